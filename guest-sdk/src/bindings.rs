@@ -1,0 +1,55 @@
+//! What wit-bindgen makes of `wit/`: one set of types and imports, and one module
+//! for each capability. The whole type of a world comes with its export macro only,
+//! so a plugin carries nothing of the capabilities that it lacks.
+#![allow(missing_docs, clippy::all)]
+
+wit_bindgen::generate!({
+    path: "wit",
+    inline: "
+        package tidegate:guest-sdk;
+        world base {
+            import tidegate:plugin/types@0.1.0;
+            import tidegate:plugin/log@0.1.0;
+            import tidegate:plugin/config@0.1.0;
+        }
+    ",
+    generate_all,
+    generate_unused_types: true,
+    additional_derives: [PartialEq, Eq],
+    disable_custom_section_link_helpers: true,
+});
+
+macro_rules! capability {
+    ($module:ident, $world:literal, $export:literal, $($shared:tt)*) => {
+        pub mod $module {
+            wit_bindgen::generate!({
+                path: "wit",
+                world: $world,
+                with: { $($shared)* },
+                pub_export_macro: true,
+                export_macro_name: $export,
+                additional_derives: [PartialEq, Eq],
+                disable_custom_section_link_helpers: true,
+            });
+        }
+    };
+}
+
+macro_rules! capability_with_types {
+    ($module:ident, $world:literal, $export:literal) => {
+        capability!($module, $world, $export,
+            "tidegate:plugin/types@0.1.0": crate::bindings::tidegate::plugin::types,
+            "tidegate:plugin/log@0.1.0": crate::bindings::tidegate::plugin::log,
+            "tidegate:plugin/config@0.1.0": crate::bindings::tidegate::plugin::config,
+        );
+    };
+}
+
+capability_with_types!(channel, "channel-plugin", "export_channel");
+capability_with_types!(filter, "filter-plugin", "export_filter");
+capability_with_types!(actions, "actions-plugin", "export_actions");
+capability!(auth, "auth-plugin", "export_auth",
+    "tidegate:plugin/log@0.1.0": crate::bindings::tidegate::plugin::log,
+    "tidegate:plugin/config@0.1.0": crate::bindings::tidegate::plugin::config,
+);
+capability!(info, "info-plugin", "export_info",);

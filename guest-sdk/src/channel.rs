@@ -1,0 +1,120 @@
+//! Channel handlers: the trait, and what stands between it and the bindings.
+
+use std::cell::RefCell;
+
+use crate::bindings::channel::exports::tidegate::plugin::channel_handler as wit;
+use crate::{Caller, Context, Data, Denial, Effect, Message};
+
+pub use wit::Verdict;
+
+/// The logic of one live channel. Calls to it never overlap and come in the
+/// channel's order, so plain fields hold its state.
+///
+/// The state lives until the server lets the channel go, the plugin is replaced or a
+/// call panics; then [`Channel::open`] makes it anew.
+///
+/// Effects put into the [`Context`] are applied once a call has ended, after the
+/// message itself.
+///
+/// ```
+/// use tidegate_guest::prelude::*;
+///
+/// struct Counter {
+///     messages: u64,
+/// }
+///
+/// impl Channel for Counter {
+///     fn open(_name: &str) -> Result<Self, String> {
+///         Ok(Self { messages: 0 })
+///     }
+///
+///     fn on_publish(&mut self, message: &Message, ctx: &mut Context) -> Result<Verdict, Denial> {
+///         self.messages += 1;
+///         ctx.publish("stats:messages").event("count").json(&self.messages)?;
+///         if message.bytes().is_empty() {
+///             return Ok(Verdict::Drop);
+///         }
+///         Ok(Verdict::Pass)
+///     }
+/// }
+///
+/// let mut ctx = Context::default();
+/// let mut counter = Counter::open("counter:a").unwrap();
+/// counter.on_publish(&Message::for_test("ada", r#"{"text":"hi"}"#), &mut ctx).unwrap();
+/// assert_eq!(ctx.effects().len(), 1);
+/// ```
+pub trait Channel: Sized + 'static {
+    /// On the first use of the channel called `name`; may take 100 ms.
+    ///
+    /// # Errors
+    /// The text goes to the log and the client's request fails with `plugin_failed`;
+    /// the next request tries again.
+    fn open(name: &str) -> Result<Self, String>;
+
+    /// A client asks to subscribe. Anyone may, unless this is implemented.
+    ///
+    /// # Errors
+    /// Refuse the subscription; the effects collected so far are dropped.
+    fn on_subscribe(&mut self, who: &Caller, params: &Data, ctx: &mut Context) -> Result<(), Denial> {
+        let _ = (who, params, ctx);
+        Ok(())
+    }
+
+    /// A message is published, by a subscriber or not.
+    ///
+    /// # Errors
+    /// Same as [`Verdict::Deny`]: nothing is delivered and the sender gets the
+    /// denial. **The effects collected so far are applied all the same.**
+    fn on_publish(&mut self, message: &Message, ctx: &mut Context) -> Result<Verdict, Denial>;
+
+    /// A subscriber has left or its connection has ended.
+    fn on_unsubscribe(&mut self, who: &Caller, ctx: &mut Context) {
+        let _ = (who, ctx);
+    }
+}
+
+impl Verdict {
+    /// Delivers these bytes instead. They must be of the kind that the message has.
+    pub fn replace(payload: impl Into<Vec<u8>>) -> Self {
+        Self::Replace(payload.into())
+    }
+
+    /// Delivers `value` instead, for a message whose payload is JSON.
+    ///
+    /// # Errors
+    /// If `value` has no form in JSON.
+    #[cfg(feature = "json")]
+    pub fn replace_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, Denial> {
+        crate::data::to_json(value).map(Self::Replace)
+    }
+}
+
+/// A channel in the hands of the component's bindings, which share what they hold.
+#[doc(hidden)]
+pub struct Slot<T>(RefCell<T>);
+
+impl<T: Channel> wit::GuestChannel for Slot<T> {
+    fn open(name: String) -> Result<wit::Channel, String> {
+        crate::panic::install_hook();
+        T::open(&name).map(|channel| wit::Channel::new(Self(RefCell::new(channel))))
+    }
+
+    fn on_subscribe(&self, who: Caller, params: Option<Vec<u8>>) -> Result<Vec<Effect>, Denial> {
+        let params = params.map_or_else(Data::null, Data::raw);
+        let mut ctx = Context::default();
+        self.0.borrow_mut().on_subscribe(&who, &params, &mut ctx)?;
+        Ok(ctx.into_effects())
+    }
+
+    fn on_publish(&self, message: Message) -> wit::Outcome {
+        let mut ctx = Context::default();
+        let verdict = self.0.borrow_mut().on_publish(&message, &mut ctx).unwrap_or_else(Verdict::Deny);
+        wit::Outcome { verdict, effects: ctx.into_effects() }
+    }
+
+    fn on_unsubscribe(&self, who: Caller) -> Vec<Effect> {
+        let mut ctx = Context::default();
+        self.0.borrow_mut().on_unsubscribe(&who, &mut ctx);
+        ctx.into_effects()
+    }
+}

@@ -1,0 +1,131 @@
+//! Effects: what a plugin asks the server to do. They read like calls, but are
+//! collected and returned, so that a call that panics has none.
+
+#[cfg(feature = "json")]
+use crate::Denial;
+use crate::{ClientId, Direct, Dismissal, Effect, PayloadKind, Publication};
+
+/// Collects the effects of one call.
+///
+/// ```
+/// use tidegate_guest::{Context, Effect};
+///
+/// let mut ctx = Context::default();
+/// ctx.publish("chat:lobby").event("joined").except(7).json(&"ada").unwrap();
+/// ctx.send(7).text("welcome");
+/// ctx.kick(8, "Bye.");
+///
+/// assert_eq!(ctx.effects().len(), 3);
+/// assert!(matches!(&ctx.effects()[1], Effect::Send(direct) if direct.payload == b"welcome"));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    effects: Vec<Effect>,
+}
+
+impl Context {
+    /// A message to a channel, as from the server itself. To the handler's own
+    /// channel it is delivered as it is; another channel's handler sees it first.
+    /// All that one message sets off is at most 1,024 publications.
+    pub fn publish(&mut self, channel: impl Into<String>) -> Publish<'_> {
+        let publication = Publication {
+            channel: channel.into(),
+            event: String::new(),
+            kind: PayloadKind::Json,
+            payload: Vec::new(),
+            except: None,
+        };
+        Publish { effects: &mut self.effects, draft: publication }
+    }
+
+    /// A message to one client, outside the channel's order; it sees it as one of
+    /// the handler's channel.
+    pub fn send(&mut self, client: ClientId) -> Send<'_> {
+        let direct = Direct { client, event: String::new(), kind: PayloadKind::Json, payload: Vec::new() };
+        Send { effects: &mut self.effects, draft: direct }
+    }
+
+    /// Ends a client's connection with close code 4003 and this reason.
+    pub fn kick(&mut self, client: ClientId, reason: impl Into<String>) {
+        self.effects.push(Effect::Kick(Dismissal { client, reason: reason.into() }));
+    }
+
+    /// What has been collected so far, in its order.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    pub(crate) fn into_effects(self) -> Vec<Effect> {
+        self.effects
+    }
+}
+
+/// A publication that wants its payload. Ends with one of `json`, `raw_json`,
+/// `text` and `binary`; without it nothing is published.
+#[must_use = "nothing is published without a payload"]
+#[derive(Debug)]
+pub struct Publish<'a> {
+    effects: &'a mut Vec<Effect>,
+    draft: Publication,
+}
+
+impl Publish<'_> {
+    /// This client does not get it.
+    pub fn except(mut self, client: ClientId) -> Self {
+        self.draft.except = Some(client);
+        self
+    }
+}
+
+/// A message to one client that wants its payload. Ends with one of `json`,
+/// `raw_json`, `text` and `binary`; without it nothing is sent.
+#[must_use = "nothing is sent without a payload"]
+#[derive(Debug)]
+pub struct Send<'a> {
+    effects: &'a mut Vec<Effect>,
+    draft: Direct,
+}
+
+macro_rules! payloads {
+    ($draft:ident, $effect:ident) => {
+        impl $draft<'_> {
+            /// The event's name; none unless this is called.
+            pub fn event(mut self, event: impl Into<String>) -> Self {
+                self.draft.event = event.into();
+                self
+            }
+
+            /// # Errors
+            /// If `value` has no form in JSON; then there is no effect.
+            #[cfg(feature = "json")]
+            pub fn json<T: serde::Serialize + ?Sized>(self, value: &T) -> Result<(), Denial> {
+                let json = crate::data::to_json(value)?;
+                self.raw_json(json);
+                Ok(())
+            }
+
+            /// A payload that is one JSON value already; it is not checked here.
+            pub fn raw_json(self, json: impl Into<Vec<u8>>) {
+                self.end(PayloadKind::Json, json.into());
+            }
+
+            /// A payload of plain text.
+            pub fn text(self, text: impl Into<String>) {
+                self.end(PayloadKind::Text, text.into().into_bytes());
+            }
+
+            /// A payload of any bytes.
+            pub fn binary(self, bytes: impl Into<Vec<u8>>) {
+                self.end(PayloadKind::Binary, bytes.into());
+            }
+
+            fn end(mut self, kind: PayloadKind, payload: Vec<u8>) {
+                self.draft.kind = kind;
+                self.draft.payload = payload;
+                self.effects.push(Effect::$effect(self.draft));
+            }
+        }
+    };
+}
+payloads!(Publish, Publish);
+payloads!(Send, Send);

@@ -1,0 +1,101 @@
+//! Plugins for the Tidegate realtime server, in Rust.
+//!
+//! A plugin is a WebAssembly component. What it exports is what it does: implement
+//! one or more of the traits, name them in [`export!`], and nothing else is needed.
+//!
+//! | trait | what it is for | a call may take |
+//! |---|---|---|
+//! | [`Channel`] | passes, changes or refuses what is published; answers with effects | 20 ms, `open` 100 ms |
+//! | [`Auth`] | says who a connection is and what it may do | 50 ms |
+//! | [`Filter`] | says which subscribers get a message | 5 ms for a whole batch |
+//! | [`Actions`] | functions that clients call by name | 20 ms |
+//!
+//! ```
+//! use tidegate_guest::prelude::*;
+//!
+//! struct Polite;
+//!
+//! impl Channel for Polite {
+//!     fn open(_name: &str) -> Result<Self, String> {
+//!         Ok(Polite)
+//!     }
+//!
+//!     fn on_publish(&mut self, message: &Message, _: &mut Context) -> Result<Verdict, Denial> {
+//!         if message.text()?.contains("damn") {
+//!             deny!(1, "Please be polite, {}.", message.user());
+//!         }
+//!         Ok(Verdict::Pass)
+//!     }
+//! }
+//!
+//! tidegate_guest::export!(channel: Polite);
+//! ```
+//!
+//! # Failing
+//! A refusal is an `Err`; it reaches the client. A panic is a bug: its text and place
+//! go to the server's log, the caller gets `plugin_failed`, no effect of the call is
+//! applied, and the instance with all its state is thrown away.
+//!
+//! # Building
+//! The crate is a `cdylib` built for `wasm32-unknown-unknown` and made a component
+//! (`wasm-tools component new`), or built for `wasm32-wasip2`, which is one already.
+//!
+//! # Testing
+//! On other targets nothing is exported: `cargo test` runs a plugin's own tests.
+//! There the log goes to stderr and [`config`] has what `config::set_for_test` put in.
+//!
+//! # Features
+//! `json` (on by default): payloads and parameters to and from serde's types.
+#![warn(missing_docs)]
+
+#[doc(hidden)]
+pub mod bindings;
+
+mod about;
+mod actions;
+mod auth;
+mod channel;
+pub mod config;
+mod data;
+mod denial;
+mod effects;
+mod export;
+mod filter;
+pub mod log;
+mod message;
+mod panic;
+
+pub use about::About;
+pub use actions::Actions;
+pub use auth::{Action, Auth, Handshake, Identity};
+pub use bindings::tidegate::plugin::types::{
+    Caller, ClientId, Denial, Direct, Dismissal, Effect, PayloadKind, Publication,
+};
+pub use channel::{Channel, Verdict};
+pub use data::Data;
+pub use effects::{Context, Publish, Send};
+pub use filter::{Filter, FilterMessage};
+pub use message::Message;
+
+/// What the macros need; not for direct use.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::actions::call;
+    pub use crate::auth::{authenticate, authorize};
+    pub use crate::channel::Slot;
+    pub use crate::filter::Filters;
+    pub use crate::panic::install_hook;
+}
+
+/// Everything that a plugin usually needs.
+pub mod prelude {
+    pub use crate::{
+        Action, Actions, Auth, Caller, Channel, Context, Data, Denial, Effect, Filter, FilterMessage,
+        Handshake, Identity, Message, PayloadKind, Verdict, config,
+    };
+    pub use crate::{debug, deny, error, info, trace, warn};
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,35 @@
+//! `tidegate config`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::config::{self, Overrides};
+
+#[derive(Args)]
+pub struct Config {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a file together with the environment
+    Check { file: Option<PathBuf> },
+    /// Print the commented default file
+    Default,
+}
+
+impl Config {
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Default => print!("{}", config::default_file()),
+            Command::Check { file } => {
+                config::load(file.as_deref(), std::env::vars(), &Overrides::default())?;
+                println!("The configuration is valid.");
+            }
+        }
+        Ok(())
+    }
+}

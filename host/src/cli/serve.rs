@@ -1,0 +1,76 @@
+//! `tidegate serve`
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Overrides};
+use crate::server;
+
+#[derive(Args)]
+pub struct Serve {
+    /// Address and port [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The folder of plugins, watched [default: plugins/examples]
+    #[arg(long, value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// A configuration file; `tidegate config default` prints one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+}
+
+impl Serve {
+    pub fn run(self) -> Result<()> {
+        let began = Instant::now();
+        log_to_stderr();
+        let flags = Overrides { listen: self.listen, plugins_dir: self.plugins, shards: self.shards };
+        let config = config::load(self.config.as_deref(), std::env::vars(), &flags)?;
+        raise_descriptor_limit();
+        let server = server::serve(&config)?;
+        tracing::info!(
+            "listening on http://{} (playground there, WebSocket at ws://{}/ws), ready in {} ms",
+            server.address,
+            server.address,
+            began.elapsed().as_millis()
+        );
+        wait_for_signal()?;
+        tracing::info!("going away: telling the clients");
+        server.stop();
+        Ok(())
+    }
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+}
+
+/// A connection is a descriptor: as many as the system lets this process have.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Refused, the server serves as many as it may.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+fn wait_for_signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    })
+}

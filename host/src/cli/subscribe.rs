@@ -1,0 +1,47 @@
+//! `tidegate subscribe`
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{self, Client, Target};
+
+#[derive(Args)]
+pub struct Subscribe {
+    /// Channels
+    #[arg(required = true)]
+    channels: Vec<String>,
+    /// A filter plugin and its parameters as JSON
+    #[arg(long, num_args = 2, value_names = ["PLUGIN", "PARAMS"])]
+    filter: Option<Vec<String>>,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Subscribe {
+    pub fn run(self) -> Result<()> {
+        let filter = match self.filter.as_deref() {
+            Some([plugin, params]) => {
+                let params: Value = serde_json::from_str(params).context("the filter's parameters are not JSON")?;
+                Some(json!({ "plugin": plugin, "params": params }))
+            }
+            _ => None,
+        };
+        client::block_on(async {
+            let mut client = Client::connect(&self.target).await?;
+            for channel in &self.channels {
+                let frame = json!({ "type": "subscribe", "channel": channel, "filter": filter });
+                client.send(&frame).await?;
+            }
+            loop {
+                let frame = client.next().await?;
+                // `tidegate subscribe … | head -1` ends quietly.
+                if writeln!(std::io::stdout(), "{frame}").is_err() {
+                    return Ok(());
+                }
+            }
+        })
+    }
+}

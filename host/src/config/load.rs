@@ -1,0 +1,164 @@
+//! File, environment and flags to one checked [`Config`].
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use toml::{Table, Value};
+
+use super::types::{ChannelConfig, Config};
+use crate::core::{Pattern, PluginName, ShardId};
+
+const PREFIX: &str = "TIDEGATE_";
+/// Read by the logger, and by tests that look for a built binary; not settings.
+const NOT_SETTINGS: [&str; 1] = ["TIDEGATE_LOG"];
+
+/// What flags say; stronger than file and environment.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub listen: Option<String>,
+    pub plugins_dir: Option<PathBuf>,
+    pub shards: Option<usize>,
+}
+
+/// Builds the settings. Errors name the setting, where it came from and what it may be.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &Overrides,
+) -> Result<Config> {
+    let mut table = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+            // Checked by itself first, so that an error shows the file's own line.
+            toml::from_str::<Config>(&text)
+                .with_context(|| format!("the configuration file {} is not valid", path.display()))?;
+            text.parse::<Table>().context("the configuration file is not TOML")?
+        }
+        None => Table::new(),
+    };
+    for (name, value) in environment {
+        if let Some(path) = name.strip_prefix(PREFIX).filter(|_| !NOT_SETTINGS.contains(&name.as_str())) {
+            set(&mut table, path, &value).with_context(|| format!("the environment variable {name}"))?;
+            Config::deserialize_table(&table).with_context(|| format!("the environment variable {name}"))?;
+        }
+    }
+    let mut config = Config::deserialize_table(&table)?;
+    if let Some(listen) = &flags.listen {
+        config.listen.clone_from(listen);
+    }
+    if let Some(dir) = &flags.plugins_dir {
+        config.plugins_dir.clone_from(dir);
+    }
+    if flags.shards.is_some() {
+        config.shards = flags.shards;
+    }
+    if file.is_none() && config.channels.is_empty() {
+        config.channels.push(development_rule());
+    }
+    check(&config)?;
+    Ok(config)
+}
+
+/// Without a file every channel is open: whoever tries the server out has a use for all of them.
+fn development_rule() -> ChannelConfig {
+    ChannelConfig {
+        pattern: "*".into(),
+        publish: Default::default(),
+        slow: Default::default(),
+        offsets: false,
+    }
+}
+
+impl Config {
+    fn deserialize_table(table: &Table) -> Result<Config> {
+        Ok(Value::Table(table.clone()).try_into()?)
+    }
+}
+
+/// `LIMITS__MESSAGE_BYTES` and `1024` to `limits.message_bytes = 1024`. A value is TOML where it
+/// parses as such (numbers, lists), else a string.
+fn set(table: &mut Table, path: &str, value: &str) -> Result<()> {
+    let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+    let Some((last, folders)) = keys.split_last() else { bail!("names no setting") };
+    let mut at = table;
+    for key in folders {
+        let next = at.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
+        at = next.as_table_mut().with_context(|| format!("`{key}` is not a section"))?;
+    }
+    let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+    at.insert(last.clone(), parsed.unwrap_or_else(|| Value::String(value.into())));
+    Ok(())
+}
+
+fn check(config: &Config) -> Result<()> {
+    config.listen.parse::<std::net::SocketAddr>().with_context(|| {
+        format!("listen = \"{}\" is not an address and port like 127.0.0.1:8000", config.listen)
+    })?;
+    if let Some(shards) = config.shards {
+        ensure!((1..=ShardId::MAX_SHARDS).contains(&shards), "shards = {shards} is not 1 to 256");
+    }
+    let limits = &config.limits;
+    for (name, value) in [
+        ("message_bytes", limits.message_bytes),
+        ("fragments", limits.fragments),
+        ("outbox_bytes", limits.outbox_bytes),
+        ("subscriptions", limits.subscriptions),
+        ("connections", limits.connections),
+        ("channels", limits.channels),
+        ("handshake_secs", limits.handshake_secs as usize),
+    ] {
+        ensure!(value >= 1, "limits.{name} = 0: a limit is at least 1; 0 does not mean unlimited");
+    }
+    ensure!(limits.message_bytes <= 64 << 20, "limits.message_bytes is more than 64 MiB");
+    ensure!(config.heartbeat.interval_secs >= 1, "heartbeat.interval_secs is at least 1");
+    ensure!(config.heartbeat.missed >= 1, "heartbeat.missed is at least 1");
+    for rule in &config.channels {
+        Pattern::parse(&rule.pattern).context("a [[channel]] rule's pattern")?;
+    }
+    for (name, plugin) in &config.plugins {
+        ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
+        for pattern in plugin.channels.iter().flatten() {
+            Pattern::parse(pattern).with_context(|| format!("[plugins.{name}] channels"))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(environment: &[(&str, &str)]) -> Result<Config> {
+        let environment = environment.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+        load(None, environment, &Overrides::default())
+    }
+
+    #[test]
+    fn the_environment_sets_any_setting() {
+        let config = with(&[("TIDEGATE_LISTEN", "0.0.0.0:9"), ("TIDEGATE_LIMITS__MESSAGE_BYTES", "9")]).unwrap();
+        assert_eq!(config.listen, "0.0.0.0:9");
+        assert_eq!(config.limits.message_bytes, 9);
+        let config = with(&[("TIDEGATE_PLUGINS__CHAT__CONFIG__MAX", "9")]).unwrap();
+        assert_eq!(config.plugins["chat"].config["max"].as_integer(), Some(9));
+    }
+
+    #[test]
+    fn flags_are_stronger_than_the_environment() {
+        let flags = Overrides { listen: Some("127.0.0.1:1".into()), ..Overrides::default() };
+        let environment = [("TIDEGATE_LISTEN".to_string(), "127.0.0.1:2".to_string())];
+        assert_eq!(load(None, environment.into_iter(), &flags).unwrap().listen, "127.0.0.1:1");
+    }
+
+    #[test]
+    fn what_is_unknown_or_senseless_is_an_error() {
+        assert!(format!("{:#}", with(&[("TIDEGATE_LISTN", "x")]).unwrap_err()).contains("TIDEGATE_LISTN"));
+        assert!(with(&[("TIDEGATE_LIMITS__OUTBOX_BYTES", "0")]).is_err());
+        assert!(with(&[("TIDEGATE_LISTEN", "here")]).is_err());
+    }
+
+    #[test]
+    fn only_without_a_file_everything_is_open() {
+        assert_eq!(with(&[]).unwrap().channels.len(), 1);
+    }
+}

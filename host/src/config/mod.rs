@@ -1,0 +1,26 @@
+//! The server's settings: one typed tree, from a TOML file, then the environment, then flags.
+//! Valid once built: nothing behind it checks again.
+
+mod load;
+mod types;
+
+pub use load::{Overrides, load};
+pub use types::{ChannelConfig, Config, HeartbeatConfig, LimitsConfig, PluginConfig};
+
+use toml_example::TomlExample;
+
+/// The commented default file, generated from the types.
+pub fn default_file() -> String {
+    Config::toml_example()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_says_the_defaults() {
+        let written: Config = toml::from_str(&default_file()).unwrap();
+        assert_eq!(toml::to_string(&written).unwrap(), toml::to_string(&Config::default()).unwrap());
+    }
+}

@@ -1,0 +1,159 @@
+//! The tree of settings. Each field's comment is its text in the default file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use toml_example::TomlExample;
+
+use crate::hub::outbox::SlowPolicy;
+use crate::hub::rules::WhoMayPublish;
+
+/// Every setting may also come from the environment: `TIDEGATE_LISTEN`, or
+/// `TIDEGATE_LIMITS__MESSAGE_BYTES` for `message_bytes` of `[limits]`.
+#[derive(Clone, Debug, Deserialize, Serialize, TomlExample)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port of the one port.
+    #[toml_example(default = "127.0.0.1:8000")]
+    pub listen: String,
+    /// Threads with their own share of connections and channels: 1 to 256. Left out: one a core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shards: Option<usize>,
+    /// The folder of plugins: `*.wasm` in it and in its direct subfolders, watched.
+    #[toml_example(default = "plugins/examples")]
+    pub plugins_dir: PathBuf,
+    /// Where compiled plugins are kept, outside the plugin folder. Left out: `tidegate` in the
+    /// user's cache folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_dir: Option<PathBuf>,
+    /// Addresses that may use `/_broadcast` and `/api`; `localhost` stands for 127.0.0.1 and ::1.
+    #[toml_example(default = ["127.0.0.1", "::1", "localhost"])]
+    pub broadcast_allowed_hosts: Vec<String>,
+    #[toml_example(nesting)]
+    pub limits: LimitsConfig,
+    #[toml_example(nesting)]
+    pub heartbeat: HeartbeatConfig,
+    /// Rules of channels, the most specific pattern first. With no configuration file at all
+    /// one rule opens every name, for development.
+    #[toml_example(skip)]
+    #[serde(rename = "channel", skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<ChannelConfig>,
+    /// Settings by plugin: `[plugins.NAME]`.
+    #[toml_example(skip)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub plugins: BTreeMap<String, PluginConfig>,
+}
+
+/// Bounds. Every one is at least 1: there is no "unlimited".
+#[derive(Clone, Debug, Deserialize, Serialize, TomlExample)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// The largest message a client may send, in bytes; up to 16 times as much is answered
+    /// with `too_large`, more closes the connection with 1009.
+    #[toml_example(default = 65536)]
+    pub message_bytes: usize,
+    /// The most fragments of one message.
+    #[toml_example(default = 1024)]
+    pub fragments: usize,
+    /// Bytes that may wait for one slow client before its channel's policy decides.
+    #[toml_example(default = 1048576)]
+    pub outbox_bytes: usize,
+    /// Subscriptions of one client.
+    #[toml_example(default = 1000)]
+    pub subscriptions: usize,
+    /// Connections of the whole server; one more is closed with 4009.
+    #[toml_example(default = 100000)]
+    pub connections: usize,
+    /// Channels of the whole server that are in use at a time.
+    #[toml_example(default = 1000000)]
+    pub channels: usize,
+    /// Seconds for a request's head to arrive, and for a client that is refused without a token to
+    /// show one.
+    #[toml_example(default = 10)]
+    pub handshake_secs: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, TomlExample)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeartbeatConfig {
+    /// Seconds between WebSocket pings.
+    #[toml_example(default = 25)]
+    pub interval_secs: u64,
+    /// Pings without any sign of life before the connection is closed with 4000.
+    #[toml_example(default = 2)]
+    pub missed: u8,
+}
+
+/// One `[[channel]]` rule.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelConfig {
+    /// A name, or a prefix and `*`.
+    pub pattern: String,
+    /// `anyone`, `subscribers` or `server`.
+    #[serde(default)]
+    pub publish: WhoMayPublish,
+    /// `disconnect`, `drop_oldest` or `latest`.
+    #[serde(default)]
+    pub slow: SlowPolicy,
+    /// Messages carry `offset` and `timestamp`. Always so where a plugin handles the channel.
+    #[serde(default)]
+    pub offsets: bool,
+}
+
+/// One `[plugins.NAME]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PluginConfig {
+    /// Patterns of the channels it handles, instead of its own.
+    pub channels: Option<Vec<String>>,
+    /// Handed to the plugin through `config`: strings as they are, anything else as JSON.
+    pub config: BTreeMap<String, toml::Value>,
+    /// Memory of an instance in bytes; 64 MiB without.
+    pub memory_bytes: Option<usize>,
+    /// Milliseconds for a handler's or action's call; 20 without.
+    pub call_ms: Option<u64>,
+    /// Milliseconds for an auth call; 50 without.
+    pub auth_ms: Option<u64>,
+    /// Milliseconds for judging a batch of messages; 5 without.
+    pub filter_ms: Option<u64>,
+    /// Channels with a store of their own, a shard; beyond it channels share one. 500 without.
+    pub stores: Option<usize>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8000".into(),
+            shards: None,
+            plugins_dir: "plugins/examples".into(),
+            cache_dir: None,
+            broadcast_allowed_hosts: ["127.0.0.1", "::1", "localhost"].map(String::from).to_vec(),
+            limits: LimitsConfig::default(),
+            heartbeat: HeartbeatConfig::default(),
+            channels: Vec::new(),
+            plugins: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 << 10,
+            fragments: 1024,
+            outbox_bytes: 1 << 20,
+            subscriptions: 1000,
+            connections: 100_000,
+            channels: 1_000_000,
+            handshake_secs: 10,
+        }
+    }
+}
+
+impl Default for HeartbeatConfig {
+    fn default() -> Self {
+        Self { interval_secs: 25, missed: 2 }
+    }
+}

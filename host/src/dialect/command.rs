@@ -1,0 +1,32 @@
+//! What a client asks for, whatever dialect it speaks.
+
+use bytes::Bytes;
+
+use crate::core::{ChannelName, Payload, Refusal};
+use crate::hub::wire::RequestId;
+
+/// One request, or why it is none, and the client's mark on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub id: Option<RequestId>,
+    pub command: Result<Command, Refusal>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Auth { token: String },
+    Subscribe { channel: ChannelName, params: Option<Bytes>, filter: Option<FilterRequest> },
+    Unsubscribe { channel: ChannelName },
+    /// `echo` false: not back to the publisher.
+    Publish { channel: ChannelName, event: Bytes, payload: Payload, echo: bool },
+    /// `data` is JSON; `null` where the client sent none.
+    Action { name: String, data: Bytes },
+    Ping,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilterRequest {
+    pub plugin: String,
+    /// JSON; `null` where the client sent none.
+    pub params: Bytes,
+}

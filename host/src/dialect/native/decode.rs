@@ -1,0 +1,327 @@
+//! Native frames to requests. Of a key that stands twice the last counts; `null` is a
+//! field left out; unknown fields are passed over; `data` is not looked into.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::core::names::NameError;
+use crate::core::{ChannelName, Payload, Refusal};
+use crate::dialect::{Command, FilterRequest, Request};
+use crate::hub::wire::RequestId;
+
+/// Actions are named by clients, so their names are bounded like channels'.
+const MAX_ACTION_NAME: usize = 255;
+
+/// A text frame. `message` is UTF-8, checked by the WebSocket layer.
+pub fn text(message: &Bytes) -> Request {
+    match serde_json::from_slice::<Fields>(message) {
+        Ok(fields) => Request { id: fields.id(message), command: fields.command(message) },
+        // JSON, but not an object: it has no type.
+        Err(_) if serde_json::from_slice::<IgnoredAny>(message).is_ok() => {
+            Request { id: None, command: Err(Refusal::TypeRequired) }
+        }
+        Err(_) => Request { id: None, command: Err(Refusal::BadJson) },
+    }
+}
+
+/// A binary frame: one byte n, n bytes of channel name, and the payload.
+pub fn binary(message: &Bytes) -> Request {
+    let command = match message.first() {
+        Some(&length) if message.len() > usize::from(length) => {
+            let start = 1 + usize::from(length);
+            std::str::from_utf8(&message[1..start])
+                .map_err(|_| invalid("", "the channel's name is not UTF-8"))
+                .and_then(channel_name)
+                .map(|channel| Command::Publish {
+                    channel,
+                    event: Bytes::new(),
+                    payload: Payload::binary(message.slice(start..)),
+                    echo: true,
+                })
+        }
+        _ => Err(Refusal::ChannelRequired),
+    };
+    Request { id: None, command }
+}
+
+fn invalid(subject: &str, details: &str) -> Refusal {
+    Refusal::InvalidParams { subject: subject.into(), details: details.into() }
+}
+
+fn channel_name(name: &str) -> Result<ChannelName, Refusal> {
+    ChannelName::parse(name).map_err(|error: NameError| invalid(name, &format!("channel: {error}")))
+}
+
+/// The fields that a frame may have, as they stand in it.
+#[derive(Default)]
+struct Fields<'a> {
+    kind: Option<&'a RawValue>,
+    channel: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+    event: Option<&'a RawValue>,
+    echo: Option<&'a RawValue>,
+    token: Option<&'a RawValue>,
+    filter: Option<&'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    fn id(&self, message: &Bytes) -> Option<RequestId> {
+        let raw = self.id?.get();
+        let first = raw.bytes().next()?;
+        let is_mark = first == b'"' || first == b'-' || first.is_ascii_digit();
+        is_mark.then(|| RequestId(message.slice_ref(raw.as_bytes())))
+    }
+
+    fn command(&self, message: &Bytes) -> Result<Command, Refusal> {
+        let kind = match self.kind {
+            None => return Err(Refusal::TypeRequired),
+            Some(raw) => string(raw).ok_or_else(|| Refusal::UnknownType(cut(raw.get())))?,
+        };
+        match &*kind {
+            "publish" => Ok(Command::Publish {
+                channel: self.channel()?,
+                event: self.text("event", self.event)?.map_or(Bytes::new(), |e| e.into_owned().into()),
+                payload: Payload::json(share(message, self.data)),
+                echo: self.echo.is_none_or(|raw| raw.get() != "false"),
+            }),
+            "subscribe" => Ok(Command::Subscribe {
+                channel: self.channel()?,
+                params: self.data.map(|_| share(message, self.data)),
+                filter: self.filter(message)?,
+            }),
+            "unsubscribe" => Ok(Command::Unsubscribe { channel: self.channel()? }),
+            "action" => {
+                let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
+                let name = string(raw).ok_or_else(|| invalid(&cut(raw.get()), "channel: is not a string"))?;
+                if name.len() > MAX_ACTION_NAME {
+                    return Err(Refusal::ActionNotFound(cut(&name)));
+                }
+                Ok(Command::Action { name: name.into_owned(), data: share(message, self.data) })
+            }
+            "auth" => match self.text("token", self.token)? {
+                Some(token) => Ok(Command::Auth { token: token.into_owned() }),
+                None => Err(invalid("auth", "token: is required")),
+            },
+            "ping" => Ok(Command::Ping),
+            other => Err(Refusal::UnknownType(cut(other))),
+        }
+    }
+
+    fn channel(&self) -> Result<ChannelName, Refusal> {
+        let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
+        let name = string(raw).ok_or_else(|| invalid(&cut(raw.get()), "channel: is not a string"))?;
+        channel_name(&name)
+    }
+
+    fn text(&self, name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, Refusal> {
+        let Some(raw) = raw else { return Ok(None) };
+        let subject = self.channel.and_then(string).unwrap_or_default();
+        string(raw).map(Some).ok_or_else(|| invalid(&subject, &format!("{name}: is not a string")))
+    }
+
+    fn filter(&self, message: &Bytes) -> Result<Option<FilterRequest>, Refusal> {
+        let Some(raw) = self.filter else { return Ok(None) };
+        let subject = self.channel.and_then(string).unwrap_or_default();
+        let filter: FilterFields = serde_json::from_str(raw.get())
+            .map_err(|_| invalid(&subject, "filter: is not an object with `plugin` and `params`"))?;
+        let plugin = filter.plugin.and_then(string);
+        let plugin = plugin.ok_or_else(|| invalid(&subject, "filter.plugin: is required, a string"))?;
+        Ok(Some(FilterRequest { plugin: plugin.into_owned(), params: share(message, filter.params) }))
+    }
+}
+
+/// A refused word is echoed, but not at any length.
+fn cut(text: &str) -> String {
+    const MAX: usize = 100;
+    match text.char_indices().nth(MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}
+
+fn string<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
+    let text = raw.get();
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(text).ok().map(Cow::Owned)
+}
+
+/// A field's JSON as a share of the frame's own bytes; `null` where it is missing.
+fn share(message: &Bytes, raw: Option<&RawValue>) -> Bytes {
+    raw.map_or(Bytes::from_static(b"null"), |raw| message.slice_ref(raw.get().as_bytes()))
+}
+
+fn present<'a>(raw: &'a RawValue) -> Option<&'a RawValue> {
+    (raw.get() != "null").then_some(raw)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Frame;
+
+        impl<'de> Visitor<'de> for Frame {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
+                let mut fields = Fields::default();
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                    let slot = match &*key {
+                        "type" => &mut fields.kind,
+                        "channel" => &mut fields.channel,
+                        "id" => &mut fields.id,
+                        "data" => &mut fields.data,
+                        "event" => &mut fields.event,
+                        "echo" => &mut fields.echo,
+                        "token" => &mut fields.token,
+                        "filter" => &mut fields.filter,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    *slot = present(map.next_value::<&'de RawValue>()?);
+                }
+                Ok(fields)
+            }
+        }
+
+        deserializer.deserialize_map(Frame)
+    }
+}
+
+struct FilterFields<'a> {
+    plugin: Option<&'a RawValue>,
+    params: Option<&'a RawValue>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for FilterFields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Frame;
+
+        impl<'de> Visitor<'de> for Frame {
+            type Value = FilterFields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FilterFields<'de>, M::Error> {
+                let mut fields = FilterFields { plugin: None, params: None };
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                    match &*key {
+                        "plugin" => fields.plugin = present(map.next_value()?),
+                        "params" => fields.params = present(map.next_value()?),
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(fields)
+            }
+        }
+
+        deserializer.deserialize_map(Frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn command(frame: &str) -> Result<Command, Refusal> {
+        text(&Bytes::copy_from_slice(frame.as_bytes())).command
+    }
+
+    fn lobby() -> ChannelName {
+        ChannelName::parse("chat:lobby").unwrap()
+    }
+
+    #[test]
+    fn a_publish_keeps_its_data_byte_for_byte() {
+        let got = command(r#"{"type":"publish","channel":"chat:lobby","data":{"a" : 1.50, "b":"\u00fc"},"echo":false}"#);
+        let want = Command::Publish {
+            channel: lobby(),
+            event: Bytes::new(),
+            payload: Payload::json(&br#"{"a" : 1.50, "b":"\u00fc"}"#[..]),
+            echo: false,
+        };
+        assert_eq!(got, Ok(want));
+    }
+
+    #[test]
+    fn null_is_left_out_and_the_last_key_counts() {
+        assert_eq!(command(r#"{"type":null}"#), Err(Refusal::TypeRequired));
+        assert_eq!(command(r#"{"type":"subscribe","channel":null}"#), Err(Refusal::ChannelRequired));
+        let got = command(r#"{"type":"x","type":"unsubscribe","channel":"a","channel":"chat:lobby","more":[{}]}"#);
+        assert_eq!(got, Ok(Command::Unsubscribe { channel: lobby() }));
+    }
+
+    #[test]
+    fn what_is_no_request_gets_its_own_refusal() {
+        assert_eq!(command(""), Err(Refusal::BadJson));
+        assert_eq!(command("{"), Err(Refusal::BadJson));
+        assert_eq!(command(r#"{"type":"ping"} x"#), Err(Refusal::BadJson));
+        assert_eq!(command("[1]"), Err(Refusal::TypeRequired));
+        assert_eq!(command("null"), Err(Refusal::TypeRequired));
+        assert_eq!(command("{}"), Err(Refusal::TypeRequired));
+        assert_eq!(command(r#"{"type":"dance"}"#), Err(Refusal::UnknownType("dance".into())));
+        assert_eq!(command(r#"{"type":5}"#), Err(Refusal::UnknownType("5".into())));
+        assert!(matches!(
+            command(r#"{"type":"subscribe","channel":"a\u0000"}"#),
+            Err(Refusal::InvalidParams { .. })
+        ));
+    }
+
+    #[test]
+    fn ids_are_echoed_as_they_stand() {
+        let id = |frame: &str| text(&Bytes::copy_from_slice(frame.as_bytes())).id.map(|id| id.0);
+        assert_eq!(id(r#"{"id":7}"#), Some("7".into()));
+        assert_eq!(id(r#"{"id":"a\n"}"#), Some(r#""a\n""#.into()));
+        assert_eq!(id(r#"{"id":{}}"#), None);
+        assert_eq!(id(r#"{"id":null}"#), None);
+    }
+
+    #[test]
+    fn binary_frames_name_their_channel() {
+        let got = binary(&Bytes::from_static(b"\x0achat:lobby\x00\xff"));
+        let want = Command::Publish {
+            channel: lobby(),
+            event: Bytes::new(),
+            payload: Payload::binary(&b"\x00\xff"[..]),
+            echo: true,
+        };
+        assert_eq!(got.command, Ok(want));
+        assert_eq!(binary(&Bytes::new()).command, Err(Refusal::ChannelRequired));
+        assert_eq!(binary(&Bytes::from_static(b"\x05ab")).command, Err(Refusal::ChannelRequired));
+    }
+
+    proptest! {
+        #[test]
+        fn no_frame_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let bytes = Bytes::from(bytes);
+            let _ = text(&bytes);
+            let _ = binary(&bytes);
+        }
+
+        #[test]
+        fn nearly_right_frames_do_not_panic(
+            kind in "publish|subscribe|auth|action|x",
+            channel in "\\PC{0,8}",
+            rest in "(,\"(data|filter|id|event|token|echo)\":(null|1|\"x\"|\\{\\}|\\[)){0,4}",
+        ) {
+            let _ = command(&format!("{{\"type\":\"{kind}\",\"channel\":\"{channel}\"{rest}}}"));
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Messages and replies to native frames.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::core::{ChannelName, Message, Payload, PayloadKind, Refusal};
+use crate::dialect::frame::{self, Opcode, frame};
+use crate::hub::wire::{Reply, RequestId, Wire};
+
+/// The native JSON protocol's encoder.
+pub struct Native;
+
+impl Wire for Native {
+    fn message(&self, channel: &ChannelName, message: &Message, numbered: bool, out: &mut BytesMut) {
+        if message.payload.kind == PayloadKind::Binary {
+            return binary(channel, &message.payload, out);
+        }
+        frame(Opcode::Text, out, |out| {
+            data(channel, &message.payload, &message.event, out);
+            if let Some(sender) = &message.sender {
+                out.put_slice(br#","sender":"#);
+                string(sender.user.as_str(), out);
+            }
+            if numbered {
+                out.put_slice(br#","offset":"#);
+                number(message.offset.0, out);
+                out.put_slice(br#","timestamp":"#);
+                number(message.at.0 / 1000, out);
+                let millis = message.at.0 % 1000;
+                out.put_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
+            }
+            out.put_u8(b'}');
+        });
+    }
+
+    fn direct(&self, channel: &ChannelName, event: &[u8], payload: &Payload, out: &mut BytesMut) {
+        if payload.kind == PayloadKind::Binary {
+            return binary(channel, payload, out);
+        }
+        frame(Opcode::Text, out, |out| {
+            data(channel, payload, event, out);
+            out.put_u8(b'}');
+        });
+    }
+
+    fn reply(&self, request: Option<&RequestId>, reply: &Reply, out: &mut BytesMut) {
+        frame(Opcode::Text, out, |out| {
+            let mut object = Object::open(out);
+            match reply {
+                Reply::Authenticated { user } => {
+                    object.field("type", "authenticated");
+                    object.field("user", user.as_str());
+                }
+                Reply::Subscribed { channel, position } => {
+                    object.field("type", "subscribed");
+                    object.field("channel", channel.as_str());
+                    if let Some(position) = position {
+                        object.field("epoch", &position.epoch.to_string());
+                        object.raw("offset", position.offset.to_string().as_bytes());
+                    }
+                }
+                Reply::Unsubscribed { channel } => {
+                    object.field("type", "unsubscribed");
+                    object.field("channel", channel.as_str());
+                }
+                Reply::Published { channel, offset } => {
+                    object.field("type", "published");
+                    object.field("channel", channel.as_str());
+                    if let Some(offset) = offset {
+                        object.raw("offset", offset.to_string().as_bytes());
+                    }
+                }
+                Reply::ActionCompleted { action, data } => {
+                    object.field("type", "action");
+                    object.field("channel", action);
+                    object.field("status", "completed");
+                    object.raw("data", data);
+                }
+                Reply::Pong => object.field("type", "pong"),
+                Reply::Expiring => object.field("type", "expiring"),
+                Reply::Refused { channel, refusal } => {
+                    object.field("type", "error");
+                    object.field("message", &refusal.to_string());
+                    object.field("code", refusal.code());
+                    if let Some(channel) = channel {
+                        object.field("channel", channel.as_str());
+                    }
+                    more(refusal, &mut object);
+                }
+            }
+            if let Some(id) = request {
+                object.raw("id", &id.0);
+            }
+            object.close();
+        });
+    }
+
+    fn ping(&self, out: &mut BytesMut) {
+        frame(Opcode::Ping, out, |_| {});
+    }
+
+    fn close(&self, code: u16, reason: &str, out: &mut BytesMut) {
+        frame::close(code, reason, out);
+    }
+}
+
+/// What some refusals say beyond message and code.
+fn more(refusal: &Refusal, object: &mut Object<'_>) {
+    match refusal {
+        Refusal::InvalidParams { details, .. } => object.field("details", details),
+        Refusal::Rejected { code, .. } => object.raw("reason_code", code.to_string().as_bytes()),
+        Refusal::RateLimited { retry_after_secs } => {
+            object.raw("retry_after", retry_after_secs.to_string().as_bytes());
+        }
+        _ => {}
+    }
+}
+
+/// A `data` frame's beginning, up to where more fields may follow.
+fn data(channel: &ChannelName, payload: &Payload, event: &[u8], out: &mut BytesMut) {
+    out.put_slice(br#"{"type":"data","channel":"#);
+    string(channel.as_str(), out);
+    out.put_slice(br#","data":"#);
+    match payload.kind {
+        PayloadKind::Json => out.put_slice(&payload.bytes),
+        PayloadKind::Text | PayloadKind::Binary => string(&String::from_utf8_lossy(&payload.bytes), out),
+    }
+    if !event.is_empty() {
+        out.put_slice(br#","event":"#);
+        string(&String::from_utf8_lossy(event), out);
+    }
+}
+
+fn binary(channel: &ChannelName, payload: &Payload, out: &mut BytesMut) {
+    frame(Opcode::Binary, out, |out| {
+        let name = channel.as_str().as_bytes();
+        // A name is at most 255 bytes.
+        out.put_u8(name.len() as u8);
+        out.put_slice(name);
+        out.put_slice(&payload.bytes);
+    });
+}
+
+fn digit(n: u64) -> u8 {
+    b'0' + (n % 10) as u8
+}
+
+/// Without `format!`: this runs once a message.
+fn number(n: u64, out: &mut BytesMut) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    let mut rest = n;
+    loop {
+        at -= 1;
+        digits[at] = digit(rest);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.put_slice(&digits[at..]);
+}
+
+/// A JSON string; the common case, nothing to escape, is one copy.
+fn string(text: &str, out: &mut BytesMut) {
+    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        out.put_u8(b'"');
+        out.put_slice(text.as_bytes());
+        out.put_u8(b'"');
+        return;
+    }
+    // Into memory, of a string: it cannot fail.
+    let _ = serde_json::to_writer(out.writer(), text);
+}
+
+/// A JSON object that grows field by field.
+struct Object<'a> {
+    out: &'a mut BytesMut,
+    first: bool,
+}
+
+impl<'a> Object<'a> {
+    fn open(out: &'a mut BytesMut) -> Self {
+        out.put_u8(b'{');
+        Self { out, first: true }
+    }
+
+    fn key(&mut self, key: &str) {
+        if !std::mem::replace(&mut self.first, false) {
+            self.out.put_u8(b',');
+        }
+        string(key, self.out);
+        self.out.put_u8(b':');
+    }
+
+    fn field(&mut self, key: &str, value: &str) {
+        self.key(key);
+        string(value, self.out);
+    }
+
+    fn raw(&mut self, key: &str, json: &[u8]) {
+        self.key(key);
+        self.out.put_slice(json);
+    }
+
+    fn close(self) {
+        self.out.put_u8(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::clock::UnixMillis;
+    use crate::core::{ClientId, Offset, Sender, UserId};
+    use bytes::Bytes;
+
+    fn channel() -> ChannelName {
+        ChannelName::parse("chat:\"q\"").unwrap()
+    }
+
+    fn text_of(frame: &[u8]) -> &str {
+        let head = if frame[1] < 126 { 2 } else { 4 };
+        std::str::from_utf8(&frame[head..]).unwrap()
+    }
+
+    #[test]
+    fn a_message_has_what_exists() {
+        let mut message = Message {
+            offset: Offset(12),
+            at: UnixMillis(1_711_468_200_005),
+            sender: None,
+            event: Bytes::new(),
+            payload: Payload::json(&b"{\"a\" : 1}"[..]),
+            except: None,
+        };
+        let mut out = BytesMut::new();
+        Native.message(&channel(), &message, false, &mut out);
+        assert_eq!(text_of(&out), r#"{"type":"data","channel":"chat:\"q\"","data":{"a" : 1}}"#);
+
+        message.sender = Some(Sender { client: ClientId(1), user: UserId("ada".into()) });
+        message.event = Bytes::from_static(b"said");
+        let mut out = BytesMut::new();
+        Native.message(&channel(), &message, true, &mut out);
+        assert_eq!(
+            text_of(&out),
+            r#"{"type":"data","channel":"chat:\"q\"","data":{"a" : 1},"event":"said","sender":"ada","offset":12,"timestamp":1711468200.005}"#
+        );
+    }
+
+    #[test]
+    fn replies_are_worded_as_the_protocol_page_has_them() {
+        let said = |reply: Reply, id: Option<&str>| {
+            let id = id.map(|id| RequestId(Bytes::copy_from_slice(id.as_bytes())));
+            let mut out = BytesMut::new();
+            Native.reply(id.as_ref(), &reply, &mut out);
+            text_of(&out).to_owned()
+        };
+        let lobby = || ChannelName::parse("chat").unwrap();
+        assert_eq!(
+            said(Reply::Subscribed { channel: lobby(), position: None }, None),
+            r#"{"type":"subscribed","channel":"chat"}"#
+        );
+        assert_eq!(
+            said(Reply::Published { channel: lobby(), offset: Some(Offset(3)) }, Some("\"x\"")),
+            r#"{"type":"published","channel":"chat","offset":3,"id":"x"}"#
+        );
+        let refusal = Refusal::ChannelNotFound(lobby());
+        assert_eq!(
+            said(Reply::Refused { channel: Some(lobby()), refusal }, Some("5")),
+            r#"{"type":"error","message":"Channel 'chat' not found.","code":"channel_not_found","channel":"chat","id":5}"#
+        );
+    }
+
+    #[test]
+    fn binary_payloads_keep_their_bytes() {
+        let mut out = BytesMut::new();
+        let name = ChannelName::parse("ab").unwrap();
+        Native.direct(&name, b"", &Payload::binary(&b"\x00\xff"[..]), &mut out);
+        assert_eq!(&out[..], b"\x82\x05\x02ab\x00\xff");
+    }
+}

@@ -1,0 +1,7 @@
+//! The native JSON protocol.
+
+mod decode;
+mod encode;
+
+pub use decode::{binary, text};
+pub use encode::Native;

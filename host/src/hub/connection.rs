@@ -1,0 +1,162 @@
+//! One client on its shard: its outbox, its subscriptions and the credit that bounds
+//! what it may have under way.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+
+use super::audience::Seat;
+use super::outbox::{Outbox, SlowPolicy, TooSlow};
+use super::socket::Socket;
+use super::wire::WireId;
+use crate::core::{ChannelName, ClientId, Sender, UserId};
+
+/// Requests of one client that a channel's home has not answered yet; at this many
+/// its socket is not read on.
+pub const MAX_IN_FLIGHT: u32 = 256;
+
+pub struct Connection {
+    pub id: ClientId,
+    pub wire: WireId,
+    pub(super) socket: Rc<dyn Socket>,
+    pub(super) outbox: RefCell<Outbox>,
+    pub(super) seats: RefCell<HashMap<ChannelName, Seat>>,
+    /// In the shard's list of outboxes to write this turn.
+    pub(super) dirty: Cell<bool>,
+    closing: Cell<bool>,
+    user: RefCell<UserId>,
+    in_flight: Cell<u32>,
+    /// Subscriptions that their homes have not answered yet.
+    unsettled: Cell<u32>,
+    credit: RefCell<Option<Waker>>,
+    /// Heartbeats sent since the client was last heard.
+    pub(super) unheard: Cell<u8>,
+}
+
+impl Connection {
+    pub(super) fn new(id: ClientId, wire: WireId, socket: Rc<dyn Socket>, outbox_bytes: usize) -> Self {
+        Self {
+            id,
+            wire,
+            socket,
+            outbox: RefCell::new(Outbox::new(outbox_bytes)),
+            seats: RefCell::default(),
+            dirty: Cell::new(false),
+            closing: Cell::new(false),
+            user: RefCell::new(UserId(id.to_string().into())),
+            in_flight: Cell::new(0),
+            unsettled: Cell::new(0),
+            credit: RefCell::new(None),
+            unheard: Cell::new(0),
+        }
+    }
+
+    /// Any frame came in.
+    pub fn heard(&self) {
+        self.unheard.set(0);
+    }
+
+    pub fn sender(&self) -> Sender {
+        Sender { client: self.id, user: self.user.borrow().clone() }
+    }
+
+    pub fn set_user(&self, user: UserId) {
+        *self.user.borrow_mut() = user;
+    }
+
+    pub fn is_subscribed(&self, channel: &str) -> bool {
+        self.seats.borrow().contains_key(channel)
+    }
+
+    /// A close frame is queued or the socket is gone: nothing more is sent or heard.
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    pub(super) fn set_closing(&self) -> bool {
+        let was = self.closing.replace(true);
+        self.wake_reader();
+        was
+    }
+
+    // === credit ===
+
+    pub(super) fn take_credit(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+    }
+
+    pub(super) fn return_credit(&self) {
+        let before = self.in_flight.get();
+        self.in_flight.set(before.saturating_sub(1));
+        if before == MAX_IN_FLIGHT {
+            self.wake_reader();
+        }
+    }
+
+    fn wake_reader(&self) {
+        if let Some(waker) = self.credit.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn subscription_asked(&self) {
+        self.unsettled.set(self.unsettled.get() + 1);
+    }
+
+    pub(super) fn subscription_answered(&self) {
+        self.unsettled.set(self.unsettled.get().saturating_sub(1));
+        self.wake_reader();
+    }
+
+    /// Until the client may ask for more.
+    pub async fn until_credit(&self) {
+        self.until(|| self.in_flight.get() < MAX_IN_FLIGHT).await;
+    }
+
+    /// Until every subscription that the client asked for is answered.
+    pub async fn until_settled(&self) {
+        self.until(|| self.unsettled.get() == 0).await;
+    }
+
+    /// Subscriptions that are, or may yet come about.
+    pub fn subscriptions(&self) -> usize {
+        self.seats.borrow().len() + self.unsettled.get() as usize
+    }
+
+    async fn until(&self, holds: impl Fn() -> bool) {
+        poll_fn(|context| {
+            if holds() || self.closing.get() {
+                return Poll::Ready(());
+            }
+            *self.credit.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    // === outbox ===
+
+    pub(super) fn push_run(
+        &self,
+        bytes: Bytes,
+        last_frame: usize,
+        audience: usize,
+        policy: SlowPolicy,
+    ) -> Result<(), TooSlow> {
+        if self.closing.get() {
+            return Ok(());
+        }
+        self.outbox.borrow_mut().push_run(bytes, last_frame, audience, policy)
+    }
+
+    pub(super) fn push_reply(&self, bytes: Bytes) -> Result<(), TooSlow> {
+        if self.closing.get() {
+            return Ok(());
+        }
+        self.outbox.borrow_mut().push_reply(bytes)
+    }
+}

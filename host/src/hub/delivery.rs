@@ -1,0 +1,295 @@
+//! The subscribers on this shard: who sits where, and the turns that go to them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use slab::Slab;
+
+use super::audience::{Audience, FilterChoice, Group, GroupKey, Member, Removed, Seat};
+use super::connection::Connection;
+use super::letter::Accepted;
+use super::outbox::TooSlow;
+use super::socket::Socket;
+use super::turn::Turn;
+use super::wire::WireId;
+use crate::core::{ChannelName, ClientId, Offset, PluginName, ShardId};
+
+pub struct Delivery {
+    shard: ShardId,
+    limit: usize,
+    serial: u32,
+    connections: Slab<Rc<Connection>>,
+    audiences: Slab<Audience>,
+    by_channel: HashMap<ChannelName, usize>,
+    /// Connections with something to write this turn.
+    dirty: Vec<Rc<Connection>>,
+    /// Connections past their outbox's bound, to be closed by the shard.
+    slow: Vec<Rc<Connection>>,
+}
+
+/// The shard has as many connections as it may.
+#[derive(Debug, thiserror::Error)]
+#[error("the server has as many connections as it may")]
+pub struct Full;
+
+impl Delivery {
+    pub fn new(shard: ShardId, limit: usize) -> Self {
+        Self {
+            shard,
+            limit: limit.min(ClientId::MAX_SLOTS),
+            serial: 0,
+            connections: Slab::new(),
+            audiences: Slab::new(),
+            by_channel: HashMap::new(),
+            dirty: Vec::new(),
+            slow: Vec::new(),
+        }
+    }
+
+    // === connections ===
+
+    pub fn connect(
+        &mut self,
+        wire: WireId,
+        socket: Rc<dyn Socket>,
+        outbox_bytes: usize,
+    ) -> Result<Rc<Connection>, Full> {
+        if self.connections.len() >= self.limit {
+            return Err(Full);
+        }
+        self.serial = self.serial.wrapping_add(1);
+        let entry = self.connections.vacant_entry();
+        let id = ClientId::new(self.shard, entry.key() as u32, self.serial);
+        let connection = Rc::new(Connection::new(id, wire, socket, outbox_bytes));
+        entry.insert(connection.clone());
+        Ok(connection)
+    }
+
+    /// Forgets a connection; the channels it was subscribed to, and its filters there.
+    pub fn disconnect(&mut self, connection: &Connection) -> Vec<(ChannelName, Option<FilterChoice>)> {
+        let seats = connection.seats.take();
+        let left = seats
+            .into_iter()
+            .map(|(channel, seat)| {
+                let removed = self.vacate(&channel, &seat);
+                (channel, removed.filter)
+            })
+            .collect();
+        if self.find(connection.id).is_some() {
+            self.connections.remove(connection.id.slot());
+        }
+        left
+    }
+
+    pub fn find(&self, client: ClientId) -> Option<&Rc<Connection>> {
+        self.connections.get(client.slot()).filter(|connection| connection.id == client)
+    }
+
+    pub fn connections(&self) -> impl Iterator<Item = (usize, &Rc<Connection>)> {
+        self.connections.iter()
+    }
+
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    // === seats ===
+
+    /// Seats a subscriber. With the filter of the seat it had before, if it had one.
+    pub fn subscribe(
+        &mut self,
+        connection: &Connection,
+        channel: &ChannelName,
+        accepted: &Accepted,
+        filter: Option<FilterChoice>,
+    ) -> Option<Removed> {
+        let before = self.unsubscribe(connection, channel);
+        let audience = *self
+            .by_channel
+            .entry(channel.clone())
+            .or_insert_with(|| self.audiences.insert(Audience::new(accepted.slow)));
+        let key = GroupKey { wire: connection.wire, filter };
+        let member = Member { client: connection.id, since: accepted.position.offset };
+        let seat = self.audiences[audience].add(audience, key, member);
+        connection.seats.borrow_mut().insert(channel.clone(), seat);
+        before
+    }
+
+    /// None: it was not subscribed.
+    pub fn unsubscribe(&mut self, connection: &Connection, channel: &ChannelName) -> Option<Removed> {
+        let seat = connection.seats.borrow_mut().remove(channel.as_str())?;
+        Some(self.vacate(channel, &seat))
+    }
+
+    fn vacate(&mut self, channel: &ChannelName, seat: &Seat) -> Removed {
+        let audience = &mut self.audiences[seat.audience];
+        let removed = audience.remove(seat);
+        if audience.is_empty() {
+            self.audiences.remove(seat.audience);
+            self.by_channel.remove(channel.as_str());
+        } else if let Some(moved) = removed.moved.and_then(|client| self.find(client)) {
+            if let Some(its) = moved.seats.borrow_mut().get_mut(channel.as_str()) {
+                its.take_over(seat);
+            }
+        }
+        removed
+    }
+
+    /// Everyone who subscribes to a channel here.
+    pub fn subscribers(&self, channel: &ChannelName) -> Vec<Rc<Connection>> {
+        let Some(audience) = self.by_channel.get(channel) else { return Vec::new() };
+        let members = self.audiences[*audience].groups.iter().flat_map(|group| &group.members);
+        members.filter_map(|member| self.find(member.client).cloned()).collect()
+    }
+
+    // === turns ===
+
+    /// Puts a turn's runs into the outboxes of all subscribers without a filter. The
+    /// plugins whose filters have yet to judge it.
+    pub fn deliver(&mut self, turn: &Turn) -> Vec<PluginName> {
+        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return Vec::new() };
+        let Self { audiences, connections, dirty, slow, .. } = self;
+        let audience = &audiences[key];
+        let mut waiting = Vec::new();
+        for group in &audience.groups {
+            if let Some(filter) = &group.key.filter {
+                if !group.members.is_empty() && !waiting.contains(&filter.plugin) {
+                    waiting.push(filter.plugin.clone());
+                }
+                continue;
+            }
+            let run = turn.run(group.key.wire);
+            let last_frame = run.last_frame();
+            for member in &group.members {
+                let Some(connection) = connections.get(member.client.slot()) else { continue };
+                let mut push = |bytes: Bytes, last: usize| {
+                    note(dirty, slow, connection, connection.push_run(bytes, last, key, audience.slow));
+                };
+                if turn.leaves_out(member.client) {
+                    run.pick(|i| turn.messages[i].except != Some(member.client), |bytes| push(bytes, 0));
+                } else {
+                    push(run.bytes.clone(), last_frame);
+                }
+            }
+        }
+        waiting
+    }
+
+    /// The distinct filters of a plugin among a channel's subscribers.
+    pub fn filters(&self, channel: &ChannelName, plugin: &PluginName) -> Vec<FilterChoice> {
+        let Some(audience) = self.by_channel.get(channel) else { return Vec::new() };
+        let groups = self.audiences[*audience].groups.iter();
+        let mut choices: Vec<FilterChoice> = Vec::new();
+        for group in groups.filter(|group| !group.members.is_empty()) {
+            match &group.key.filter {
+                // One filter in two dialects is two groups, but judged once.
+                Some(choice) if choice.plugin == *plugin && !choices.iter().any(|c| c.id == choice.id) => {
+                    choices.push(choice.clone());
+                }
+                _ => {}
+            }
+        }
+        choices
+    }
+
+    /// Delivers a turn to the subscribers of one plugin's filters. `passes` tells of a
+    /// message and a filter; one that was not judged does not pass.
+    pub fn deliver_filtered(
+        &mut self,
+        turn: &Turn,
+        plugin: &PluginName,
+        passes: impl Fn(usize, &FilterChoice) -> bool,
+    ) {
+        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
+        let Self { audiences, connections, dirty, slow, .. } = self;
+        let audience = &audiences[key];
+        for Group { key: group_key, members } in &audience.groups {
+            let Some(choice) = group_key.filter.as_ref().filter(|choice| choice.plugin == *plugin) else {
+                continue;
+            };
+            let verdicts: Vec<bool> = (0..turn.messages.len()).map(|i| passes(i, choice)).collect();
+            if !verdicts.contains(&true) {
+                continue;
+            }
+            let run = turn.run(group_key.wire);
+            let chosen = gather(|each| run.pick(|i| verdicts[i], each));
+            for member in members {
+                // It subscribed while the filter judged: this turn was before its time.
+                if member.since >= turn.first() && turn.first() > Offset(0) {
+                    continue;
+                }
+                let Some(connection) = connections.get(member.client.slot()) else { continue };
+                let mine = if turn.leaves_out(member.client) {
+                    let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
+                    gather(|each| run.pick(wanted, each))
+                } else {
+                    chosen.clone()
+                };
+                if !mine.is_empty() {
+                    note(dirty, slow, connection, connection.push_run(mine, 0, key, audience.slow));
+                }
+            }
+        }
+    }
+
+    /// Bytes for one client, outside any channel's order.
+    pub fn push_reply(&mut self, connection: &Rc<Connection>, bytes: Bytes) {
+        let pushed = connection.push_reply(bytes);
+        note(&mut self.dirty, &mut self.slow, connection, pushed);
+    }
+
+    pub fn mark_dirty(&mut self, connection: &Rc<Connection>) {
+        note(&mut self.dirty, &mut self.slow, connection, Ok(()));
+    }
+
+    pub fn take_dirty(&mut self) -> Vec<Rc<Connection>> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    pub fn recycle_dirty(&mut self, mut emptied: Vec<Rc<Connection>>) {
+        emptied.clear();
+        if self.dirty.is_empty() {
+            self.dirty = emptied;
+        }
+    }
+
+    pub fn take_slow(&mut self) -> Vec<Rc<Connection>> {
+        std::mem::take(&mut self.slow)
+    }
+}
+
+fn note(
+    dirty: &mut Vec<Rc<Connection>>,
+    slow: &mut Vec<Rc<Connection>>,
+    connection: &Rc<Connection>,
+    pushed: Result<(), TooSlow>,
+) {
+    if pushed.is_err() {
+        slow.push(connection.clone());
+    }
+    if !connection.dirty.replace(true) {
+        dirty.push(connection.clone());
+    }
+}
+
+/// One run of bytes from picked slices: shared where there is one, copied where there are several.
+fn gather(pick: impl FnOnce(&mut dyn FnMut(Bytes))) -> Bytes {
+    let mut first: Option<Bytes> = None;
+    let mut joined: Option<BytesMut> = None;
+    pick(&mut |piece| match (&mut first, &mut joined) {
+        (None, _) => first = Some(piece),
+        (Some(first), None) => {
+            let mut all = BytesMut::with_capacity(first.len() + piece.len());
+            all.extend_from_slice(first);
+            all.extend_from_slice(&piece);
+            joined = Some(all);
+        }
+        (Some(_), Some(all)) => all.extend_from_slice(&piece),
+    });
+    joined.map(BytesMut::freeze).or(first).unwrap_or_default()
+}
+
+/// Shared by the shard's turn and its filters' tasks, all on one thread.
+pub type SharedDelivery = Rc<RefCell<Delivery>>;

@@ -1,0 +1,99 @@
+//! The shards' letterboxes. Letters gather during a turn and leave as one batch a peer,
+//! so that a peer is woken at most once a turn.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+
+use super::letter::Letter;
+use crate::core::ShardId;
+
+/// Past this many bytes waiting for a shard, homes stop acknowledging publishes, and
+/// so, each at [`super::connection::MAX_IN_FLIGHT`], publishers stop being read.
+const CONGESTED_BYTES: usize = 8 << 20;
+
+struct Letterbox {
+    sender: mpsc::UnboundedSender<Batch>,
+    waiting: Arc<AtomicUsize>,
+}
+
+struct Batch {
+    letters: Vec<Letter>,
+    weight: usize,
+}
+
+/// The way to every shard. Cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct Mesh {
+    boxes: Arc<[Letterbox]>,
+    /// Keyed once a process, so that nobody outside can aim all channels at one shard.
+    hasher: RandomState,
+}
+
+/// A shard's own letterbox.
+pub struct Inbox {
+    receiver: mpsc::UnboundedReceiver<Batch>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Mesh {
+    /// A mesh of `shards` and their letterboxes in order.
+    pub fn new(shards: usize) -> (Self, Vec<Inbox>) {
+        let (boxes, inboxes): (Vec<_>, Vec<_>) = (0..shards)
+            .map(|_| {
+                // Unbounded by itself: `CONGESTED_BYTES` and the publishers' credit bound it.
+                let (sender, receiver) = mpsc::unbounded_channel();
+                let waiting = Arc::new(AtomicUsize::new(0));
+                (Letterbox { sender, waiting: waiting.clone() }, Inbox { receiver, waiting })
+            })
+            .unzip();
+        (Self { boxes: boxes.into(), hasher: RandomState::new() }, inboxes)
+    }
+
+    pub fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
+        (0..self.boxes.len()).map(|index| ShardId(index as u8))
+    }
+
+    /// The shard that owns a channel.
+    pub fn home(&self, channel: &str) -> ShardId {
+        match self.boxes.len() {
+            1 => ShardId(0),
+            shards => ShardId((self.hasher.hash_one(channel) % shards as u64) as u8),
+        }
+    }
+
+    /// Posts letters to a shard. A shard that has ended takes none.
+    pub fn post(&self, to: ShardId, letters: Vec<Letter>) {
+        let weight = letters.iter().map(Letter::weight).sum();
+        let target = &self.boxes[to.index()];
+        target.waiting.fetch_add(weight, Ordering::Relaxed);
+        let _ = target.sender.send(Batch { letters, weight });
+    }
+
+    /// Some shard lags behind with its letters.
+    pub fn is_congested(&self) -> bool {
+        self.boxes.iter().any(|b| b.waiting.load(Ordering::Relaxed) > CONGESTED_BYTES)
+    }
+}
+
+impl Inbox {
+    /// The next batch; pending until there is one. Never ends while a `Mesh` lives.
+    pub async fn next(&mut self) -> Vec<Letter> {
+        match self.receiver.recv().await {
+            Some(batch) => self.open(batch),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A batch that is here already.
+    pub fn try_next(&mut self) -> Option<Vec<Letter>> {
+        self.receiver.try_recv().ok().map(|batch| self.open(batch))
+    }
+
+    fn open(&self, batch: Batch) -> Vec<Letter> {
+        self.waiting.fetch_sub(batch.weight, Ordering::Relaxed);
+        batch.letters
+    }
+}

@@ -1,0 +1,21 @@
+//! Shards, channels and fan-out: bytes and ids only. A publish goes from its client's
+//! shard to the channel's [`home`], through the channel's handler if it has one, into a
+//! [`turn`], and from there by [`delivery`] into the [`outbox`] of every subscriber.
+
+pub mod audience;
+pub mod connection;
+mod delivery;
+mod filtered;
+mod home;
+pub mod letter;
+pub mod mesh;
+pub mod outbox;
+mod post;
+pub mod rules;
+pub mod shard;
+pub mod socket;
+mod turn;
+pub mod wire;
+
+pub use connection::Connection;
+pub use shard::{Settings, Shard};

@@ -1,0 +1,112 @@
+//! How a shard's parts reach the other shards and their own: letters and verdicts
+//! gather here until the turn takes them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+use super::home::Ticket;
+use super::letter::Letter;
+use super::mesh::Mesh;
+use crate::core::ShardId;
+use crate::plugin::{ActorSink, Answer, PluginFailure};
+
+/// What the shard's next turn has to look at.
+pub enum Event {
+    Letter(Letter),
+    Decided(Ticket, Result<Answer, PluginFailure>),
+}
+
+/// A shard's own queue; waking its loop is free after the first time a turn.
+#[derive(Default)]
+pub struct LocalQueue {
+    events: RefCell<Vec<Event>>,
+    awake: Cell<bool>,
+    notify: Notify,
+}
+
+impl LocalQueue {
+    pub fn push(&self, event: Event) {
+        self.events.borrow_mut().push(event);
+        self.wake();
+    }
+
+    /// Asks for a turn.
+    pub fn wake(&self) {
+        if !self.awake.replace(true) {
+            self.notify.notify_one();
+        }
+    }
+
+    pub async fn woken(&self) {
+        self.notify.notified().await;
+    }
+
+    /// The turn begins: whatever comes from now on asks for another.
+    pub fn begin_turn(&self) {
+        self.awake.set(false);
+    }
+
+    pub fn take(&self) -> Vec<Event> {
+        self.events.take()
+    }
+
+    /// Gives an emptied list back, so that its memory serves the next turn.
+    pub fn recycle(&self, mut emptied: Vec<Event>) {
+        const KEEP: usize = 4096;
+        let mut events = self.events.borrow_mut();
+        if events.is_empty() && events.capacity() < emptied.capacity() && emptied.capacity() <= KEEP {
+            emptied.clear();
+            *events = emptied;
+        }
+    }
+}
+
+/// Where channel handlers' verdicts arrive.
+pub struct Verdicts(pub Rc<LocalQueue>);
+
+impl ActorSink for Verdicts {
+    type Ticket = Ticket;
+
+    fn decided(&self, ticket: Ticket, answer: Result<Answer, PluginFailure>) {
+        self.0.push(Event::Decided(ticket, answer));
+    }
+}
+
+/// A shard's outgoing letters of one turn.
+pub struct Post {
+    me: ShardId,
+    mesh: Mesh,
+    outgoing: RefCell<Vec<Vec<Letter>>>,
+    pub queue: Rc<LocalQueue>,
+}
+
+impl Post {
+    pub fn new(me: ShardId, mesh: Mesh) -> Self {
+        let outgoing = mesh.shards().map(|_| Vec::new()).collect();
+        Self { me, mesh, outgoing: RefCell::new(outgoing), queue: Rc::default() }
+    }
+
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    pub fn send(&self, to: ShardId, letter: Letter) {
+        if to == self.me {
+            self.queue.push(Event::Letter(letter));
+        } else {
+            self.outgoing.borrow_mut()[to.index()].push(letter);
+            self.queue.wake();
+        }
+    }
+
+    /// Hands what has gathered to the mesh: one batch a peer.
+    pub fn dispatch(&self) {
+        for (to, letters) in self.mesh.shards().zip(self.outgoing.borrow_mut().iter_mut()) {
+            if !letters.is_empty() {
+                self.mesh.post(to, std::mem::take(letters));
+            }
+        }
+    }
+}

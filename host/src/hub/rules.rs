@@ -1,0 +1,37 @@
+//! What the operator says of channels: patterns, the most specific first.
+
+use super::outbox::SlowPolicy;
+use crate::core::Pattern;
+
+/// Who may publish to a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhoMayPublish {
+    #[default]
+    Anyone,
+    Subscribers,
+    /// Only the server's API and plugins.
+    Server,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelRule {
+    pub publish: WhoMayPublish,
+    pub slow: SlowPolicy,
+    /// Messages show their offset and time. Always so where a plugin handles the channel.
+    pub offsets: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Rules(Vec<(Pattern, ChannelRule)>);
+
+impl Rules {
+    pub fn new(mut rules: Vec<(Pattern, ChannelRule)>) -> Self {
+        rules.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));
+        Self(rules)
+    }
+
+    pub fn find(&self, channel: &str) -> Option<ChannelRule> {
+        self.0.iter().find(|(pattern, _)| pattern.matches(channel)).map(|(_, rule)| *rule)
+    }
+}

@@ -1,0 +1,14 @@
+//! Tidegate: a realtime server whose application logic is WebAssembly components,
+//! replaced while it runs. ARCHITECTURE.md is the map; the modules are its floors,
+//! each knowing only those listed before it.
+
+#![deny(unsafe_code)]
+
+pub mod core;
+pub mod plugin;
+pub mod hub;
+pub mod config;
+pub mod dialect;
+pub mod session;
+pub mod server;
+pub mod cli;

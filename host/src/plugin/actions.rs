@@ -1,0 +1,49 @@
+//! Calling a plugin's actions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::actor::Denial;
+use super::bindings::types;
+use super::effects::{self, Effect};
+use super::failure::PluginFailure;
+use super::generation::Generation;
+use super::slot::Services;
+use crate::core::{PayloadKind, Sender};
+
+impl Services {
+    /// `data` is JSON. What the action answers, and what it wants done.
+    pub async fn call(
+        &self,
+        generation: &Arc<Generation>,
+        name: &str,
+        who: &Sender,
+        data: &[u8],
+    ) -> Result<Result<(Bytes, Vec<Effect>), Denial>, PluginFailure> {
+        let slot = self.actions.of(generation);
+        let mut slot = slot.lock().await;
+        let mut live = slot.take(generation, async |g: &Generation| g.actions().await).await?;
+        let caller = types::Caller { client: who.client.0, user: who.user.as_str() };
+        live.arm(generation.limits.call_ms);
+        let called = live.guest.call_call(&mut live.store, name, caller, data).await;
+        let checked = match called {
+            Ok(Ok(reply)) => check(reply, generation.limits.payload_bytes).map(Ok),
+            Ok(Err(denial)) => Ok(Err(denial.into())),
+            Err(error) => Err(PluginFailure::from_wasmtime(&error)),
+        };
+        match &checked {
+            Ok(_) => slot.put(live),
+            Err(failure) => slot.failed(generation, failure, &format!("in the action '{name}'")),
+        }
+        checked
+    }
+}
+
+fn check(
+    reply: super::bindings::actions::Reply,
+    payload_bytes: usize,
+) -> Result<(Bytes, Vec<Effect>), PluginFailure> {
+    let data = effects::payload(PayloadKind::Json, reply.data, payload_bytes)?.bytes;
+    Ok((data, effects::effects(reply.effects, payload_bytes)?))
+}

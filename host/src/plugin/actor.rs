@@ -1,0 +1,335 @@
+//! Channels' handlers on a shard: each channel is a resource in a store, each store has one
+//! task that takes its jobs in order.
+//!
+//! A channel has a store of its own, so that its failure is its own, until the plugin has as
+//! many on this shard as it may; beyond that channels share one, and its fate.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use wasmtime::component::ResourceAny;
+
+use super::bindings::channel_handler::Guest;
+use super::bindings::{channel_handler, types};
+use super::effects::{Effect, Outcome, effects};
+use super::failure::PluginFailure;
+use super::generation::{Generation, Live};
+use super::health::Health;
+use super::limits::{REASON_BYTES, cut};
+use crate::core::clock::UnixMillis;
+use crate::core::{ChannelName, Payload, PluginName, Sender};
+
+/// What may wait for one store. Publishers have bounded credit, so this is rarely met.
+const WAITING_JOBS: usize = 65_536;
+const WAITING_BYTES: usize = 16 << 20;
+/// After so many calls in a row the shard's other work has its turn.
+const CALLS_IN_A_ROW: usize = 64;
+
+/// A plugin's own refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    pub code: u16,
+    pub reason: String,
+}
+
+pub enum Job {
+    /// `params` is JSON, none where the client sent none.
+    Subscribe { who: Sender, params: Option<Bytes> },
+    Publish { sender: Option<Sender>, event: Bytes, payload: Payload, at: UnixMillis },
+    Unsubscribe { who: Sender },
+}
+
+impl Job {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Publish { payload, .. } => payload.bytes.len(),
+            Self::Subscribe { params, .. } => params.as_ref().map_or(0, Bytes::len),
+            Self::Unsubscribe { .. } => 0,
+        }
+    }
+}
+
+pub enum Answer {
+    Subscribed(Result<Vec<Effect>, Denial>),
+    Published(Outcome),
+    Unsubscribed(Vec<Effect>),
+}
+
+/// Where answers go. Answers of a channel come in the order of its jobs, except those that
+/// are refused at once because too many wait.
+pub trait ActorSink: 'static {
+    /// What the caller wants back with the answer.
+    type Ticket: 'static;
+
+    fn decided(&self, ticket: Self::Ticket, answer: Result<Answer, PluginFailure>);
+}
+
+enum Work<T> {
+    Job { channel: u32, job: Job, ticket: T },
+    Swap(Arc<Generation>),
+    Leave { channel: u32 },
+}
+
+struct Mailbox<T> {
+    work: RefCell<VecDeque<Work<T>>>,
+    names: RefCell<HashMap<u32, ChannelName>>,
+    bytes: Cell<usize>,
+    next_channel: Cell<u32>,
+    notify: Notify,
+    /// Wakes the task at most once for what gathers until it runs.
+    awake: Cell<bool>,
+}
+
+impl<T> Mailbox<T> {
+    fn push(&self, work: Work<T>) {
+        self.work.borrow_mut().push_back(work);
+        if !self.awake.replace(true) {
+            self.notify.notify_one();
+        }
+    }
+}
+
+/// A plugin's stores on this shard.
+struct Stores<T> {
+    own: Rc<Cell<usize>>,
+    shared: Weak<Mailbox<T>>,
+}
+
+/// All channel handlers of a shard.
+pub struct Actors<S: ActorSink> {
+    sink: Rc<S>,
+    stores: RefCell<HashMap<PluginName, Stores<S::Ticket>>>,
+}
+
+/// One channel's handler. Dropped, the channel's resource ends, and its store with it if it
+/// was the last.
+pub struct Actor<S: ActorSink> {
+    sink: Rc<S>,
+    mailbox: Rc<Mailbox<S::Ticket>>,
+    channel: u32,
+}
+
+impl<S: ActorSink> Actors<S> {
+    pub fn new(sink: Rc<S>) -> Self {
+        Self { sink, stores: RefCell::default() }
+    }
+
+    /// The handler of a channel; its instance is made with its first job.
+    pub fn attach(&self, generation: &Arc<Generation>, channel: &ChannelName) -> Actor<S> {
+        let mut all = self.stores.borrow_mut();
+        let stores = all
+            .entry(generation.name.clone())
+            .or_insert_with(|| Stores { own: Rc::default(), shared: Weak::new() });
+        let mailbox = if stores.own.get() < generation.stores {
+            stores.own.set(stores.own.get() + 1);
+            self.start(generation, Some(stores.own.clone()))
+        } else {
+            stores.shared.upgrade().unwrap_or_else(|| {
+                let mailbox = self.start(generation, None);
+                stores.shared = Rc::downgrade(&mailbox);
+                mailbox
+            })
+        };
+        let key = mailbox.next_channel.replace(mailbox.next_channel.get() + 1);
+        mailbox.names.borrow_mut().insert(key, channel.clone());
+        Actor { sink: self.sink.clone(), mailbox, channel: key }
+    }
+
+    fn start(&self, generation: &Arc<Generation>, own: Option<Rc<Cell<usize>>>) -> Rc<Mailbox<S::Ticket>> {
+        let mailbox = Rc::new(Mailbox {
+            work: RefCell::default(),
+            names: RefCell::default(),
+            bytes: Cell::new(0),
+            next_channel: Cell::new(0),
+            notify: Notify::new(),
+            awake: Cell::new(false),
+        });
+        let runner = Runner {
+            sink: self.sink.clone(),
+            generation: generation.clone(),
+            live: None,
+            channels: HashMap::new(),
+            health: Health::default(),
+            _own: own.map(OwnStore),
+        };
+        tokio::task::spawn_local(runner.run(Rc::downgrade(&mailbox), mailbox.clone()));
+        mailbox
+    }
+}
+
+impl<S: ActorSink> Actor<S> {
+    pub fn send(&self, job: Job, ticket: S::Ticket) {
+        let mailbox = &self.mailbox;
+        let bytes = mailbox.bytes.get() + job.weight();
+        if bytes > WAITING_BYTES || mailbox.work.borrow().len() >= WAITING_JOBS {
+            return self.sink.decided(ticket, Err(PluginFailure::Busy));
+        }
+        mailbox.bytes.set(bytes);
+        mailbox.push(Work::Job { channel: self.channel, job, ticket });
+    }
+
+    /// From the next job on the channel is handled by this version.
+    pub fn swap(&self, generation: &Arc<Generation>) {
+        self.mailbox.push(Work::Swap(generation.clone()));
+    }
+}
+
+impl<S: ActorSink> Drop for Actor<S> {
+    fn drop(&mut self) {
+        self.mailbox.push(Work::Leave { channel: self.channel });
+    }
+}
+
+/// One of the stores that a plugin may have for single channels.
+struct OwnStore(Rc<Cell<usize>>);
+
+impl Drop for OwnStore {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// A store's task.
+struct Runner<S: ActorSink> {
+    sink: Rc<S>,
+    generation: Arc<Generation>,
+    live: Option<Live<Guest>>,
+    channels: HashMap<u32, ResourceAny>,
+    health: Health,
+    _own: Option<OwnStore>,
+}
+
+impl<S: ActorSink> Runner<S> {
+    async fn run(mut self, handles: Weak<Mailbox<S::Ticket>>, mailbox: Rc<Mailbox<S::Ticket>>) {
+        let mut calls = 0;
+        loop {
+            let next = mailbox.work.borrow_mut().pop_front();
+            match next {
+                None if handles.strong_count() == 1 => return,
+                None => {
+                    mailbox.awake.set(false);
+                    calls = 0;
+                    mailbox.notify.notified().await;
+                }
+                Some(Work::Job { channel, job, ticket }) => {
+                    mailbox.bytes.set(mailbox.bytes.get().saturating_sub(job.weight()));
+                    let name = mailbox.names.borrow().get(&channel).cloned();
+                    let answer = match name {
+                        Some(name) => self.take(channel, &name, job).await,
+                        None => Err(PluginFailure::Other("the channel is closed".into())),
+                    };
+                    self.sink.decided(ticket, answer);
+                    calls += 1;
+                    if calls % CALLS_IN_A_ROW == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Some(Work::Swap(generation)) => self.swap(generation),
+                Some(Work::Leave { channel }) => {
+                    mailbox.names.borrow_mut().remove(&channel);
+                    self.leave(channel).await;
+                }
+            }
+        }
+    }
+
+    fn swap(&mut self, generation: Arc<Generation>) {
+        if generation.number != self.generation.number {
+            self.generation = generation;
+            self.live = None;
+            self.channels.clear();
+            self.health = Health::default();
+        }
+    }
+
+    async fn leave(&mut self, channel: u32) {
+        let (Some(live), Some(resource)) = (&mut self.live, self.channels.remove(&channel)) else { return };
+        live.arm(self.generation.limits.call_ms);
+        if let Err(error) = resource.resource_drop_async(&mut live.store).await {
+            self.failed(&PluginFailure::from_wasmtime(&error), "closing a channel");
+        }
+    }
+
+    async fn take(&mut self, channel: u32, name: &ChannelName, job: Job) -> Result<Answer, PluginFailure> {
+        self.health.check(Instant::now)?;
+        let answer = self.call(channel, name, &job).await;
+        match &answer {
+            // A refusal to open is an answer, not a fault.
+            Ok(_) | Err(PluginFailure::OpenRefused(_)) => {}
+            Err(failure) => self.failed(failure, &format!("handling {name}")),
+        }
+        answer
+    }
+
+    fn failed(&mut self, failure: &PluginFailure, doing: &str) {
+        // Whatever else lived in the store is gone with it, and opened anew.
+        self.live = None;
+        self.channels.clear();
+        self.health.failed(Instant::now());
+        self.generation.note(failure, doing);
+    }
+
+    async fn call(&mut self, channel: u32, name: &ChannelName, job: &Job) -> Result<Answer, PluginFailure> {
+        let Self { generation, live, channels, .. } = self;
+        let limits = &generation.limits;
+        let live = match live {
+            Some(live) => live,
+            None => live.insert(generation.channel_handler().await?),
+        };
+        let resource = match channels.get(&channel) {
+            Some(resource) => *resource,
+            None => {
+                live.arm(limits.open_ms);
+                let opened = live.guest.channel().call_open(&mut live.store, name.as_str()).await;
+                let resource = opened
+                    .map_err(|error| PluginFailure::from_wasmtime(&error))?
+                    .map_err(|reason| PluginFailure::OpenRefused(cut(reason, REASON_BYTES)))?;
+                channels.insert(channel, resource);
+                resource
+            }
+        };
+        live.arm(limits.call_ms);
+        let trapped = |error: wasmtime::Error| PluginFailure::from_wasmtime(&error);
+        let handler = live.guest.channel();
+        match job {
+            Job::Publish { sender, event, payload, at } => {
+                let message = channel_handler::Message {
+                    sender: sender.as_ref().map(caller),
+                    event: text(event)?,
+                    kind: payload.kind.into(),
+                    payload: &payload.bytes,
+                    at_ms: at.0,
+                };
+                let outcome =
+                    handler.call_on_publish(&mut live.store, resource, message).await.map_err(trapped)?;
+                Outcome::check(outcome, payload.kind, limits.payload_bytes).map(Answer::Published)
+            }
+            Job::Subscribe { who, params } => {
+                let called =
+                    handler.call_on_subscribe(&mut live.store, resource, caller(who), params.as_deref());
+                let answer = match called.await.map_err(trapped)? {
+                    Ok(list) => Ok(effects(list, limits.payload_bytes)?),
+                    Err(denial) => Err(denial.into()),
+                };
+                Ok(Answer::Subscribed(answer))
+            }
+            Job::Unsubscribe { who } => {
+                let called = handler.call_on_unsubscribe(&mut live.store, resource, caller(who));
+                effects(called.await.map_err(trapped)?, limits.payload_bytes).map(Answer::Unsubscribed)
+            }
+        }
+    }
+}
+
+fn caller(sender: &Sender) -> types::Caller<'_> {
+    types::Caller { client: sender.client.0, user: sender.user.as_str() }
+}
+
+fn text(event: &[u8]) -> Result<&str, PluginFailure> {
+    std::str::from_utf8(event).map_err(|_| PluginFailure::Other("the event's name is not UTF-8".into()))
+}

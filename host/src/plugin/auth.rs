@@ -1,0 +1,154 @@
+//! Asking auth plugins who a client is and what it may do. Whatever fails is a refusal.
+
+use std::sync::Arc;
+
+use super::bindings::auth;
+use super::failure::PluginFailure;
+use super::generation::Generation;
+use super::limits::{REASON_BYTES, cut};
+use super::slot::Services;
+use crate::core::clock::UnixMillis;
+use crate::core::{ChannelName, PluginName};
+
+/// What a client showed when it connected.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    pub path: String,
+    pub query: String,
+    pub headers: Vec<(String, String)>,
+    pub token: Option<String>,
+    pub peer: String,
+}
+
+/// Who a client is. An empty user is an anonymous one.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    pub user: String,
+    pub claims: Vec<(String, String)>,
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// A plugin's refusal of a client, for the client to read.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    pub reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthAction {
+    Subscribe,
+    Publish,
+}
+
+impl Services {
+    /// Every plugin is asked: the first refusal decides, the first acceptance names the user.
+    /// None: there is no plugin to ask.
+    pub async fn authenticate(
+        &self,
+        plugins: &[Arc<Generation>],
+        handshake: &Handshake,
+    ) -> Result<Option<Identity>, Refused> {
+        let mut identity = None;
+        for generation in plugins {
+            match self.authenticate_by(generation, handshake).await {
+                Ok(Ok(accepted)) => identity = identity.or(Some(accepted)),
+                Ok(Err(reason)) => return Err(Refused { reason }),
+                Err(_) => {
+                    let reason =
+                        format!("Authentication is not available: plugin '{}' failed.", generation.name);
+                    return Err(Refused { reason });
+                }
+            }
+        }
+        Ok(identity)
+    }
+
+    async fn authenticate_by(
+        &self,
+        generation: &Arc<Generation>,
+        handshake: &Handshake,
+    ) -> Result<Result<Identity, String>, PluginFailure> {
+        let slot = self.auth.of(generation);
+        let mut slot = slot.lock().await;
+        let mut live = slot.take(generation, async |g: &Generation| g.auth().await).await?;
+        let headers: Vec<(&str, &str)> =
+            handshake.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let request = auth::Handshake {
+            path: &handshake.path,
+            query: &handshake.query,
+            headers: &headers,
+            token: handshake.token.as_deref(),
+            peer: &handshake.peer,
+        };
+        live.arm(generation.limits.auth_ms);
+        match live.guest.call_authenticate(&mut live.store, request).await {
+            Ok(answer) => {
+                slot.put(live);
+                Ok(answer
+                    .map(|identity| Identity {
+                        user: identity.user,
+                        claims: identity.claims,
+                        expires_at: identity.expires_at_ms.map(UnixMillis),
+                    })
+                    .map_err(|refusal| cut(refusal.reason, REASON_BYTES)))
+            }
+            Err(error) => {
+                let failure = PluginFailure::from_wasmtime(&error);
+                slot.failed(generation, &failure, "authenticating a client");
+                Err(failure)
+            }
+        }
+    }
+
+    /// May this client do that? All plugins must say so.
+    pub async fn authorize(
+        &self,
+        plugins: &[Arc<Generation>],
+        who: &Identity,
+        action: AuthAction,
+        channel: &ChannelName,
+    ) -> Result<bool, (PluginName, PluginFailure)> {
+        for generation in plugins {
+            match self.authorize_by(generation, who, action, channel).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(failure) => return Err((generation.name.clone(), failure)),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn authorize_by(
+        &self,
+        generation: &Arc<Generation>,
+        who: &Identity,
+        action: AuthAction,
+        channel: &ChannelName,
+    ) -> Result<bool, PluginFailure> {
+        let slot = self.auth.of(generation);
+        let mut slot = slot.lock().await;
+        let mut live = slot.take(generation, async |g: &Generation| g.auth().await).await?;
+        let claims: Vec<(&str, &str)> = who.claims.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let identity = auth::IdentityParam {
+            user: &who.user,
+            claims: &claims,
+            expires_at_ms: who.expires_at.map(|at| at.0),
+        };
+        let action = match action {
+            AuthAction::Subscribe => auth::Action::Subscribe,
+            AuthAction::Publish => auth::Action::Publish,
+        };
+        live.arm(generation.limits.auth_ms);
+        match live.guest.call_authorize(&mut live.store, identity, action, channel.as_str()).await {
+            Ok(allowed) => {
+                slot.put(live);
+                Ok(allowed)
+            }
+            Err(error) => {
+                let failure = PluginFailure::from_wasmtime(&error);
+                slot.failed(generation, &failure, "authorizing a client");
+                Err(failure)
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The contract of `wit/`, as Rust. One set of bindings for all interfaces: what a plugin
+//! exports is found interface by interface.
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "plugin",
+    exports: { default: async },
+    ownership: Borrowing { duplicate_if_necessary: true },
+});
+
+pub use exports::tidegate::plugin::{actions, auth, channel_handler, filter, info};
+pub use tidegate::plugin::{config, log, types};

@@ -1,0 +1,131 @@
+//! The one engine of the process, its clock and its linker.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
+
+use super::bindings::{config, log, types};
+use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::store::StoreData;
+
+/// Deadlines are counted in ticks of this length.
+const TICK: Duration = Duration::from_millis(1);
+const WASM_STACK: usize = 512 << 10;
+const ASYNC_STACK: usize = 1 << 20;
+/// Stores at a time with the pooling allocator. Each takes about four memory mappings, and
+/// Linux gives a process 65,530.
+const POOL: u32 = 4000;
+/// The largest memory a pooled instance can have; a plugin's own limit is usually less.
+const POOLED_MEMORY: usize = 256 << 20;
+
+/// Compiles and links components. Cheap to clone.
+#[derive(Clone)]
+pub struct PluginEngine {
+    pub(super) engine: Engine,
+    pub(super) linker: Arc<Linker<StoreData>>,
+}
+
+impl PluginEngine {
+    /// `cache_dir` is where compiled code is kept; nobody else should be able to write there.
+    pub fn new(cache_dir: Option<&Path>) -> Result<Self> {
+        let cache = cache_dir.and_then(|dir| match open_cache(dir) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                tracing::warn!("compiled plugins are not kept: {error:#}");
+                None
+            }
+        });
+        let engine = match Engine::new(&settings(cache.clone(), true)) {
+            Ok(engine) => engine,
+            Err(error) => {
+                // A limit on address space, mostly.
+                tracing::info!("no pool of instances, they are made one by one: {error:#}");
+                Engine::new(&settings(cache, false)).map_err(plain)?
+            }
+        };
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(plain)?;
+        log::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        config::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        types::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        start_clock(&engine)?;
+        Ok(Self { engine, linker: Arc::new(linker) })
+    }
+}
+
+fn settings(cache: Option<Cache>, pooled: bool) -> Config {
+    let mut config = Config::new();
+    config
+        // Async component functions are not offered: without them a call costs half.
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(8))
+        .native_unwind_info(false)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(ASYNC_STACK)
+        .cache(cache);
+    if pooled {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(POOL)
+            .total_core_instances(POOL * 2)
+            .total_memories(POOL)
+            .total_tables(POOL * 2)
+            .total_stacks(POOL)
+            .max_core_instances_per_component(INSTANCES as u32)
+            .max_memories_per_component(MEMORIES as u32)
+            .max_tables_per_component(TABLES as u32)
+            .table_elements(TABLE_ELEMENTS)
+            .max_memory_size(POOLED_MEMORY);
+        config
+            .memory_reservation(POOLED_MEMORY as u64)
+            .memory_guard_size(64 << 10)
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    } else {
+        config.memory_reservation(64 << 20).memory_guard_size(64 << 10);
+    }
+    config
+}
+
+/// wasmtime's errors are of their own kind.
+fn plain(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
+}
+
+fn open_cache(dir: &Path) -> Result<Cache> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make the cache folder {}", dir.display()))?;
+    let mode = std::fs::metadata(dir)?.mode();
+    // What lies there is run as native code.
+    anyhow::ensure!(mode & 0o022 == 0, "others may write to the cache folder {}", dir.display());
+    let mut config = CacheConfig::new();
+    config.with_directory(dir.canonicalize()?);
+    Cache::new(config).map_err(plain)
+}
+
+/// A thread of its own, because the shards' are what it must be able to interrupt. It ends
+/// with the engine.
+fn start_clock(engine: &Engine) -> Result<()> {
+    let engine = engine.weak();
+    std::thread::Builder::new()
+        .name("plugin-clock".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::park_timeout(TICK);
+            }
+        })
+        .context("cannot start the plugins' clock")?;
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! A shard's filters: equal parameters are one filter, a message is judged once each, and
+//! many messages cross into the plugin at once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Mutex;
+
+use super::bindings::{filter, types};
+use super::failure::PluginFailure;
+use super::generation::{Generation, Live};
+use super::limits::{REASON_BYTES, cut};
+use super::registry::Registry;
+use super::slot::Slot;
+use crate::core::{PayloadKind, PluginName};
+
+/// After a batch has failed its filters are judged one by one; at this many failures the
+/// rest of them stays closed for this batch.
+const FAILURES_A_BATCH: usize = 3;
+
+/// A filter of this shard; stays the same over reloads and failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FilterId(u64);
+
+/// Why a filter was not made.
+#[derive(Debug)]
+pub enum FilterRefusal {
+    /// The plugin's own reason.
+    Refused(String),
+    Failed(PluginFailure),
+}
+
+struct Expression {
+    plugin: PluginName,
+    params: Bytes,
+    subscribers: usize,
+}
+
+/// A plugin's instance and the ids it has given to this shard's filters.
+#[derive(Default)]
+struct Runner {
+    slot: Slot<filter::Guest>,
+    /// None: this generation does not accept the parameters; it passes nothing.
+    known: HashMap<FilterId, Option<u32>>,
+    /// The generation that `known` is of; 0 when its instance is gone.
+    known_of: u64,
+}
+
+#[derive(Default)]
+pub struct Filters {
+    next: Cell<u64>,
+    expressions: RefCell<BTreeMap<FilterId, Expression>>,
+    by_params: RefCell<HashMap<(PluginName, Bytes), FilterId>>,
+    runners: RefCell<HashMap<PluginName, Rc<Mutex<Runner>>>>,
+    generations: RefCell<HashMap<PluginName, Arc<Generation>>>,
+}
+
+impl Filters {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the filter plugins of a registry; their instances move at their next call.
+    pub fn install(&self, registry: &Registry) {
+        let filters = registry.plugins().filter(|g| g.capabilities.filter.is_some());
+        *self.generations.borrow_mut() = filters.map(|g| (g.name.clone(), g.clone())).collect();
+    }
+
+    /// One more subscriber with these parameters (JSON).
+    pub async fn add(&self, generation: &Arc<Generation>, params: &Bytes) -> Result<FilterId, FilterRefusal> {
+        let key = (generation.name.clone(), params.clone());
+        let runner = self.runners.borrow_mut().entry(generation.name.clone()).or_default().clone();
+        let mut runner = runner.lock().await;
+        let known = self.by_params.borrow().get(&key).copied();
+        if let Some(id) = known {
+            if let Some(expression) = self.expressions.borrow_mut().get_mut(&id) {
+                expression.subscribers += 1;
+            }
+            return Ok(id);
+        }
+        let mut live = self.ready(&mut runner, generation).await.map_err(FilterRefusal::Failed)?;
+        live.arm(generation.limits.open_ms);
+        match live.guest.call_add(&mut live.store, params).await {
+            Ok(Ok(guest_id)) => {
+                runner.slot.put(live);
+                let id = FilterId(self.next.replace(self.next.get() + 1));
+                runner.known.insert(id, Some(guest_id));
+                let expression =
+                    Expression { plugin: generation.name.clone(), params: params.clone(), subscribers: 1 };
+                self.expressions.borrow_mut().insert(id, expression);
+                self.by_params.borrow_mut().insert(key, id);
+                Ok(id)
+            }
+            Ok(Err(reason)) => {
+                runner.slot.put(live);
+                Err(FilterRefusal::Refused(cut(reason, REASON_BYTES)))
+            }
+            Err(error) => {
+                let failure = PluginFailure::from_wasmtime(&error);
+                runner.failed(generation, &failure, "making a filter");
+                Err(FilterRefusal::Failed(failure))
+            }
+        }
+    }
+
+    /// One subscriber less. The plugin hears of the last one at its next call.
+    pub fn release(&self, id: FilterId) {
+        let mut expressions = self.expressions.borrow_mut();
+        let Some(expression) = expressions.get_mut(&id) else { return };
+        expression.subscribers -= 1;
+        if expression.subscribers == 0 {
+            if let Some(gone) = expressions.remove(&id) {
+                self.by_params.borrow_mut().remove(&(gone.plugin, gone.params));
+            }
+        }
+    }
+
+    /// Judges messages by filters of one plugin. Never fails: what cannot be judged does not pass.
+    pub async fn evaluate(&self, plugin: &PluginName, ids: &[FilterId], messages: &FilterBatch) -> Bits {
+        let runner = self.runners.borrow().get(plugin).cloned();
+        let generation = self.generations.borrow().get(plugin).cloned();
+        let (Some(runner), Some(generation)) = (runner, generation) else { return Bits::none() };
+        let mut runner = runner.lock().await;
+        match self.judge(&mut runner, &generation, ids, messages).await {
+            Ok(bits) => bits,
+            Err(PluginFailure::Degraded { .. }) => Bits::none(),
+            Err(_) if ids.len() > 1 => self.judge_singly(&mut runner, &generation, ids, messages).await,
+            Err(_) => Bits::none(),
+        }
+    }
+
+    async fn judge_singly(
+        &self,
+        runner: &mut Runner,
+        generation: &Generation,
+        ids: &[FilterId],
+        messages: &FilterBatch,
+    ) -> Bits {
+        let mut failures = 0;
+        let mut singly = Vec::with_capacity(ids.len());
+        for id in ids {
+            let judged = if failures < FAILURES_A_BATCH {
+                self.judge(runner, generation, &[*id], messages).await
+            } else {
+                Ok(Bits::none())
+            };
+            failures += usize::from(judged.is_err());
+            singly.push(judged.unwrap_or_else(|_| Bits::none()));
+        }
+        Bits::Singly(singly)
+    }
+
+    async fn judge(
+        &self,
+        runner: &mut Runner,
+        generation: &Generation,
+        ids: &[FilterId],
+        messages: &FilterBatch,
+    ) -> Result<Bits, PluginFailure> {
+        let mut live = self.ready(runner, generation).await?;
+        let mut guest_ids = Vec::with_capacity(ids.len());
+        let columns: Vec<Option<usize>> = ids
+            .iter()
+            .map(|id| {
+                let guest_id = runner.known.get(id).copied().flatten()?;
+                guest_ids.push(guest_id);
+                Some(guest_ids.len() - 1)
+            })
+            .collect();
+        let batch = filter::Batch { kinds: &messages.kinds, ends: &messages.ends, data: &messages.data };
+        live.arm(generation.limits.filter_ms);
+        match live.guest.call_evaluate(&mut live.store, &guest_ids, batch).await {
+            Ok(words) => {
+                runner.slot.put(live);
+                Ok(Bits::Matrix { words, width: guest_ids.len(), columns })
+            }
+            Err(error) => {
+                let failure = PluginFailure::from_wasmtime(&error);
+                runner.failed(generation, &failure, "filtering messages");
+                Err(failure)
+            }
+        }
+    }
+
+    /// An instance that knows every filter of its plugin, and none that is gone.
+    async fn ready(
+        &self,
+        runner: &mut Runner,
+        generation: &Generation,
+    ) -> Result<Live<filter::Guest>, PluginFailure> {
+        let mut live = runner.slot.take(generation, async |g: &Generation| g.filter().await).await?;
+        if runner.known_of != generation.number {
+            runner.known.clear();
+            runner.known_of = generation.number;
+        }
+        let result = self.reconcile(runner, generation, &mut live).await;
+        match result {
+            Ok(()) => Ok(live),
+            Err(error) => {
+                let failure = PluginFailure::from_wasmtime(&error);
+                runner.failed(generation, &failure, "making filters anew");
+                Err(failure)
+            }
+        }
+    }
+
+    async fn reconcile(
+        &self,
+        runner: &mut Runner,
+        generation: &Generation,
+        live: &mut Live<filter::Guest>,
+    ) -> wasmtime::Result<()> {
+        let (missing, gone) = {
+            let expressions = self.expressions.borrow();
+            let missing: Vec<(FilterId, Bytes)> = expressions
+                .iter()
+                .filter(|(id, e)| e.plugin == generation.name && !runner.known.contains_key(id))
+                .map(|(id, e)| (*id, e.params.clone()))
+                .collect();
+            let gone: Vec<FilterId> =
+                runner.known.keys().filter(|id| !expressions.contains_key(id)).copied().collect();
+            (missing, gone)
+        };
+        for id in gone {
+            if let Some(Some(guest_id)) = runner.known.remove(&id) {
+                live.arm(generation.limits.open_ms);
+                live.guest.call_remove(&mut live.store, guest_id).await?;
+            }
+        }
+        for (id, params) in missing {
+            live.arm(generation.limits.open_ms);
+            let added = live.guest.call_add(&mut live.store, &params).await?;
+            if let Err(reason) = &added {
+                tracing::warn!(plugin = %generation.name, "the new version refuses a filter in use, which \
+                    passes nothing from now on: {}", cut(reason.clone(), REASON_BYTES));
+            }
+            runner.known.insert(id, added.ok());
+        }
+        Ok(())
+    }
+}
+
+impl Runner {
+    fn failed(&mut self, generation: &Generation, failure: &PluginFailure, doing: &str) {
+        self.slot.failed(generation, failure, doing);
+        self.known_of = 0;
+    }
+}
+
+/// Messages packed as the contract has them. Kept and refilled, so that its memory serves again.
+#[derive(Default)]
+pub struct FilterBatch {
+    kinds: Vec<types::PayloadKind>,
+    ends: Vec<u32>,
+    data: Vec<u8>,
+}
+
+impl FilterBatch {
+    pub fn push(&mut self, event: &[u8], kind: PayloadKind, payload: &[u8]) {
+        self.kinds.push(kind.into());
+        self.data.extend_from_slice(event);
+        // A turn is far below 4 GiB.
+        self.ends.push(self.data.len() as u32);
+        self.data.extend_from_slice(payload);
+        self.ends.push(self.data.len() as u32);
+    }
+
+    pub fn clear(&mut self) {
+        self.kinds.clear();
+        self.ends.clear();
+        self.data.clear();
+    }
+}
+
+/// Which messages pass which filters.
+#[derive(Debug)]
+pub enum Bits {
+    Matrix { words: Vec<u64>, width: usize, columns: Vec<Option<usize>> },
+    Singly(Vec<Bits>),
+}
+
+impl Bits {
+    fn none() -> Self {
+        Self::Matrix { words: Vec::new(), width: 0, columns: Vec::new() }
+    }
+
+    /// By the message's place in the batch and the filter's in the list that was judged.
+    pub fn passes(&self, message: usize, filter: usize) -> bool {
+        match self {
+            Self::Matrix { words, width, columns } => {
+                let Some(column) = columns.get(filter).copied().flatten() else { return false };
+                let bit = message * width + column;
+                // Missing words count as zeros.
+                words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+            }
+            Self::Singly(all) => all.get(filter).is_some_and(|bits| bits.passes(message, 0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_read_by_message_and_filter() {
+        let bits = Bits::Matrix { words: vec![0b10_01], width: 2, columns: vec![Some(0), None, Some(1)] };
+        assert!(bits.passes(0, 0));
+        assert!(!bits.passes(0, 2));
+        assert!(bits.passes(1, 2));
+        assert!(!bits.passes(1, 1), "a filter that the plugin refuses passes nothing");
+        assert!(!bits.passes(99, 0), "missing words are zeros");
+        assert!(!Bits::none().passes(0, 0));
+    }
+}

@@ -1,0 +1,77 @@
+//! What lies in the plugin folder: `*.wasm` in it and in its direct subfolders. Pure
+//! observation; what it means is the host's business.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::loader::LoadError;
+use crate::core::PluginName;
+
+/// A file's outside: while this stays the same nobody writes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    pub bytes: u64,
+    pub modified: SystemTime,
+}
+
+/// One candidate. `Err`: it will not be loaded under this name or from there.
+pub struct Found {
+    pub path: PathBuf,
+    pub stamp: Stamp,
+    pub name: Result<PluginName, LoadError>,
+}
+
+/// All candidates in the order of their paths; of two with one name the first is the plugin.
+pub fn scan(dir: &Path) -> Vec<Found> {
+    let mut paths = Vec::new();
+    for path in entries(dir) {
+        if path.is_dir() {
+            paths.extend(entries(&path).into_iter().filter(|path| is_candidate(path)));
+        } else if is_candidate(&path) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let root = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let mut taken: BTreeMap<PluginName, PathBuf> = BTreeMap::new();
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            let stamp = stamp(&path)?;
+            let name = name_of(&path, &root).and_then(|name| match taken.get(&name) {
+                Some(first) => Err(LoadError::SameName(first.clone())),
+                None => {
+                    taken.insert(name.clone(), path.clone());
+                    Ok(name)
+                }
+            });
+            Some(Found { path, stamp, name })
+        })
+        .collect()
+}
+
+/// None: there is no such file now.
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    Some(Stamp { bytes: metadata.len(), modified: metadata.modified().ok()? })
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| !hidden(path)).collect()
+}
+
+fn is_candidate(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "wasm") && !path.is_dir()
+}
+
+fn name_of(path: &Path, root: &Path) -> Result<PluginName, LoadError> {
+    if path.is_symlink() && !path.canonicalize().is_ok_and(|target| target.starts_with(root)) {
+        return Err(LoadError::LinkOutside);
+    }
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    PluginName::parse(&stem).ok_or(LoadError::BadName(stem))
+}

@@ -1,0 +1,139 @@
+//! One version of one plugin, compiled and checked: what its file became.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use super::bindings::{actions, auth, channel_handler, filter};
+use super::failure::PluginFailure;
+use super::limits::PluginLimits;
+use super::store::{Owner, StoreData, arm, new_store};
+use crate::core::clock::UnixMillis;
+use crate::core::{Pattern, PluginName};
+
+/// What a component can do: the interfaces it exports, looked up once.
+#[derive(Clone, Default)]
+pub struct Capabilities {
+    pub(super) channel_handler: Option<channel_handler::GuestIndices>,
+    pub(super) auth: Option<auth::GuestIndices>,
+    pub(super) filter: Option<filter::GuestIndices>,
+    pub(super) actions: Option<actions::GuestIndices>,
+    pub(super) info: bool,
+}
+
+impl Capabilities {
+    pub fn names(&self) -> Vec<&'static str> {
+        let has = [
+            ("auth", self.auth.is_some()),
+            ("channel-handler", self.channel_handler.is_some()),
+            ("filter", self.filter.is_some()),
+            ("actions", self.actions.is_some()),
+            ("info", self.info),
+        ];
+        has.into_iter().filter_map(|(name, is)| is.then_some(name)).collect()
+    }
+}
+
+/// Failures of one generation, for people to see.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    pub by_class: BTreeMap<&'static str, u64>,
+    pub last: Option<String>,
+}
+
+pub struct Generation {
+    pub name: PluginName,
+    /// Grows with every load in this process.
+    pub number: u64,
+    /// Of the file, in hexadecimal.
+    pub sha256: String,
+    pub version: String,
+    pub summary: String,
+    pub file: PathBuf,
+    pub size: u64,
+    pub capabilities: Capabilities,
+    pub imports: Vec<String>,
+    pub actions: Vec<String>,
+    pub routes: Vec<Pattern>,
+    pub limits: PluginLimits,
+    /// Channels of a shard that have a store of their own.
+    pub stores: usize,
+    pub loaded_at: UnixMillis,
+    pub compile_ms: f64,
+    pub(super) settings: Arc<BTreeMap<String, String>>,
+    pub(super) pre: InstancePre<StoreData>,
+    /// Written when something fails, read by the report: never on the way of a message.
+    pub(super) failures: Mutex<Failures>,
+}
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} (generation {})", self.name, self.version, self.number)
+    }
+}
+
+/// A store with one instance in it, and the interface that it is used for.
+pub struct Live<G> {
+    pub store: Store<StoreData>,
+    pub guest: G,
+}
+
+impl<G> Live<G> {
+    /// Gives the next call so many milliseconds.
+    pub fn arm(&mut self, ms: u64) {
+        arm(&mut self.store, ms);
+    }
+}
+
+impl Generation {
+    fn owner(&self) -> Owner {
+        Owner {
+            plugin: self.name.to_string(),
+            version: self.version.clone(),
+            settings: self.settings.clone(),
+        }
+    }
+
+    async fn instantiate<G>(
+        &self,
+        load: impl FnOnce(&mut Store<StoreData>, &wasmtime::component::Instance) -> Option<wasmtime::Result<G>>,
+    ) -> Result<Live<G>, PluginFailure> {
+        let mut store = new_store(self.pre.engine(), self.owner(), self.limits.memory_bytes);
+        arm(&mut store, self.limits.instantiate_ms);
+        let instance =
+            self.pre.instantiate_async(&mut store).await.map_err(|e| PluginFailure::from_wasmtime(&e))?;
+        let guest = load(&mut store, &instance)
+            .ok_or_else(|| PluginFailure::Other("it does not export this interface".into()))?
+            .map_err(|e| PluginFailure::from_wasmtime(&e))?;
+        Ok(Live { store, guest })
+    }
+
+    pub(super) async fn channel_handler(&self) -> Result<Live<channel_handler::Guest>, PluginFailure> {
+        self.instantiate(|s, i| self.capabilities.channel_handler.as_ref().map(|x| x.load(s, i))).await
+    }
+
+    pub(super) async fn auth(&self) -> Result<Live<auth::Guest>, PluginFailure> {
+        self.instantiate(|s, i| self.capabilities.auth.as_ref().map(|x| x.load(s, i))).await
+    }
+
+    pub(super) async fn filter(&self) -> Result<Live<filter::Guest>, PluginFailure> {
+        self.instantiate(|s, i| self.capabilities.filter.as_ref().map(|x| x.load(s, i))).await
+    }
+
+    pub(super) async fn actions(&self) -> Result<Live<actions::Guest>, PluginFailure> {
+        self.instantiate(|s, i| self.capabilities.actions.as_ref().map(|x| x.load(s, i))).await
+    }
+
+    /// Counts a failure and says it in the log. `doing` is for people: "handling chat:lobby".
+    pub(super) fn note(&self, failure: &PluginFailure, doing: &str) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures.by_class.entry(failure.class()).or_default() += 1;
+        failures.last = Some(format!("{doing}: {failure}"));
+        drop(failures);
+        tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
+            "the plugin failed {doing}: {failure}");
+    }
+}

@@ -1,0 +1,57 @@
+//! How much of everything a plugin may use. Each has a default, none is unlimited.
+
+/// Bounds of one plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Linear memory of one store, in bytes.
+    pub memory_bytes: usize,
+    /// A handler's or an action's call, in milliseconds of its own running.
+    pub call_ms: u64,
+    /// `authenticate` and `authorize`.
+    pub auth_ms: u64,
+    /// Judging one batch of messages.
+    pub filter_ms: u64,
+    /// `open`, `describe` and `names`; making a filter.
+    pub open_ms: u64,
+    /// Making an instance.
+    pub instantiate_ms: u64,
+    /// One payload in an effect or a verdict, in bytes.
+    pub payload_bytes: usize,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 << 20,
+            call_ms: 20,
+            auth_ms: 50,
+            filter_ms: 5,
+            open_ms: 100,
+            instantiate_ms: 250,
+            payload_bytes: 64 << 10,
+        }
+    }
+}
+
+/// Effects of one call.
+pub const EFFECTS: usize = 256;
+/// A reason or an error text that a plugin returns, in bytes; what is longer is cut.
+pub const REASON_BYTES: usize = 1024;
+/// Bytes a call may hand to the host in one crossing, arguments and results together.
+pub const HOSTCALL_BYTES: usize = 2 << 20;
+/// Elements of a table, tables, memories and core instances of one store.
+pub const TABLE_ELEMENTS: usize = 20_000;
+pub const TABLES: usize = 8;
+pub const MEMORIES: usize = 4;
+pub const INSTANCES: usize = 16;
+/// A component file, in bytes.
+pub const FILE_BYTES: u64 = 32 << 20;
+
+/// Cuts a text to a length in bytes, between characters.
+pub fn cut(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}

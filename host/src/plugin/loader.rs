@@ -1,0 +1,270 @@
+//! From the bytes of a file to a [`Generation`], or to an error that says what is wrong
+//! with the file and what to do about it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use super::bindings::{actions, auth, channel_handler, filter, info};
+use super::engine::PluginEngine;
+use super::failure::PluginFailure;
+use super::generation::{Capabilities, Failures, Generation};
+use super::host::PluginSettings;
+use super::limits::FILE_BYTES;
+use super::store::{Owner, arm, new_store};
+use crate::core::clock::UnixMillis;
+use crate::core::{Pattern, PluginName};
+
+const PACKAGE: &str = "tidegate:plugin/";
+/// The contract this server speaks: `wit/` at 0.1.
+const CONTRACT: &str = "0.1";
+const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
+const OFFERED: &str = "tidegate:plugin/log@0.1.0, tidegate:plugin/config@0.1.0 and wasi:*@0.2";
+
+/// Why a file is not a plugin that can be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("it has {0} bytes; at most {FILE_BYTES} are allowed")]
+    TooBig(u64),
+    #[error("it is empty")]
+    Empty,
+    #[error("it is not WebAssembly: it begins with `{0}`, not with `\\0asm`")]
+    NotWasm(String),
+    #[error("it is a core module, not a component: run `wasm-tools component new` on it")]
+    CoreModule,
+    #[error(
+        "it is precompiled native code, which is not taken from the plugin folder: put the .wasm component there"
+    )]
+    Precompiled,
+    #[error("it is not a valid component, or cut off: {0}")]
+    Invalid(String),
+    #[error("it imports {}, which this server does not offer; it offers {OFFERED}", .0.join(", "))]
+    UnknownImports(Vec<String>),
+    #[error("its imports do not fit what this server offers: {0}")]
+    WrongImports(String),
+    #[error(
+        "it was built for tidegate:plugin@{0}; this server speaks {CONTRACT}: rebuild it with the {CONTRACT} contract, or use a server of its version"
+    )]
+    OtherContract(String),
+    #[error("it exports none of {KNOWN_EXPORTS} of tidegate:plugin@{CONTRACT}: there is nothing to call")]
+    NothingKnown,
+    #[error("its exports do not fit the contract tidegate:plugin@{CONTRACT}: {0}")]
+    WrongExports(String),
+    #[error("it does not start: {0}")]
+    DoesNotStart(PluginFailure),
+    #[error("its `info` names the channel pattern {0}")]
+    BadPattern(crate::core::pattern::BadPattern),
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    #[error("`{0}` is no plugin name: use a-z, 0-9 and -, at most 64")]
+    BadName(String),
+    #[error("{} is a plugin of the same name, and is used", .0.display())]
+    SameName(PathBuf),
+    #[error("it is a link out of the plugin folder")]
+    LinkOutside,
+}
+
+impl LoadError {
+    /// The file may still be being written.
+    pub fn is_perhaps_unfinished(&self) -> bool {
+        matches!(self, Self::Empty | Self::Invalid(_) | Self::NotWasm(_) | Self::CoreModule)
+    }
+}
+
+/// A file as it was read.
+pub struct Source {
+    pub name: PluginName,
+    pub file: PathBuf,
+    pub bytes: Vec<u8>,
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Compiles a component, checks it against the contract, and starts it once to see that it does.
+pub async fn load(
+    engine: &PluginEngine,
+    source: Source,
+    settings: &PluginSettings,
+) -> Result<Generation, LoadError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let Source { name, file, bytes } = source;
+    look(&bytes)?;
+    let began = Instant::now();
+    let component = Component::from_binary(&engine.engine, &bytes)
+        .map_err(|error| LoadError::Invalid(format!("{error:#}").replace('\n', " ")))?;
+    let imports = imports(engine, &component)?;
+    let pre = engine
+        .linker
+        .instantiate_pre(&component)
+        .map_err(|error| LoadError::WrongImports(format!("{error:#}").replace('\n', " ")))?;
+    let capabilities = capabilities(engine, &component, &pre)?;
+    // So that the first room does not pay for it; where it cannot be done, it does.
+    let _ = component.initialize_copy_on_write_image();
+    let mut generation = Generation {
+        number: NUMBER.fetch_add(1, Ordering::Relaxed),
+        sha256: sha256(&bytes),
+        version: String::new(),
+        summary: String::new(),
+        file,
+        size: bytes.len() as u64,
+        capabilities,
+        imports,
+        actions: Vec::new(),
+        routes: Vec::new(),
+        limits: settings.limits.clone(),
+        stores: settings.stores,
+        loaded_at: UnixMillis::now(),
+        compile_ms: began.elapsed().as_secs_f64() * 1000.0,
+        settings: Arc::new(settings.config.clone()),
+        pre,
+        failures: Mutex::new(Failures::default()),
+        name,
+    };
+    start_once(&mut generation, settings).await?;
+    Ok(generation)
+}
+
+/// What the first bytes tell.
+fn look(bytes: &[u8]) -> Result<(), LoadError> {
+    if bytes.is_empty() {
+        return Err(LoadError::Empty);
+    }
+    if wasmtime::Engine::detect_precompiled(bytes).is_some() {
+        return Err(LoadError::Precompiled);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        let start: String = bytes.iter().take(8).flat_map(|b| b.escape_ascii()).map(char::from).collect();
+        return Err(LoadError::NotWasm(start));
+    }
+    match bytes.get(4..8) {
+        Some([_, _, 0, 0]) => Err(LoadError::CoreModule),
+        _ => Ok(()),
+    }
+}
+
+fn imports(engine: &PluginEngine, component: &Component) -> Result<Vec<String>, LoadError> {
+    let kind = component.component_type();
+    let names: Vec<String> = kind.imports(&engine.engine).map(|(name, _)| name.to_owned()).collect();
+    if let Some(version) = names.iter().find_map(|name| other_contract(name)) {
+        return Err(LoadError::OtherContract(version));
+    }
+    let offered = |name: &String| {
+        let known = ["log", "config", "types"].iter().any(|known| {
+            name.strip_prefix(PACKAGE)
+                .and_then(|rest| rest.split_once('@'))
+                .is_some_and(|(interface, _)| interface == *known)
+        });
+        known || (name.starts_with("wasi:") && name.contains("@0.2."))
+    };
+    let unknown: Vec<String> = names.iter().filter(|name| !offered(name)).cloned().collect();
+    if unknown.is_empty() { Ok(names) } else { Err(LoadError::UnknownImports(unknown)) }
+}
+
+/// The version in a name of the contract's package, if it is not the one spoken here.
+fn other_contract(name: &str) -> Option<String> {
+    let (_, version) = name.strip_prefix(PACKAGE)?.split_once('@')?;
+    let same = version == CONTRACT || version.starts_with(&format!("{CONTRACT}."));
+    (!same).then(|| version.to_owned())
+}
+
+fn capabilities(
+    engine: &PluginEngine,
+    component: &Component,
+    pre: &wasmtime::component::InstancePre<super::store::StoreData>,
+) -> Result<Capabilities, LoadError> {
+    let kind = component.component_type();
+    let exports: Vec<String> = kind.exports(&engine.engine).map(|(name, _)| name.to_owned()).collect();
+    if let Some(version) = exports.iter().find_map(|name| other_contract(name)) {
+        return Err(LoadError::OtherContract(version));
+    }
+    let has = |interface: &str| exports.iter().any(|name| name.starts_with(&format!("{PACKAGE}{interface}@")));
+    let wrong = |error: wasmtime::Error| LoadError::WrongExports(format!("{error:#}").replace('\n', " "));
+    let found = Capabilities {
+        channel_handler: has("channel-handler")
+            .then(|| channel_handler::GuestIndices::new(pre))
+            .transpose()
+            .map_err(wrong)?,
+        auth: has("auth").then(|| auth::GuestIndices::new(pre)).transpose().map_err(wrong)?,
+        filter: has("filter").then(|| filter::GuestIndices::new(pre)).transpose().map_err(wrong)?,
+        actions: has("actions").then(|| actions::GuestIndices::new(pre)).transpose().map_err(wrong)?,
+        info: has("info"),
+    };
+    let any = found.names().iter().any(|name| *name != "info");
+    if any { Ok(found) } else { Err(LoadError::NothingKnown) }
+}
+
+/// Makes an instance, checks the types of its exports, and asks what it says of itself.
+async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> Result<(), LoadError> {
+    let failed = |error: wasmtime::Error| LoadError::DoesNotStart(PluginFailure::from_wasmtime(&error));
+    let wrong = |error: wasmtime::Error| LoadError::WrongExports(format!("{error:#}").replace('\n', " "));
+    let owner = Owner {
+        plugin: generation.name.to_string(),
+        version: String::new(),
+        settings: generation.settings.clone(),
+    };
+    let limits = &generation.limits;
+    let mut store = new_store(generation.pre.engine(), owner, limits.memory_bytes);
+    arm(&mut store, limits.instantiate_ms);
+    let instance = generation.pre.instantiate_async(&mut store).await.map_err(failed)?;
+    let has = &generation.capabilities;
+    if let Some(indices) = &has.channel_handler {
+        indices.load(&mut store, &instance).map_err(wrong)?;
+    }
+    if let Some(indices) = &has.auth {
+        indices.load(&mut store, &instance).map_err(wrong)?;
+    }
+    if let Some(indices) = &has.filter {
+        indices.load(&mut store, &instance).map_err(wrong)?;
+    }
+    if let Some(indices) = &has.actions {
+        let guest = indices.load(&mut store, &instance).map_err(wrong)?;
+        arm(&mut store, limits.open_ms);
+        generation.actions = guest.call_names(&mut store).await.map_err(failed)?;
+        generation.actions.truncate(MOST_ACTIONS);
+    }
+    let mut routes = Vec::new();
+    if has.info {
+        let indices = info::GuestIndices::new(&generation.pre).map_err(wrong)?;
+        let guest = indices.load(&mut store, &instance).map_err(wrong)?;
+        arm(&mut store, limits.open_ms);
+        let about = guest.call_describe(&mut store).await.map_err(failed)?;
+        generation.version = super::limits::cut(about.version, 64);
+        generation.summary = super::limits::cut(about.summary, 256);
+        routes = about.channels;
+    }
+    if has.channel_handler.is_some() {
+        generation.routes = match &settings.channels {
+            Some(patterns) => patterns.clone(),
+            None => own_routes(&generation.name, &routes).map_err(LoadError::BadPattern)?,
+        };
+    }
+    Ok(())
+}
+
+const MOST_ACTIONS: usize = 64;
+
+/// What a plugin says it is for, or `NAME:*`.
+fn own_routes(name: &PluginName, said: &[String]) -> Result<Vec<Pattern>, crate::core::pattern::BadPattern> {
+    if said.is_empty() {
+        return Ok(vec![Pattern::parse(&format!("{name}:*"))?]);
+    }
+    said.iter().map(|pattern| Pattern::parse(pattern)).collect()
+}
+
+/// Settings of a plugin that the configuration does not name.
+pub fn default_settings() -> &'static PluginSettings {
+    static DEFAULT: std::sync::OnceLock<PluginSettings> = std::sync::OnceLock::new();
+    DEFAULT.get_or_init(PluginSettings::default)
+}
+
+/// The settings of a plugin by its name.
+pub fn settings_of<'a>(all: &'a BTreeMap<String, PluginSettings>, name: &PluginName) -> &'a PluginSettings {
+    all.get(name.as_str()).unwrap_or_else(|| default_settings())
+}

@@ -1,0 +1,39 @@
+//! Plugins: from a file in a watched folder to calls into its component. Knows no sockets
+//! and no channels' subscribers.
+//!
+//! A file is read by the [`host`]'s thread, checked by the [`loader`] into a
+//! [`Generation`], put into a new [`Registry`], and from there used by each shard's own
+//! instances: [`Actors`] for channels, [`Services`] for auth and actions, [`Filters`].
+
+mod actions;
+mod actor;
+mod auth;
+mod bindings;
+mod effects;
+mod engine;
+mod failure;
+mod filter;
+mod folder;
+mod generation;
+mod health;
+mod host;
+mod imports;
+mod limits;
+mod loader;
+mod registry;
+mod report;
+mod slot;
+mod store;
+
+pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Job};
+pub use auth::{AuthAction, Handshake, Identity, Refused};
+pub use effects::{Direct, Dismissal, Effect, Outcome, Publication, Verdict};
+pub use engine::PluginEngine;
+pub use failure::PluginFailure;
+pub use filter::{Bits, FilterBatch, FilterId, FilterRefusal, Filters};
+pub use generation::Generation;
+pub use host::{PluginHost, PluginSettings, PluginsConfig};
+pub use limits::PluginLimits;
+pub use loader::{LoadError, Source, load};
+pub use registry::{Registry, Route};
+pub use slot::Services;

@@ -1,0 +1,92 @@
+//! The plugins in use, as one immutable set: every shard has the same, and moves to the
+//! next as a whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::generation::Generation;
+use crate::core::{Pattern, PluginName};
+
+/// Who handles a channel.
+#[derive(Debug)]
+pub enum Route<'a> {
+    Handler(&'a Arc<Generation>),
+    /// A plugin handled it whose file is gone. No open rule applies: a moderated channel must
+    /// not become an unmoderated one because a file vanished.
+    Retired,
+    None,
+}
+
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// Grows with every change.
+    pub number: u64,
+    plugins: BTreeMap<PluginName, Arc<Generation>>,
+    auth: Vec<Arc<Generation>>,
+    /// Most specific first, then by the plugin's name.
+    routes: Vec<(Pattern, Arc<Generation>)>,
+    retired: BTreeMap<PluginName, Vec<Pattern>>,
+}
+
+impl Registry {
+    /// The next registry: with a new generation of a plugin.
+    pub fn with(&self, generation: Arc<Generation>) -> Self {
+        let (mut plugins, mut retired) = (self.plugins.clone(), self.retired.clone());
+        retired.remove(&generation.name);
+        plugins.insert(generation.name.clone(), generation);
+        Self::build(self.number + 1, plugins, retired)
+    }
+
+    /// The next registry: without a plugin, whose channels are closed until it is back.
+    pub fn without(&self, name: &PluginName) -> Self {
+        let (mut plugins, mut retired) = (self.plugins.clone(), self.retired.clone());
+        if let Some(generation) = plugins.remove(name) {
+            retired.insert(name.clone(), generation.routes.clone());
+        }
+        Self::build(self.number + 1, plugins, retired)
+    }
+
+    fn build(
+        number: u64,
+        plugins: BTreeMap<PluginName, Arc<Generation>>,
+        retired: BTreeMap<PluginName, Vec<Pattern>>,
+    ) -> Self {
+        let auth = plugins.values().filter(|g| g.capabilities.auth.is_some()).cloned().collect();
+        let pairs = plugins.values().flat_map(|g| g.routes.iter().map(|pattern| (pattern.clone(), g.clone())));
+        let mut routes: Vec<_> = pairs.collect();
+        // Stable: equals stay in the order of the plugins' names.
+        routes.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));
+        Self { number, plugins, auth, routes, retired }
+    }
+
+    pub fn route(&self, channel: &str) -> Route<'_> {
+        if let Some((_, generation)) = self.routes.iter().find(|(pattern, _)| pattern.matches(channel)) {
+            return Route::Handler(generation);
+        }
+        let mut retired = self.retired.values().flatten();
+        if retired.any(|pattern| pattern.matches(channel)) { Route::Retired } else { Route::None }
+    }
+
+    /// In the order of their names.
+    pub fn auth(&self) -> &[Arc<Generation>] {
+        &self.auth
+    }
+
+    /// A filter plugin by its name, or by its name without `-filter`.
+    pub fn filter(&self, name: &str) -> Option<&Arc<Generation>> {
+        let long = || self.plugins.get(format!("{name}-filter").as_str());
+        self.plugins.get(name).or_else(long).filter(|g| g.capabilities.filter.is_some())
+    }
+
+    pub fn action(&self, name: &str) -> Option<&Arc<Generation>> {
+        self.plugins.values().find(|g| g.actions.iter().any(|action| action == name))
+    }
+
+    pub fn plugin(&self, name: &PluginName) -> Option<&Arc<Generation>> {
+        self.plugins.get(name)
+    }
+
+    pub fn plugins(&self) -> impl Iterator<Item = &Arc<Generation>> {
+        self.plugins.values()
+    }
+}

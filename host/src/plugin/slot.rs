@@ -1,0 +1,92 @@
+//! Instances that a whole shard uses, one a plugin and purpose: made on first use, made
+//! anew after a failure or a reload.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Mutex;
+
+use super::bindings::{actions, auth};
+use super::failure::PluginFailure;
+use super::generation::{Generation, Live};
+use super::health::Health;
+use crate::core::PluginName;
+
+/// One instance, while there is one.
+pub struct Slot<G> {
+    generation: u64,
+    live: Option<Live<G>>,
+    health: Health,
+}
+
+impl<G> Default for Slot<G> {
+    fn default() -> Self {
+        Self { generation: 0, live: None, health: Health::default() }
+    }
+}
+
+impl<G> Slot<G> {
+    /// The instance for a call. It is given back with [`Slot::put`]; one that is not, because
+    /// its call failed or was given up, is gone.
+    pub async fn take(
+        &mut self,
+        generation: &Generation,
+        make: impl AsyncFnOnce(&Generation) -> Result<Live<G>, PluginFailure>,
+    ) -> Result<Live<G>, PluginFailure> {
+        if self.generation != generation.number {
+            *self = Self { generation: generation.number, ..Self::default() };
+        }
+        self.health.check(Instant::now)?;
+        match self.live.take() {
+            Some(live) => Ok(live),
+            None => match make(generation).await {
+                Ok(live) => Ok(live),
+                Err(failure) => {
+                    self.failed(generation, &failure, "making an instance");
+                    Err(failure)
+                }
+            },
+        }
+    }
+
+    pub fn put(&mut self, live: Live<G>) {
+        self.live = Some(live);
+    }
+
+    pub fn failed(&mut self, generation: &Generation, failure: &PluginFailure, doing: &str) {
+        self.live = None;
+        self.health.failed(Instant::now());
+        generation.note(failure, doing);
+    }
+}
+
+/// A shard's slots of one purpose. A call waits for the one before it.
+pub struct Slots<G>(RefCell<HashMap<PluginName, Rc<Mutex<Slot<G>>>>>);
+
+impl<G> Default for Slots<G> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<G> Slots<G> {
+    pub fn of(&self, generation: &Arc<Generation>) -> Rc<Mutex<Slot<G>>> {
+        self.0.borrow_mut().entry(generation.name.clone()).or_default().clone()
+    }
+}
+
+/// A shard's instances for auth and actions.
+#[derive(Default)]
+pub struct Services {
+    pub(super) auth: Slots<auth::Guest>,
+    pub(super) actions: Slots<actions::Guest>,
+}
+
+impl Services {
+    pub fn new() -> Self {
+        Self::default()
+    }
+}

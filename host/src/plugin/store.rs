@@ -1,0 +1,107 @@
+//! What stands behind one store: its limits, its clock, and the little of WASI that is
+//! there but grants nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::failure::{OutOfMemory, OutOfTime};
+use super::imports::log::LogBudget;
+use super::imports::stdio::LineLog;
+use super::limits::{HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+
+/// Who a store belongs to, for its log lines and settings.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    pub plugin: String,
+    pub version: String,
+    pub settings: Arc<BTreeMap<String, String>>,
+}
+
+pub struct StoreData {
+    pub(super) owner: Owner,
+    pub(super) log: LogBudget,
+    wasi: Option<Box<(WasiCtx, ResourceTable)>>,
+    memory_limit: usize,
+    /// Ticks that the call under way has used, and may use.
+    ticks: u64,
+    budget: u64,
+}
+
+/// A store for one instance. Its memory limit is in bytes.
+pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<StoreData> {
+    let data = StoreData {
+        owner,
+        log: LogBudget::default(),
+        wasi: None,
+        memory_limit,
+        ticks: 0,
+        budget: 0,
+    };
+    let mut store = Store::new(engine, data);
+    store.limiter(|data| data);
+    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.epoch_deadline_callback(|mut context| {
+        let data = context.data_mut();
+        data.ticks += 1;
+        if data.ticks > data.budget {
+            return Err(OutOfTime { ms: data.budget }.into());
+        }
+        // Long, but within its time: the shard's other work goes on meanwhile.
+        Ok(UpdateDeadline::Yield(1))
+    });
+    store
+}
+
+/// Gives the next call its time. Without it even instantiation would stop at once.
+pub fn arm(store: &mut Store<StoreData>, ms: u64) {
+    let data = store.data_mut();
+    data.ticks = 0;
+    data.budget = ms;
+    store.set_epoch_deadline(1);
+}
+
+impl ResourceLimiter for StoreData {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > self.memory_limit {
+            // An error rather than a refusal: so the trap says what it was.
+            return Err(OutOfMemory { limit: self.memory_limit }.into());
+        }
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS {
+            return Err(OutOfMemory { limit: TABLE_ELEMENTS }.into());
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+}
+
+impl WasiView for StoreData {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let owner = &self.owner;
+        // Made when first used: most plugins never do.
+        let wasi = self.wasi.get_or_insert_with(|| {
+            let mut builder = WasiCtx::builder();
+            builder.stdout(LineLog::new(owner.clone())).stderr(LineLog::new(owner.clone()));
+            Box::new((builder.build(), ResourceTable::new()))
+        });
+        WasiCtxView { ctx: &mut wasi.0, table: &mut wasi.1 }
+    }
+}

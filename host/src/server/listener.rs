@@ -1,0 +1,133 @@
+//! A shard's thread: its own listener on the shared port, its runtime, its connections.
+
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::router::{self, Router};
+use crate::config::Config;
+use crate::core::ShardId;
+use crate::hub::mesh::{Inbox, Mesh};
+use crate::hub::{Settings, Shard};
+use crate::plugin::{PluginHost, Services};
+use crate::session;
+
+const BACKLOG: i32 = 1024;
+/// The largest request head, in bytes; hyper takes at least 8 KiB.
+const HEAD_BYTES: usize = 16 << 10;
+const HEADERS: usize = 64;
+
+/// One listener a shard on the same address, so that the kernel spreads connections.
+pub fn bind(address: &str, shards: usize) -> anyhow::Result<Vec<TcpListener>> {
+    let mut address: SocketAddr = address.parse()?;
+    let mut listeners = Vec::with_capacity(shards);
+    for _ in 0..shards {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if listeners.is_empty() {
+            // Without it the first bind would succeed beside another server's.
+            claim(address)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener: TcpListener = socket.into();
+        // With port 0 the first listener chooses for all.
+        address = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Fails where anybody listens already: `SO_REUSEPORT` alone would share the port with them.
+fn claim(address: SocketAddr) -> std::io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
+pub struct ShardSetup {
+    pub me: ShardId,
+    pub inbox: Inbox,
+    pub listener: TcpListener,
+    pub mesh: Mesh,
+    pub settings: Settings,
+    pub config: Config,
+    pub plugins: Arc<PluginHost>,
+    pub stopped: watch::Receiver<bool>,
+}
+
+/// The thread's whole life.
+pub fn run_shard(setup: ShardSetup) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "a shard cannot start"),
+    };
+    LocalSet::new().block_on(&runtime, shard(setup));
+}
+
+async fn shard(setup: ShardSetup) {
+    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, mut stopped } = setup;
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a shard cannot listen"),
+    };
+    let shard = Shard::new(me, settings, mesh, plugins.registry());
+    tokio::task::spawn_local(shard.clone().run(inbox));
+    let context = Rc::new(session::Context {
+        shard: shard.clone(),
+        services: Services::new(),
+        max_subscriptions: config.limits.subscriptions,
+        handshake: Duration::from_secs(config.limits.handshake_secs),
+    });
+    let router = Rc::new(Router { context, config, plugins });
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    tokio::task::spawn_local(http(stream, peer, router.clone()));
+                }
+                Err(error) => {
+                    // Out of descriptors, mostly: those who are connected go on.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    shard.drain().await;
+}
+
+async fn http(stream: TcpStream, peer: SocketAddr, router: Rc<Router>) {
+    // Runs are whole already: waiting for more would only add latency.
+    let _ = stream.set_nodelay(true);
+    let patience = Duration::from_secs(router.config.limits.handshake_secs);
+    let service = service_fn(move |request| {
+        let router = router.clone();
+        async move { router::route(router, peer, request).await }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%peer, %error, "a connection ended before it was a client's");
+    }
+}

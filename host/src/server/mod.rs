@@ -1,0 +1,11 @@
+//! One port: threads, listeners, HTTP routes and WebSockets.
+
+mod api;
+mod console;
+mod handshake;
+mod listener;
+mod router;
+mod run;
+mod websocket;
+
+pub use run::{Server, serve};

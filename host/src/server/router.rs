@@ -1,0 +1,88 @@
+//! The routes of the one port.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::{api, console, handshake, websocket};
+use crate::config::Config;
+use crate::plugin::PluginHost;
+use crate::session;
+
+/// What every request of a shard can reach.
+pub struct Router {
+    pub context: Rc<session::Context>,
+    pub config: Config,
+    pub plugins: Arc<PluginHost>,
+}
+
+pub type Answer = Response<Full<Bytes>>;
+
+/// Answers one request. Never fails: what cannot be served has an answer too.
+pub async fn route(
+    router: Rc<Router>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    let upgrade = fastwebsockets::upgrade::is_upgrade_request(&request);
+    let path = request.uri().path();
+    Ok(match (request.method(), path) {
+        (&Method::GET, "/" | "/ws") if upgrade => open_websocket(router, peer, request),
+        (&Method::GET, "/") => html(console::PAGE),
+        (&Method::GET, "/ws") => {
+            let mut answer = text(StatusCode::UPGRADE_REQUIRED, "This is a WebSocket: connect with ws://.\n");
+            answer.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+            answer
+        }
+        // Listeners open after the plugins are loaded: who is answered, finds them ready.
+        (&Method::GET, "/healthz" | "/readyz") => text(StatusCode::OK, "ok\n"),
+        (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
+        (&Method::GET, "/api/plugins") => api::plugins(&router, peer, &request),
+        (_, "/" | "/ws" | "/healthz" | "/readyz" | "/_broadcast" | "/api/plugins") => {
+            text(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.\n")
+        }
+        _ => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
+    })
+}
+
+fn open_websocket(router: Rc<Router>, peer: SocketAddr, mut request: Request<Incoming>) -> Answer {
+    let handshake = handshake::read(&request, peer);
+    let protocol = handshake::subprotocol(request.headers());
+    let (response, upgrade) = match fastwebsockets::upgrade::upgrade(&mut request) {
+        Ok(both) => both,
+        Err(error) => return text(StatusCode::BAD_REQUEST, &format!("This is no WebSocket handshake: {error}.\n")),
+    };
+    tokio::task::spawn_local(websocket::serve(upgrade, handshake, router));
+    let mut answer = response.map(|_| Full::default());
+    if let Some(protocol) = protocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
+        answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    answer
+}
+
+pub fn text(status: StatusCode, body: &str) -> Answer {
+    with_type(status, "text/plain; charset=utf-8", body.to_owned())
+}
+
+pub fn json(status: StatusCode, body: String) -> Answer {
+    with_type(status, "application/json", body)
+}
+
+fn html(body: &'static str) -> Answer {
+    with_type(StatusCode::OK, "text/html; charset=utf-8", body)
+}
+
+fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

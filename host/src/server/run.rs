@@ -1,0 +1,152 @@
+//! Starts everything in order (plugins, shards, listeners) and stops it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::listener::{self, ShardSetup};
+use crate::config::{Config, PluginConfig};
+use crate::core::Pattern;
+use crate::dialect::Native;
+use crate::hub::letter::Letter;
+use crate::hub::mesh::Mesh;
+use crate::hub::rules::{ChannelRule, Rules};
+use crate::hub::shard::Settings;
+use crate::hub::wire::Wire;
+use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
+
+/// The dialects, by [`crate::hub::wire::WireId`].
+pub static WIRES: [&dyn Wire; 1] = [&Native];
+
+/// A swap that takes longer than this on some shard is logged; the others do not wait for it.
+const INSTALL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server that listens. Dropped, its threads go on until the process ends.
+pub struct Server {
+    pub address: SocketAddr,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    stop: tokio::sync::watch::Sender<bool>,
+}
+
+impl Server {
+    /// Tells every client 1001 and ends when they have heard it, or after five seconds.
+    pub fn stop(self) {
+        let _ = self.stop.send(true);
+        for thread in self.threads {
+            // A shard that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Loads the plugins, starts the shards, and listens.
+pub fn serve(config: &Config) -> Result<Server> {
+    let plugins = Arc::new(PluginHost::start(plugins_config(config)?)?);
+    let shards = match config.shards {
+        Some(shards) => shards,
+        None => std::thread::available_parallelism().map_or(1, usize::from).min(256),
+    };
+    let (mesh, inboxes) = Mesh::new(shards);
+    let listeners = listener::bind(&config.listen, shards)
+        .with_context(|| format!("cannot listen on {}: is another server running there?", config.listen))?;
+    let address = listeners[0].local_addr()?;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let settings = settings(config, shards)?;
+    let mut threads = Vec::new();
+    for ((me, inbox), listener) in mesh.shards().zip(inboxes).zip(listeners) {
+        let setup = ShardSetup {
+            me,
+            inbox,
+            listener,
+            mesh: mesh.clone(),
+            settings: settings.clone(),
+            config: config.clone(),
+            plugins: plugins.clone(),
+            stopped: stopped.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{}", me.0))
+            .spawn(move || listener::run_shard(setup))
+            .context("cannot start a shard's thread")?;
+        threads.push(thread);
+    }
+    plugins.on_change(move |registry| install(&mesh, &registry));
+    Ok(Server { address, threads, stop })
+}
+
+/// Gives every shard the new plugins, and waits until all have them.
+fn install(mesh: &Mesh, registry: &Arc<Registry>) {
+    let (done, all_done) = mpsc::channel();
+    let mut expected = 0;
+    for shard in mesh.shards() {
+        expected += 1;
+        mesh.post(shard, vec![Letter::Install { registry: registry.clone(), done: done.clone() }]);
+    }
+    for _ in 0..expected {
+        if all_done.recv_timeout(INSTALL_PATIENCE).is_err() {
+            tracing::warn!("a shard has not taken the new plugins within {INSTALL_PATIENCE:?}; it will");
+            return;
+        }
+    }
+}
+
+fn settings(config: &Config, shards: usize) -> Result<Settings> {
+    let rules = config.channels.iter().map(|rule| {
+        let ruled = ChannelRule { publish: rule.publish, slow: rule.slow, offsets: rule.offsets };
+        Ok((Pattern::parse(&rule.pattern)?, ruled))
+    });
+    Ok(Settings {
+        wires: &WIRES,
+        rules: Rules::new(rules.collect::<Result<_>>()?),
+        outbox_bytes: config.limits.outbox_bytes,
+        connections: config.limits.connections.div_ceil(shards),
+        channels: config.limits.channels.div_ceil(shards),
+        heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
+        missed_heartbeats: config.heartbeat.missed,
+    })
+}
+
+fn plugins_config(config: &Config) -> Result<PluginsConfig> {
+    let plugins = config.plugins.iter().map(|(name, plugin)| Ok((name.clone(), plugin_settings(plugin)?)));
+    Ok(PluginsConfig {
+        dir: config.plugins_dir.clone(),
+        cache_dir: config.cache_dir.clone().or_else(default_cache_dir),
+        plugins: plugins.collect::<Result<_>>()?,
+    })
+}
+
+fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
+    let defaults = PluginSettings::default();
+    let limits = defaults.limits.clone();
+    let channels = plugin.channels.as_ref().map(|patterns| {
+        patterns.iter().map(|pattern| Ok(Pattern::parse(pattern)?)).collect::<Result<Vec<_>>>()
+    });
+    let config = plugin.config.iter().map(|(key, value)| {
+        let text = match value {
+            toml::Value::String(text) => text.clone(),
+            other => serde_json::to_string(other)?,
+        };
+        Ok((key.clone(), text))
+    });
+    Ok(PluginSettings {
+        channels: channels.transpose()?,
+        config: config.collect::<Result<_>>()?,
+        stores: plugin.stores.unwrap_or(defaults.stores),
+        limits: PluginLimits {
+            memory_bytes: plugin.memory_bytes.unwrap_or(limits.memory_bytes),
+            call_ms: plugin.call_ms.unwrap_or(limits.call_ms),
+            auth_ms: plugin.auth_ms.unwrap_or(limits.auth_ms),
+            filter_ms: plugin.filter_ms.unwrap_or(limits.filter_ms),
+            ..limits
+        },
+    })
+}
+
+fn default_cache_dir() -> Option<std::path::PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| std::path::PathBuf::from(home).join(".cache"));
+    Some(base.filter(|base| base.is_absolute()).or_else(home)?.join("tidegate"))
+}

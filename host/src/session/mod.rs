@@ -1,0 +1,187 @@
+//! What one connected client may do: who it is, and its requests turned into work for
+//! the hub and the plugins. One session a connection, on the connection's shard.
+
+mod expiry;
+mod standing;
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::core::{ChannelName, Refusal};
+use crate::dialect::{Command, FilterRequest, Request};
+use crate::hub::audience::FilterChoice;
+use crate::hub::letter::{Origin, PUBLICATIONS_A_MESSAGE, Publish, Subscribe};
+use crate::hub::wire::{Reply, RequestId};
+use crate::hub::{Connection, Shard};
+use crate::plugin::{AuthAction, FilterRefusal, Handshake, Services};
+
+use standing::Standing;
+
+/// What sessions of a shard share.
+pub struct Context {
+    pub shard: Rc<Shard>,
+    pub services: Services,
+    /// Subscriptions of one client.
+    pub max_subscriptions: usize,
+    /// For a client that is refused without a token to show one.
+    pub handshake: std::time::Duration,
+}
+
+/// The connection was told why and is closing; nothing more is read from it.
+#[derive(Debug)]
+pub struct Ended;
+
+pub struct Session {
+    context: Rc<Context>,
+    connection: Rc<Connection>,
+    standing: Standing,
+}
+
+impl Session {
+    /// Asks the auth plugins who the client is. `Err`: it is refused, and closing.
+    pub async fn begin(
+        context: Rc<Context>,
+        connection: Rc<Connection>,
+        handshake: Handshake,
+    ) -> Result<Self, Ended> {
+        let standing = Standing::begin(&context, &connection, handshake).await?;
+        Ok(Self { context, connection, standing })
+    }
+
+    /// Handles one request; its answers go through the connection's outbox. Returns once the
+    /// client may be read on.
+    pub async fn handle(&mut self, request: Request) -> Result<(), Ended> {
+        let Request { id, command } = request;
+        if !matches!(command, Ok(Command::Auth { .. })) {
+            self.standing.require(&self.context, &self.connection)?;
+        }
+        let done = match command {
+            Err(refusal) => Err((None, refusal)),
+            Ok(Command::Auth { token }) => {
+                let user = self.standing.renew(&self.context, &self.connection, token).await?;
+                self.reply(id.as_ref(), &Reply::Authenticated { user });
+                Ok(())
+            }
+            Ok(Command::Ping) => {
+                self.reply(id.as_ref(), &Reply::Pong);
+                Ok(())
+            }
+            Ok(Command::Publish { channel, event, payload, echo }) => {
+                let allowed = self.may(AuthAction::Publish, &channel).await;
+                match allowed {
+                    Err(refusal) => Err((Some(channel), refusal)),
+                    Ok(()) => {
+                        let publish = Publish {
+                            origin: Origin::Client {
+                                sender: self.connection.sender(),
+                                request: id.clone(),
+                                subscribed: self.connection.is_subscribed(channel.as_str()),
+                            },
+                            except: (!echo).then_some(self.connection.id),
+                            budget: PUBLICATIONS_A_MESSAGE,
+                            channel,
+                            event,
+                            payload,
+                        };
+                        self.context.shard.publish(&self.connection, publish);
+                        Ok(())
+                    }
+                }
+            }
+            Ok(Command::Subscribe { channel, params, filter }) => {
+                let refused = self.subscribe(channel.clone(), params, filter, id.clone()).await;
+                refused.map_err(|refusal| (Some(channel), refusal))
+            }
+            Ok(Command::Unsubscribe { channel }) => {
+                self.connection.until_settled().await;
+                self.context.shard.unsubscribe(&self.connection, channel, id.clone());
+                Ok(())
+            }
+            Ok(Command::Action { name, data }) => {
+                self.act(&name, data, id.as_ref()).await.map_err(|refusal| (None, refusal))
+            }
+        };
+        if let Err((channel, refusal)) = done {
+            self.reply(id.as_ref(), &Reply::Refused { channel, refusal });
+        }
+        self.connection.until_credit().await;
+        if self.connection.is_closing() { Err(Ended) } else { Ok(()) }
+    }
+
+    /// A message that was not decoded: too large, or not of this dialect.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.reply(None, &Reply::Refused { channel: None, refusal });
+    }
+
+    async fn may(&mut self, action: AuthAction, channel: &ChannelName) -> Result<(), Refusal> {
+        self.standing.may(&self.context, &self.connection, action, channel).await
+    }
+
+    async fn subscribe(
+        &mut self,
+        channel: ChannelName,
+        params: Option<Bytes>,
+        filter: Option<FilterRequest>,
+        request: Option<RequestId>,
+    ) -> Result<(), Refusal> {
+        let limit = self.context.max_subscriptions;
+        if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(channel.as_str()) {
+            return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
+        }
+        self.may(AuthAction::Subscribe, &channel).await?;
+        let filter = match filter {
+            Some(filter) => Some(self.filter(&channel, filter).await?),
+            None => None,
+        };
+        let sender = self.connection.sender();
+        let subscribe = Subscribe { channel, sender, params, request, filter };
+        self.context.shard.subscribe(&self.connection, subscribe);
+        Ok(())
+    }
+
+    async fn filter(&self, channel: &ChannelName, wanted: FilterRequest) -> Result<FilterChoice, Refusal> {
+        let shard = &self.context.shard;
+        let invalid = |details: String| Refusal::InvalidParams { subject: channel.to_string(), details };
+        let registry = shard.registry();
+        let Some(generation) = registry.filter(&wanted.plugin) else {
+            return Err(invalid(format!("filter.plugin: no filter plugin '{}' is loaded", wanted.plugin)));
+        };
+        match shard.filters().add(generation, &wanted.params).await {
+            Ok(id) => Ok(FilterChoice { plugin: generation.name.clone(), id }),
+            Err(FilterRefusal::Refused(reason)) => Err(invalid(format!("filter.params: {reason}"))),
+            Err(FilterRefusal::Failed(failure)) => {
+                tracing::warn!(plugin = %generation.name, %failure, "a filter could not be made");
+                Err(Refusal::PluginFailed(generation.name.clone()))
+            }
+        }
+    }
+
+    async fn act(&self, name: &str, data: Bytes, request: Option<&RequestId>) -> Result<(), Refusal> {
+        let registry = self.context.shard.registry();
+        let Some(generation) = registry.action(name) else {
+            return Err(Refusal::ActionNotFound(name.into()));
+        };
+        let sender = self.connection.sender();
+        match self.context.services.call(generation, name, &sender, &data).await {
+            Ok(Ok((data, effects))) => {
+                // A name that is no channel's can only be a plugin's own odd choice.
+                if let Ok(name) = ChannelName::parse(name) {
+                    self.context.shard.apply(&name, effects);
+                }
+                self.reply(request, &Reply::ActionCompleted { action: name.into(), data });
+                Ok(())
+            }
+            Ok(Err(denial)) => Err(Refusal::Rejected { reason: denial.reason, code: denial.code }),
+            Err(failure) => {
+                tracing::warn!(plugin = %generation.name, action = name, %failure, "an action failed");
+                Err(Refusal::PluginFailed(generation.name.clone()))
+            }
+        }
+    }
+
+    fn reply(&self, request: Option<&RequestId>, reply: &Reply) {
+        self.context.shard.reply(&self.connection, request, reply);
+    }
+}
+

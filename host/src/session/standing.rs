@@ -1,0 +1,153 @@
+//! Who a client is, as the auth plugins see it, and what it has been allowed.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::expiry::{Expiry, close_after};
+use super::{Context, Ended};
+use crate::core::clock::UnixMillis;
+use crate::core::{ChannelName, Refusal, UserId};
+use crate::hub::Connection;
+use crate::hub::shard::AbortOnDrop;
+use crate::plugin::{AuthAction, Handshake, Identity};
+
+/// Verdicts on publishing that a connection keeps; past it they are asked for anew.
+const KEPT_VERDICTS: usize = 256;
+
+const NOT_AUTHENTICATED: u16 = 4001;
+
+enum State {
+    Known(Identity),
+    /// Refused without a token: an `auth` frame may still come, until the timer ends it.
+    Refused { reason: String, _timer: AbortOnDrop },
+}
+
+pub struct Standing {
+    handshake: Handshake,
+    state: State,
+    _expiry: Option<Expiry>,
+    /// May it publish there? Of the set of plugins with number `asked_of`.
+    verdicts: HashMap<ChannelName, bool>,
+    asked_of: u64,
+}
+
+impl Standing {
+    pub async fn begin(
+        context: &Rc<Context>,
+        connection: &Rc<Connection>,
+        handshake: Handshake,
+    ) -> Result<Self, Ended> {
+        let state = match authenticate(context, &handshake).await {
+            Ok(identity) => State::Known(identity),
+            Err(reason) if handshake.token.is_some() => return Err(refuse(context, connection, &reason)),
+            Err(reason) => {
+                let timer = close_after(context, connection, context.handshake, reason.clone());
+                State::Refused { reason, _timer: timer }
+            }
+        };
+        let mut standing =
+            Self { handshake, state, _expiry: None, verdicts: HashMap::new(), asked_of: 0 };
+        standing.settle(context, connection)?;
+        Ok(standing)
+    }
+
+    /// Anything but an `auth` frame needs a known client.
+    pub fn require(&self, context: &Rc<Context>, connection: &Rc<Connection>) -> Result<(), Ended> {
+        match &self.state {
+            State::Known(_) => Ok(()),
+            State::Refused { reason, .. } => Err(refuse(context, connection, reason)),
+        }
+    }
+
+    /// An `auth` frame: who is it now?
+    pub async fn renew(
+        &mut self,
+        context: &Rc<Context>,
+        connection: &Rc<Connection>,
+        token: String,
+    ) -> Result<UserId, Ended> {
+        self.handshake.token = Some(token);
+        match authenticate(context, &self.handshake).await {
+            Ok(identity) => self.state = State::Known(identity),
+            Err(reason) => return Err(refuse(context, connection, &reason)),
+        }
+        self.verdicts.clear();
+        self.settle(context, connection)?;
+        Ok(connection.sender().user)
+    }
+
+    /// Tells the connection its user and starts the identity's clock.
+    fn settle(&mut self, context: &Rc<Context>, connection: &Rc<Connection>) -> Result<(), Ended> {
+        let State::Known(identity) = &self.state else { return Ok(()) };
+        let user = match identity.user.as_str() {
+            "" => connection.id.to_string().into(),
+            user => Arc::from(user),
+        };
+        connection.set_user(UserId(user));
+        if identity.expires_at.is_some_and(|at| at <= UnixMillis::now()) {
+            return Err(refuse(context, connection, "The token has expired."));
+        }
+        self._expiry = identity.expires_at.map(|at| Expiry::start(context, connection, at));
+        Ok(())
+    }
+
+    /// Asks the auth plugins; a verdict on publishing is kept.
+    pub async fn may(
+        &mut self,
+        context: &Rc<Context>,
+        connection: &Rc<Connection>,
+        action: AuthAction,
+        channel: &ChannelName,
+    ) -> Result<(), Refusal> {
+        let registry = context.shard.registry();
+        if registry.auth().is_empty() {
+            return Ok(());
+        }
+        if self.asked_of != registry.number {
+            self.verdicts.clear();
+            self.asked_of = registry.number;
+        }
+        let kept = match action {
+            AuthAction::Publish => self.verdicts.get(channel.as_str()).copied(),
+            AuthAction::Subscribe => None,
+        };
+        let allowed = match (kept, &self.state) {
+            (Some(allowed), _) => allowed,
+            (None, State::Refused { .. }) => false,
+            (None, State::Known(identity)) => {
+                let asked = context.services.authorize(registry.auth(), identity, action, channel).await;
+                let allowed = asked.map_err(|(plugin, failure)| {
+                    tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
+                    Refusal::PluginFailed(plugin)
+                })?;
+                if action == AuthAction::Publish {
+                    if self.verdicts.len() >= KEPT_VERDICTS {
+                        self.verdicts.clear();
+                    }
+                    self.verdicts.insert(channel.clone(), allowed);
+                }
+                allowed
+            }
+        };
+        if allowed {
+            return Ok(());
+        }
+        let user = connection.sender().named().cloned();
+        Err(Refusal::PermissionDenied { user, channel: channel.clone() })
+    }
+}
+
+/// With no auth plugin everyone is anonymous.
+async fn authenticate(context: &Rc<Context>, handshake: &Handshake) -> Result<Identity, String> {
+    let registry = context.shard.registry();
+    match context.services.authenticate(registry.auth(), handshake).await {
+        Ok(identity) => Ok(identity.unwrap_or_default()),
+        Err(refused) => Err(refused.reason),
+    }
+}
+
+fn refuse(context: &Rc<Context>, connection: &Rc<Connection>, reason: &str) -> Ended {
+    context.shard.close(connection, NOT_AUTHENTICATED, reason);
+    Ended
+}
