@@ -4,11 +4,11 @@
 
 #![deny(unsafe_code)]
 
-pub mod core;
-pub mod plugin;
-pub mod hub;
-pub mod config;
-pub mod dialect;
-pub mod session;
-pub mod server;
 pub mod cli;
+pub mod config;
+pub mod core;
+pub mod dialect;
+pub mod hub;
+pub mod plugin;
+pub mod server;
+pub mod session;

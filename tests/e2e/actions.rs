@@ -14,7 +14,10 @@ async fn an_action_answers_with_its_data() {
     let mut client = Client::connect(&server).await;
     for data in [json!({ "a": [1, 2.5, "ü"] }), json!("x"), json!(0), Value::Null] {
         let answer = client.ask(action("echo", data.clone())).await;
-        assert_eq!(answer, json!({ "type": "action", "channel": "echo", "status": "completed", "data": data }));
+        assert_eq!(
+            answer,
+            json!({ "type": "action", "channel": "echo", "status": "completed", "data": data })
+        );
     }
     let answer = client.ask(json!({ "type": "action", "channel": "echo" })).await;
     assert_eq!(answer["data"], Value::Null, "no data is null");
@@ -28,11 +31,22 @@ async fn an_action_publishes_through_the_channels_own_handler() {
     reader.subscribe("plain").await;
     let to = |channel: &str| action("send_message", json!({ "channel": channel, "text": " hi " }));
     let answer = caller.ask(to("chat:lobby")).await;
-    assert_eq!((&answer["status"], &answer["data"]), (&json!("completed"), &json!({ "sent": true })), "{answer}");
+    assert_eq!(
+        (&answer["status"], &answer["data"]),
+        (&json!("completed"), &json!({ "sent": true })),
+        "{answer}"
+    );
     let said = reader.expect("data").await;
-    assert_eq!((&said["data"], said.get("sender")), (&json!({ "text": "hi", "from": "server" }), None), "{said}");
+    assert_eq!(
+        (&said["data"], said.get("sender")),
+        (&json!({ "text": "hi", "from": "server" }), None),
+        "{said}"
+    );
     caller.ask(to("plain")).await;
-    assert_eq!(reader.next_json().await, json!({ "type": "data", "channel": "plain", "data": { "text": " hi " } }));
+    assert_eq!(
+        reader.next_json().await,
+        json!({ "type": "data", "channel": "plain", "data": { "text": " hi " } })
+    );
 }
 
 #[tokio::test]
@@ -67,9 +81,7 @@ async fn an_action_that_traps_fails_alone_and_is_there_again() {
 async fn an_action_that_nobody_offers_is_not_found() {
     let server = Server::with(&["tools"]);
     let mut client = Client::connect(&server).await;
-    let not_found = |name: &str| {
-        json!({ "type": "error", "message": format!("Action '{name}' not found."), "code": "action_not_found" })
-    };
+    let not_found = |name: &str| json!({ "type": "error", "message": format!("Action '{name}' not found."), "code": "action_not_found" });
     for name in ["ech", "echo2", "Echo", "", "tools"] {
         assert_eq!(client.ask(action(name, Value::Null)).await, not_found(name));
     }

@@ -37,7 +37,11 @@ async fn the_token_of_the_subprotocol_names_the_user() {
     assert_eq!(response.headers()[header], "bearer.ada");
     assert_eq!(client.user().await, "ada");
     let (mut client, response) = Client::open(&server, "/ws", &[(header, "bearer.bob, tidegate")]).await;
-    assert_eq!(response.headers()[header], "tidegate", "the token is not echoed where another name is offered");
+    assert_eq!(
+        response.headers()[header],
+        "tidegate",
+        "the token is not echoed where another name is offered"
+    );
     assert_eq!(client.user().await, "bob");
 }
 
@@ -215,7 +219,11 @@ async fn the_plugin_says_who_may_subscribe_and_publish_where() {
     };
     assert_eq!(ada.ask(json!({ "type": "subscribe", "channel": "private:a" })).await, denied("private:a"));
     assert_eq!(ada.try_publish("private:a", json!(1)).await, denied("private:a"));
-    assert_eq!(ada.try_publish("private:a", json!(1)).await, denied("private:a"), "the kept answer is the same");
+    assert_eq!(
+        ada.try_publish("private:a", json!(1)).await,
+        denied("private:a"),
+        "the kept answer is the same"
+    );
     admin.subscribe("private:a").await;
     admin.publish("private:a", json!("secret")).await;
     assert_eq!(admin.data().await, "secret");
@@ -225,7 +233,8 @@ async fn the_plugin_says_who_may_subscribe_and_publish_where() {
     ada.send_binary(b"\x0areadonly:a...".to_vec()).await;
     assert_eq!(ada.next_json().await, denied("readonly:a"));
 
-    let anonymous = Client::connect(&server).await.ask(json!({ "type": "subscribe", "channel": "private:a" })).await;
+    let anonymous =
+        Client::connect(&server).await.ask(json!({ "type": "subscribe", "channel": "private:a" })).await;
     assert_eq!(anonymous["message"], "User 'anonymous' not authorized for channel 'private:a'.");
 }
 

@@ -47,7 +47,11 @@ async fn all_subscribers_see_one_order_on_however_many_shards() {
         assert_eq!(subscriber.left_over(), []);
     }
     for publisher in 0..PUBLISHERS {
-        let its: Vec<_> = published.iter().filter(|(_, data)| data[0] == publisher).map(|(_, data)| data[1].as_u64()).collect();
+        let its: Vec<_> = published
+            .iter()
+            .filter(|(_, data)| data[0] == publisher)
+            .map(|(_, data)| data[1].as_u64())
+            .collect();
         assert!(its.iter().copied().eq((0..EACH).map(Some)), "a publisher's own order is kept");
     }
 }
@@ -88,7 +92,8 @@ async fn requests_of_one_client_to_one_channel_take_effect_in_their_order() {
         client.expect("published").await;
         let came: Vec<Value> = client.left_over().iter().filter_map(|arrived| arrived.json()).collect();
         let kinds: Vec<_> = came.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
-        let data: Vec<_> = came.iter().filter(|frame| frame["type"] == "data").map(|frame| &frame["data"]).collect();
+        let data: Vec<_> =
+            came.iter().filter(|frame| frame["type"] == "data").map(|frame| &frame["data"]).collect();
         assert!(kinds.first() == Some(&"subscribed") && kinds.contains(&"unsubscribed"), "{kinds:?}");
         assert!(data.iter().all(|data| **data == "in time"), "{data:?}");
     }
@@ -141,7 +146,10 @@ async fn after_an_unsubscribe_nothing_comes() {
         ada.subscribe(channel).await;
         bob.publish(channel, json!({ "text": "2" })).await;
         assert_eq!(ada.data().await["text"], "2");
-        assert_eq!((bob.data().await["text"].take(), bob.data().await["text"].take()), (json!("1"), json!("2")));
+        assert_eq!(
+            (bob.data().await["text"].take(), bob.data().await["text"].take()),
+            (json!("1"), json!("2"))
+        );
     }
 }
 

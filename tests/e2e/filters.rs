@@ -120,7 +120,10 @@ async fn a_filter_that_cannot_be_had_is_no_subscription() {
         let answer = client.ask(json!({ "type": "subscribe", "channel": "logs", "filter": filter })).await;
         assert_eq!(answer["code"], "invalid_params", "{filter}: {answer}");
         assert_eq!(answer["message"], "Invalid parameters for action 'logs'", "{filter}");
-        assert!(answer["details"].as_str().is_some_and(|details| details.contains(words)), "{filter}: {answer}");
+        assert!(
+            answer["details"].as_str().is_some_and(|details| details.contains(words)),
+            "{filter}: {answer}"
+        );
     }
     publisher.publish("logs", line("fatal", 1)).await;
     client.subscribe("logs").await;

@@ -147,9 +147,13 @@ async fn a_websockets_path_asked_without_upgrade_says_so() {
 #[tokio::test]
 async fn a_path_takes_only_its_methods() {
     let server = Server::with(&[]);
-    for (method, path) in
-        [("GET", "/_broadcast"), ("POST", "/api/plugins"), ("DELETE", "/healthz"), ("PUT", "/"), ("POST", "/ws")]
-    {
+    for (method, path) in [
+        ("GET", "/_broadcast"),
+        ("POST", "/api/plugins"),
+        ("DELETE", "/healthz"),
+        ("PUT", "/"),
+        ("POST", "/ws"),
+    ] {
         assert_eq!(http::request(&server, method, path, &[], "").await.status, 405, "{method} {path}");
     }
 }
@@ -157,6 +161,7 @@ async fn a_path_takes_only_its_methods() {
 #[tokio::test]
 async fn an_error_of_the_server_api_is_json() {
     let server = Server::with(&[]);
-    let answer = http::request(&server, "GET", "/api/plugins", &[("Origin", "https://evil.example")], "").await;
+    let answer =
+        http::request(&server, "GET", "/api/plugins", &[("Origin", "https://evil.example")], "").await;
     assert!(matches!(answer.json(), Value::Object(_)), "{answer:?}");
 }

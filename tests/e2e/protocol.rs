@@ -173,7 +173,10 @@ async fn null_is_a_field_left_out() {
 async fn of_a_key_that_stands_twice_the_last_counts() {
     let server = Server::with(&[]);
     let mut client = Client::connect(&server).await;
-    assert_eq!(say(&mut client, r#"{"type":"x","type":"ping","id":1,"id":2}"#).await, json!({ "type": "pong", "id": 2 }));
+    assert_eq!(
+        say(&mut client, r#"{"type":"x","type":"ping","id":1,"id":2}"#).await,
+        json!({ "type": "pong", "id": 2 })
+    );
     assert_eq!(
         say(&mut client, r#"{"type":"subscribe","channel":"one","channel":"two"}"#).await,
         json!({ "type": "subscribed", "channel": "two" })
@@ -259,7 +262,10 @@ async fn every_error_has_its_message_and_its_code() {
         (r#"{"type":5}"#, json!({ "message": "Unknown message type: 5.", "code": "unknown_type" })),
         (r#"{"type":"subscribe"}"#, json!({ "message": "Channel is required.", "code": "channel_required" })),
         (r#"{"type":"publish"}"#, json!({ "message": "Channel is required.", "code": "channel_required" })),
-        (r#"{"type":"unsubscribe"}"#, json!({ "message": "Channel is required.", "code": "channel_required" })),
+        (
+            r#"{"type":"unsubscribe"}"#,
+            json!({ "message": "Channel is required.", "code": "channel_required" }),
+        ),
         (r#"{"type":"action"}"#, json!({ "message": "Channel is required.", "code": "channel_required" })),
         (
             r#"{"type":"subscribe","channel":"nowhere"}"#,
@@ -327,7 +333,10 @@ async fn a_name_that_is_none_is_explained() {
             let answer = client.ask(json!({ "type": kind, "channel": name })).await;
             assert_eq!(answer["code"], "invalid_params", "{kind} {name:?}: {answer}");
             assert_eq!(answer["message"], format!("Invalid parameters for action '{name}'"));
-            assert!(answer["details"].as_str().is_some_and(|d| d.contains("channel") && d.contains(why)), "{answer}");
+            assert!(
+                answer["details"].as_str().is_some_and(|d| d.contains("channel") && d.contains(why)),
+                "{answer}"
+            );
         }
     }
     for odd in [json!(5), json!(["a"]), json!({ "a": 1 }), json!(false)] {
@@ -388,7 +397,8 @@ async fn nesting_as_deep_as_a_message_allows_breaks_nothing() {
     let server = Server::with(&["chat"]);
     let mut client = Client::connect(&server).await;
     let deep = "[".repeat(30_000) + &"]".repeat(30_000);
-    let answer = say(&mut client, &format!(r#"{{"type":"publish","channel":"chat:a","id":1,"data":{deep}}}"#)).await;
+    let answer =
+        say(&mut client, &format!(r#"{{"type":"publish","channel":"chat:a","id":1,"data":{deep}}}"#)).await;
     assert_eq!(answer["type"], "error");
     client.ping().await;
     client.publish("chat:a", json!({ "text": "hi" })).await;

@@ -32,7 +32,9 @@ pub enum Arrived {
 impl Arrived {
     pub fn json(&self) -> Option<Value> {
         match self {
-            Self::Text(text) => Some(serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {text}"))),
+            Self::Text(text) => {
+                Some(serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {text}")))
+            }
             _ => None,
         }
     }
@@ -53,7 +55,11 @@ impl Client {
     }
 
     /// With the HTTP response that accepted the handshake.
-    pub async fn open(server: &Server, path: &str, headers: &[(&str, &str)]) -> (Self, Response<Option<Vec<u8>>>) {
+    pub async fn open(
+        server: &Server,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (Self, Response<Option<Vec<u8>>>) {
         let opened = Self::try_open(server, path, headers).await;
         opened.unwrap_or_else(|error| panic!("no handshake at {path}: {error}"))
     }
@@ -138,7 +144,10 @@ impl Client {
                 return arrived;
             }
             if let Arrived::Closed(code, reason) = &arrived {
-                panic!("closed with {code} ({reason}) instead of {what}; what came before: {:#?}", self.waiting);
+                panic!(
+                    "closed with {code} ({reason}) instead of {what}; what came before: {:#?}",
+                    self.waiting
+                );
             }
             self.waiting.push_back(arrived);
         }

@@ -176,7 +176,6 @@ impl Raw {
         let _ = within("the end", self.stream.read_to_end(&mut rest)).await;
         rest
     }
-
 }
 
 pub fn close_of(frame: &Frame) -> (u16, String) {

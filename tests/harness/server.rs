@@ -186,7 +186,12 @@ impl Server {
     }
 
     /// Until `probe` finds what it looks for in `/api/plugins`.
-    pub async fn wait_for_report<T>(&self, bound: Duration, what: &str, probe: impl Fn(&Value) -> Option<T>) -> T {
+    pub async fn wait_for_report<T>(
+        &self,
+        bound: Duration,
+        what: &str,
+        probe: impl Fn(&Value) -> Option<T>,
+    ) -> T {
         let mut last = Value::Null;
         let began = Instant::now();
         eventually_in(bound + BOUND, what, async || {

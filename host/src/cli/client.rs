@@ -56,7 +56,8 @@ impl Client {
         if let Some(token) = &target.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Empty::<Bytes>::new()).context("the token has characters that no header takes")?;
+        let request =
+            request.body(Empty::<Bytes>::new()).context("the token has characters that no header takes")?;
         let (mut socket, _) = fastwebsockets::handshake::client(&OnRuntime, request, stream)
             .await
             .with_context(|| format!("{} is no WebSocket", target.url))?;
@@ -80,7 +81,10 @@ impl Client {
                 OpCode::Close => {
                     let (code, reason) = frame.payload.split_at_checked(2).unwrap_or_default();
                     let code = code.try_into().map_or(1005, u16::from_be_bytes);
-                    bail!("the server closed the connection with {code}: {}", String::from_utf8_lossy(reason));
+                    bail!(
+                        "the server closed the connection with {code}: {}",
+                        String::from_utf8_lossy(reason)
+                    );
                 }
                 _ => {}
             }

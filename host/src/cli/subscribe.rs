@@ -24,7 +24,8 @@ impl Subscribe {
     pub fn run(self) -> Result<()> {
         let filter = match self.filter.as_deref() {
             Some([plugin, params]) => {
-                let params: Value = serde_json::from_str(params).context("the filter's parameters are not JSON")?;
+                let params: Value =
+                    serde_json::from_str(params).context("the filter's parameters are not JSON")?;
                 Some(json!({ "plugin": plugin, "params": params }))
             }
             _ => None,

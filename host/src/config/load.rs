@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn the_environment_sets_any_setting() {
-        let config = with(&[("TIDEGATE_LISTEN", "0.0.0.0:9"), ("TIDEGATE_LIMITS__MESSAGE_BYTES", "9")]).unwrap();
+        let config =
+            with(&[("TIDEGATE_LISTEN", "0.0.0.0:9"), ("TIDEGATE_LIMITS__MESSAGE_BYTES", "9")]).unwrap();
         assert_eq!(config.listen, "0.0.0.0:9");
         assert_eq!(config.limits.message_bytes, 9);
         let config = with(&[("TIDEGATE_PLUGINS__CHAT__CONFIG__MAX", "9")]).unwrap();

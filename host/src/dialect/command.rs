@@ -14,13 +14,29 @@ pub struct Request {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    Auth { token: String },
-    Subscribe { channel: ChannelName, params: Option<Bytes>, filter: Option<FilterRequest> },
-    Unsubscribe { channel: ChannelName },
+    Auth {
+        token: String,
+    },
+    Subscribe {
+        channel: ChannelName,
+        params: Option<Bytes>,
+        filter: Option<FilterRequest>,
+    },
+    Unsubscribe {
+        channel: ChannelName,
+    },
     /// `echo` false: not back to the publisher.
-    Publish { channel: ChannelName, event: Bytes, payload: Payload, echo: bool },
+    Publish {
+        channel: ChannelName,
+        event: Bytes,
+        payload: Payload,
+        echo: bool,
+    },
     /// `data` is JSON; `null` where the client sent none.
-    Action { name: String, data: Bytes },
+    Action {
+        name: String,
+        data: Bytes,
+    },
     Ping,
 }
 

@@ -129,10 +129,10 @@ impl Delivery {
         if audience.is_empty() {
             self.audiences.remove(seat.audience);
             self.by_channel.remove(channel.as_str());
-        } else if let Some(moved) = removed.moved.and_then(|client| self.find(client)) {
-            if let Some(its) = moved.seats.borrow_mut().get_mut(channel.as_str()) {
-                its.take_over(seat);
-            }
+        } else if let Some(moved) = removed.moved.and_then(|client| self.find(client))
+            && let Some(its) = moved.seats.borrow_mut().get_mut(channel.as_str())
+        {
+            its.take_over(seat);
         }
         removed
     }

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::letter::{Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed};
+use super::letter::{
+    Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
+};
 use super::post::{Post, Verdicts};
 use super::rules::{ChannelRule, Rules, WhoMayPublish};
 use super::turn::OpenTurn;
@@ -110,8 +112,7 @@ impl Homes {
         match self.open(&subscribe.channel, shards) {
             Err(refusal) => refuse_subscription(subscribe, refusal, post),
             Ok(Home { handler: Some((_, actor)), .. }) => {
-                let job =
-                    Job::Subscribe { who: subscribe.sender.clone(), params: subscribe.params.clone() };
+                let job = Job::Subscribe { who: subscribe.sender.clone(), params: subscribe.params.clone() };
                 actor.send(job, Ticket::Subscribe(subscribe));
             }
             Ok(_) => self.admit(subscribe, post),
@@ -225,7 +226,7 @@ impl Homes {
             );
         }
         // At most 1,024, so the share fits.
-        let share = if allowed == 0 { 0 } else { (usize::from(budget) - allowed) / allowed } as u16;
+        let share = (usize::from(budget) - allowed).checked_div(allowed).unwrap_or(0) as u16;
         let mut left = allowed;
         for effect in effects {
             match effect {
@@ -390,7 +391,9 @@ impl Homes {
                 (Some((plugin, actor)), Route::Handler(generation)) if *plugin == generation.name => {
                     actor.swap(generation);
                 }
-                (_, Route::Handler(generation)) => home.handler = Some(attach(&self.actors, generation, &name)),
+                (_, Route::Handler(generation)) => {
+                    home.handler = Some(attach(&self.actors, generation, &name))
+                }
                 (None, Route::None) => {}
                 (Some(_), Route::None) if open_without => home.handler = None,
                 (_, Route::Retired | Route::None) => self.close(&name, post),
@@ -512,10 +515,7 @@ fn confirm_unsubscribed(
     post: &Post,
 ) {
     if let Some(request) = request {
-        post.send(
-            sender.client.shard(),
-            Letter::Unsubscribed { channel, client: sender.client, request },
-        );
+        post.send(sender.client.shard(), Letter::Unsubscribed { channel, client: sender.client, request });
     }
 }
 

@@ -20,9 +20,15 @@ pub struct Published {
 
 /// Where a message comes from, and who hears what became of it.
 pub enum Origin {
-    Client { sender: Sender, request: Option<RequestId>, subscribed: bool },
+    Client {
+        sender: Sender,
+        request: Option<RequestId>,
+        subscribed: bool,
+    },
     /// The server's own API.
-    Server { answer: oneshot::Sender<Result<Published, Refusal>> },
+    Server {
+        answer: oneshot::Sender<Result<Published, Refusal>>,
+    },
     /// An effect of a plugin; see [`Publish::budget`].
     Plugin,
 }
@@ -89,11 +95,18 @@ pub enum Letter {
         subscribed: bool,
     },
     /// A subscription that replaced an earlier one of the same client.
-    ForgetOne { channel: ChannelName, shard: ShardId },
+    ForgetOne {
+        channel: ChannelName,
+        shard: ShardId,
+    },
 
     // from a home to a shard with its subscribers or its publishers
     Subscribed(Subscribed),
-    Unsubscribed { channel: ChannelName, client: ClientId, request: Option<RequestId> },
+    Unsubscribed {
+        channel: ChannelName,
+        client: ClientId,
+        request: Option<RequestId>,
+    },
     Published {
         channel: ChannelName,
         client: ClientId,
@@ -103,11 +116,23 @@ pub enum Letter {
     Deliver(Arc<Turn>),
     /// The channel's handler was removed: its subscribers are told, and are none any more.
     ChannelGone(ChannelName),
-    Direct { client: ClientId, channel: ChannelName, event: Bytes, payload: Payload },
-    Close { client: ClientId, code: u16, reason: String },
+    Direct {
+        client: ClientId,
+        channel: ChannelName,
+        event: Bytes,
+        payload: Payload,
+    },
+    Close {
+        client: ClientId,
+        code: u16,
+        reason: String,
+    },
 
     // from the plugin host
-    Install { registry: Arc<Registry>, done: std::sync::mpsc::Sender<()> },
+    Install {
+        registry: Arc<Registry>,
+        done: std::sync::mpsc::Sender<()>,
+    },
 }
 
 impl Letter {

@@ -324,8 +324,7 @@ impl Shard {
                 self.reply(&connection, request.as_ref(), &Reply::Refused { channel, refusal });
             }
             Ok(accepted) => {
-                let before =
-                    self.delivery.borrow_mut().subscribe(&connection, &channel, &accepted, filter);
+                let before = self.delivery.borrow_mut().subscribe(&connection, &channel, &accepted, filter);
                 if let Some(before) = before {
                     self.release(before.filter);
                     let home = self.post.mesh().home(channel.as_str());
@@ -454,7 +453,7 @@ impl Shard {
                     self.send(&connection, ping.freeze());
                 }
             }
-            if tick as u64 % SWEEP.as_secs() == 0 {
+            if (tick as u64).is_multiple_of(SWEEP.as_secs()) {
                 self.homes.borrow_mut().sweep();
             }
         }

@@ -28,17 +28,33 @@ pub struct Position {
 /// What the server says to one client about one of its requests.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    Authenticated { user: UserId },
+    Authenticated {
+        user: UserId,
+    },
     /// With a position where the channel's messages carry offsets.
-    Subscribed { channel: ChannelName, position: Option<Position> },
-    Unsubscribed { channel: ChannelName },
+    Subscribed {
+        channel: ChannelName,
+        position: Option<Position>,
+    },
+    Unsubscribed {
+        channel: ChannelName,
+    },
     /// Without an offset: the channel's handler took the message and delivered nothing.
-    Published { channel: ChannelName, offset: Option<Offset> },
-    ActionCompleted { action: String, data: Bytes },
+    Published {
+        channel: ChannelName,
+        offset: Option<Offset>,
+    },
+    ActionCompleted {
+        action: String,
+        data: Bytes,
+    },
     Pong,
     /// The identity ends in 30 s.
     Expiring,
-    Refused { channel: Option<ChannelName>, refusal: Refusal },
+    Refused {
+        channel: Option<ChannelName>,
+        refusal: Refusal,
+    },
 }
 
 /// A dialect's encoder. Each call appends whole frames.

@@ -39,9 +39,19 @@ pub struct Denial {
 
 pub enum Job {
     /// `params` is JSON, none where the client sent none.
-    Subscribe { who: Sender, params: Option<Bytes> },
-    Publish { sender: Option<Sender>, event: Bytes, payload: Payload, at: UnixMillis },
-    Unsubscribe { who: Sender },
+    Subscribe {
+        who: Sender,
+        params: Option<Bytes>,
+    },
+    Publish {
+        sender: Option<Sender>,
+        event: Bytes,
+        payload: Payload,
+        at: UnixMillis,
+    },
+    Unsubscribe {
+        who: Sender,
+    },
 }
 
 impl Job {

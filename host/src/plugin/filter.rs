@@ -111,10 +111,10 @@ impl Filters {
         let mut expressions = self.expressions.borrow_mut();
         let Some(expression) = expressions.get_mut(&id) else { return };
         expression.subscribers -= 1;
-        if expression.subscribers == 0 {
-            if let Some(gone) = expressions.remove(&id) {
-                self.by_params.borrow_mut().remove(&(gone.plugin, gone.params));
-            }
+        if expression.subscribers == 0
+            && let Some(gone) = expressions.remove(&id)
+        {
+            self.by_params.borrow_mut().remove(&(gone.plugin, gone.params));
         }
     }
 

@@ -102,8 +102,11 @@ impl PluginHost {
         let (hints, inbox) = mpsc::channel();
         let mut keeper = Keeper { engine, config, shared: shared.clone(), files: BTreeMap::new() };
         if !keeper.config.dir.is_dir() {
-            tracing::warn!("there is no plugin folder {}: it is looked for again every {} s",
-                keeper.config.dir.display(), POLL.as_secs());
+            tracing::warn!(
+                "there is no plugin folder {}: it is looked for again every {} s",
+                keeper.config.dir.display(),
+                POLL.as_secs()
+            );
         }
         let watcher = watch(&keeper.config.dir, hints.clone());
         keeper.first_look();
@@ -170,7 +173,8 @@ fn watch(dir: &Path, hints: mpsc::Sender<Hint>) -> Option<notify::RecommendedWat
             event.kind,
             EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(ModifyKind::Name(_))
         );
-        let matters = whole || matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_));
+        let matters =
+            whole || matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_));
         if matters {
             // The host may be gone.
             let _ = hints.send(Hint { paths: event.paths, whole });
@@ -181,7 +185,9 @@ fn watch(dir: &Path, hints: mpsc::Sender<Hint>) -> Option<notify::RecommendedWat
         Ok(watcher)
     });
     watched
-        .inspect_err(|error| tracing::info!("changes are found by looking every {} s: {error}", POLL.as_secs()))
+        .inspect_err(|error| {
+            tracing::info!("changes are found by looking every {} s: {error}", POLL.as_secs())
+        })
         .ok()
 }
 
@@ -357,7 +363,9 @@ impl Keeper {
         };
         match loaded {
             Ok(generation) => self.install(&registry, current, Arc::new(generation), noticed),
-            Err(error) if error.is_perhaps_unfinished() && changed.elapsed() < UNFINISHED && current.is_some() => {
+            Err(error)
+                if error.is_perhaps_unfinished() && changed.elapsed() < UNFINISHED && current.is_some() =>
+            {
                 if let Some(file) = self.files.get_mut(path) {
                     file.state = Follow::Settling(Instant::now() + RETRY);
                 }
@@ -466,11 +474,7 @@ fn settle(whole: bool) -> Duration {
 }
 
 fn file_error(path: &Path, error: &LoadError) -> FileError {
-    FileError {
-        file: path.display().to_string(),
-        message: error.to_string(),
-        at: seconds(UnixMillis::now()),
-    }
+    FileError { file: path.display().to_string(), message: error.to_string(), at: seconds(UnixMillis::now()) }
 }
 
 /// The loader waits for nothing but the component itself, which yields when it runs long.

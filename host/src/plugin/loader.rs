@@ -184,7 +184,8 @@ fn capabilities(
     if let Some(version) = exports.iter().find_map(|name| other_contract(name)) {
         return Err(LoadError::OtherContract(version));
     }
-    let has = |interface: &str| exports.iter().any(|name| name.starts_with(&format!("{PACKAGE}{interface}@")));
+    let has =
+        |interface: &str| exports.iter().any(|name| name.starts_with(&format!("{PACKAGE}{interface}@")));
     let wrong = |error: wasmtime::Error| LoadError::WrongExports(format!("{error:#}").replace('\n', " "));
     let found = Capabilities {
         channel_handler: has("channel-handler")

@@ -52,7 +52,8 @@ impl Registry {
         retired: BTreeMap<PluginName, Vec<Pattern>>,
     ) -> Self {
         let auth = plugins.values().filter(|g| g.capabilities.auth.is_some()).cloned().collect();
-        let pairs = plugins.values().flat_map(|g| g.routes.iter().map(|pattern| (pattern.clone(), g.clone())));
+        let pairs =
+            plugins.values().flat_map(|g| g.routes.iter().map(|pattern| (pattern.clone(), g.clone())));
         let mut routes: Vec<_> = pairs.collect();
         // Stable: equals stay in the order of the plugins' names.
         routes.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));

@@ -88,8 +88,7 @@ pub fn seconds(at: UnixMillis) -> f64 {
 
 impl Loaded {
     pub fn of(generation: &Generation) -> Self {
-        let failures =
-            generation.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let failures = generation.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         Self {
             generation: generation.number,
             version: generation.version.clone(),

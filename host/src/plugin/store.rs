@@ -33,14 +33,7 @@ pub struct StoreData {
 
 /// A store for one instance. Its memory limit is in bytes.
 pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<StoreData> {
-    let data = StoreData {
-        owner,
-        log: LogBudget::default(),
-        wasi: None,
-        memory_limit,
-        ticks: 0,
-        budget: 0,
-    };
+    let data = StoreData { owner, log: LogBudget::default(), wasi: None, memory_limit, ticks: 0, budget: 0 };
     let mut store = Store::new(engine, data);
     store.limiter(|data| data);
     store.set_hostcall_fuel(HOSTCALL_BYTES);

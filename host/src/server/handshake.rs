@@ -30,7 +30,9 @@ pub fn subprotocol(headers: &HeaderMap) -> Option<String> {
     let offered: Vec<&str> = protocols(headers).collect();
     let native = offered.iter().find(|name| **name == NATIVE_PROTOCOL);
     // A browser fails the connection unless one of those it offered comes back.
-    native.or_else(|| offered.iter().find(|name| name.starts_with(BEARER_PROTOCOL))).map(|name| name.to_string())
+    native
+        .or_else(|| offered.iter().find(|name| name.starts_with(BEARER_PROTOCOL)))
+        .map(|name| name.to_string())
 }
 
 fn readable(headers: &HeaderMap) -> Vec<(String, String)> {
@@ -80,7 +82,9 @@ fn percent_decode(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn token(build: impl FnOnce(hyper::http::request::Builder) -> hyper::http::request::Builder) -> Option<String> {
+    fn token(
+        build: impl FnOnce(hyper::http::request::Builder) -> hyper::http::request::Builder,
+    ) -> Option<String> {
         let request = build(Request::builder()).body(()).unwrap();
         read(&request, "127.0.0.1:1".parse().unwrap()).token
     }

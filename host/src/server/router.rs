@@ -57,7 +57,9 @@ fn open_websocket(router: Rc<Router>, peer: SocketAddr, mut request: Request<Inc
     let protocol = handshake::subprotocol(request.headers());
     let (response, upgrade) = match fastwebsockets::upgrade::upgrade(&mut request) {
         Ok(both) => both,
-        Err(error) => return text(StatusCode::BAD_REQUEST, &format!("This is no WebSocket handshake: {error}.\n")),
+        Err(error) => {
+            return text(StatusCode::BAD_REQUEST, &format!("This is no WebSocket handshake: {error}.\n"));
+        }
     };
     tokio::task::spawn_local(websocket::serve(upgrade, handshake, router));
     let mut answer = response.map(|_| Full::default());

@@ -47,8 +47,7 @@ pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, router: Rc<Router>
     };
     let connected = Connected { shard: shard.clone(), connection };
     let reader = Cursor::new(early).chain(read);
-    let (mut reader, _) =
-        fastwebsockets::after_handshake_split(reader, tokio::io::sink(), Role::Server);
+    let (mut reader, _) = fastwebsockets::after_handshake_split(reader, tokio::io::sink(), Role::Server);
     reader.set_auto_close(false);
     reader.set_auto_pong(false);
     let limit = router.config.limits.message_bytes;

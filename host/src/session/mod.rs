@@ -184,4 +184,3 @@ impl Session {
         self.context.shard.reply(&self.connection, request, reply);
     }
 }
-

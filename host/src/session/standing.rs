@@ -20,7 +20,10 @@ const NOT_AUTHENTICATED: u16 = 4001;
 enum State {
     Known(Identity),
     /// Refused without a token: an `auth` frame may still come, until the timer ends it.
-    Refused { reason: String, _timer: AbortOnDrop },
+    Refused {
+        reason: String,
+        _timer: AbortOnDrop,
+    },
 }
 
 pub struct Standing {
@@ -46,8 +49,7 @@ impl Standing {
                 State::Refused { reason, _timer: timer }
             }
         };
-        let mut standing =
-            Self { handshake, state, _expiry: None, verdicts: HashMap::new(), asked_of: 0 };
+        let mut standing = Self { handshake, state, _expiry: None, verdicts: HashMap::new(), asked_of: 0 };
         standing.settle(context, connection)?;
         Ok(standing)
     }

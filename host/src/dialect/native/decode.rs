@@ -158,7 +158,7 @@ fn share(message: &Bytes, raw: Option<&RawValue>) -> Bytes {
     raw.map_or(Bytes::from_static(b"null"), |raw| message.slice_ref(raw.get().as_bytes()))
 }
 
-fn present<'a>(raw: &'a RawValue) -> Option<&'a RawValue> {
+fn present(raw: &RawValue) -> Option<&RawValue> {
     (raw.get() != "null").then_some(raw)
 }
 
@@ -250,7 +250,9 @@ mod tests {
 
     #[test]
     fn a_publish_keeps_its_data_byte_for_byte() {
-        let got = command(r#"{"type":"publish","channel":"chat:lobby","data":{"a" : 1.50, "b":"\u00fc"},"echo":false}"#);
+        let got = command(
+            r#"{"type":"publish","channel":"chat:lobby","data":{"a" : 1.50, "b":"\u00fc"},"echo":false}"#,
+        );
         let want = Command::Publish {
             channel: lobby(),
             event: Bytes::new(),
@@ -264,7 +266,8 @@ mod tests {
     fn null_is_left_out_and_the_last_key_counts() {
         assert_eq!(command(r#"{"type":null}"#), Err(Refusal::TypeRequired));
         assert_eq!(command(r#"{"type":"subscribe","channel":null}"#), Err(Refusal::ChannelRequired));
-        let got = command(r#"{"type":"x","type":"unsubscribe","channel":"a","channel":"chat:lobby","more":[{}]}"#);
+        let got =
+            command(r#"{"type":"x","type":"unsubscribe","channel":"a","channel":"chat:lobby","more":[{}]}"#);
         assert_eq!(got, Ok(Command::Unsubscribe { channel: lobby() }));
     }
 

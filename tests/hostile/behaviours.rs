@@ -1,0 +1,116 @@
+//! Calls that trap or break a limit.
+
+use serde_json::json;
+
+use crate::harness::{Client, Server};
+use crate::{failed, provoke, server, works_again};
+
+/// Bad message, error, good message; and the same for a subscriber on another channel of the plugin.
+async fn fails_and_recovers(what: &str) {
+    let server = server();
+    let mut client = Client::connect(&server).await;
+    client.subscribe("hostile:a").await;
+    for round in 0..2 {
+        assert_eq!(provoke(&mut client, "hostile:a", what).await, failed("hostile:a"), "round {round}");
+        assert_eq!(client.left_over(), [], "what failed is not delivered");
+        works_again(&mut client, "hostile:a").await;
+        assert_eq!(client.data().await, json!({ "do": "ok" }), "the subscription has survived");
+    }
+    works_again(&mut client, "hostile:b").await;
+    let warned =
+        server.logged(&["hostile"]).into_iter().any(|line| line.contains("WARN") || line.contains("ERROR"));
+    assert!(warned, "the log names the plugin: {:#?}", server.log());
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_ended() {
+    fails_and_recovers("loop").await;
+}
+
+#[tokio::test]
+async fn memory_past_the_limit_is_refused() {
+    fails_and_recovers("alloc").await;
+}
+
+#[tokio::test]
+async fn a_panic_is_the_callers_error() {
+    fails_and_recovers("trap").await;
+}
+
+#[tokio::test]
+async fn a_recursion_without_end_is_ended() {
+    fails_and_recovers("recurse").await;
+}
+
+#[tokio::test]
+async fn a_payload_of_a_hundred_megabytes_is_not_delivered() {
+    fails_and_recovers("huge").await;
+}
+
+#[tokio::test]
+async fn a_json_payload_that_is_no_json_is_not_delivered() {
+    fails_and_recovers("bad-json").await;
+}
+
+#[tokio::test]
+async fn a_channel_that_does_not_open_fails_its_caller_and_no_other() {
+    let server = server();
+    let mut client = Client::connect(&server).await;
+    for channel in ["hostile:refuse-open", "hostile:trap-open"] {
+        for _ in 0..2 {
+            assert_eq!(provoke(&mut client, channel, "ok").await, failed(channel));
+            let answer = client.ask(json!({ "type": "subscribe", "channel": channel })).await;
+            assert_eq!(answer, failed(channel));
+        }
+        client.unsubscribe(channel).await;
+        works_again(&mut client, "hostile:fine").await;
+    }
+    client.ping().await;
+}
+
+#[tokio::test]
+async fn a_refused_subscription_has_the_plugins_own_words() {
+    let server = server();
+    let mut client = Client::connect(&server).await;
+    for _ in 0..5 {
+        let answer = client
+            .ask(json!({ "type": "subscribe", "channel": "hostile:a", "data": { "deny": true } }))
+            .await;
+        let denied = json!({
+            "type": "error", "message": "No entry.", "code": "rejected", "reason_code": 7, "channel": "hostile:a",
+        });
+        assert_eq!(answer, denied);
+    }
+    // It is no subscriber: the first message that it gets is the one after it became one.
+    assert_eq!(provoke(&mut client, "hostile:a", "ok").await["type"], "published");
+    client.subscribe_with(json!({ "channel": "hostile:a", "data": { "deny": false } })).await;
+    client.publish("hostile:a", json!("first")).await;
+    assert_eq!(client.data().await, "first");
+}
+
+#[tokio::test]
+async fn many_failures_never_take_the_plugin_away_for_good() {
+    let server = server();
+    let (mut client, mut witness) = (Client::connect(&server).await, Client::connect(&server).await);
+    for _ in 0..30 {
+        let answer = provoke(&mut client, "hostile:a", "trap").await;
+        assert_eq!(answer["type"], "error", "{answer}");
+        witness.publish("chat:a", json!({ "text": "hi" })).await;
+    }
+    works_again(&mut client, "hostile:a").await;
+}
+
+#[tokio::test]
+async fn a_connection_may_end_while_its_message_is_judged() {
+    let mut server: Server = server();
+    let mut witness = Client::connect(&server).await;
+    for what in ["loop", "spin", "trap", "huge", "kick"] {
+        let mut client = Client::connect(&server).await;
+        client.subscribe("hostile:a").await;
+        client.send(json!({ "type": "publish", "channel": "hostile:a", "data": { "do": what } })).await;
+        drop(client);
+        witness.ping().await;
+    }
+    works_again(&mut witness, "hostile:a").await;
+    server.assert_alive();
+}

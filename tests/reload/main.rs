@@ -1,0 +1,1 @@
+//! Plugins replaced while the server runs.
