@@ -25,7 +25,7 @@ fn server(policy: &str) -> Server {
 async fn stopped_reader(server: &Server) -> Raw {
     let mut slow = Raw::narrow(server).await;
     slow.send_json(json!({ "type": "subscribe", "channel": "feed" })).await;
-    assert_eq!(slow.next_but_pings().await.json()["type"], "subscribed");
+    assert_eq!(slow.next().await.json()["type"], "subscribed");
     slow
 }
 
@@ -55,7 +55,7 @@ async fn a_client_that_stops_reading_is_closed_while_others_get_everything() {
     assert_eq!(server.logged(&["slow consumer"]).len(), 1);
     let mut expected = 1;
     let close = loop {
-        let frame = slow.next_but_pings().await;
+        let frame = slow.next().await;
         if frame.opcode() == CLOSE {
             break raw::close_of(&frame);
         }
@@ -81,7 +81,7 @@ async fn keeps_the_connection(policy: &str) {
     let last = speak(&server, || false).await;
     let mut offsets = Vec::new();
     while offsets.last() != Some(&last) {
-        let frame = slow.next_but_pings().await;
+        let frame = slow.next().await;
         assert_eq!(frame.opcode(), TEXT, "after {offsets:?}");
         let said = frame.json();
         assert_eq!(said["data"].as_str().map(str::len), Some(TEXT_BYTES));
@@ -90,11 +90,11 @@ async fn keeps_the_connection(policy: &str) {
     assert!(offsets.is_sorted_by(|a, b| a < b), "{offsets:?}");
     assert!((offsets.len() as u64) < last, "something was left out");
     slow.send(raw::PING, b"there?").await;
-    let pong = slow.next_but_pings().await;
+    let pong = slow.next().await;
     assert_eq!((pong.opcode(), &*pong.payload), (PONG, &b"there?"[..]));
     assert!(server.logged(&["slow consumer"]).is_empty());
 
     let mut publisher = Client::connect(&server).await;
     publisher.publish("feed", json!("after")).await;
-    assert_eq!(slow.next_but_pings().await.json()["data"], "after");
+    assert_eq!(slow.next().await.json()["data"], "after");
 }

@@ -133,8 +133,17 @@ impl Raw {
         String::from_utf8(head).unwrap()
     }
 
-    /// The next frame; panics if the stream ends before one.
+    /// The next frame that is no heartbeat; panics if the stream ends before one.
     pub async fn next(&mut self) -> Frame {
+        loop {
+            let frame = self.next_or_heartbeat().await;
+            if frame.opcode() != PING {
+                return frame;
+            }
+        }
+    }
+
+    pub async fn next_or_heartbeat(&mut self) -> Frame {
         within("a frame", self.read_frame()).await.unwrap()
     }
 
@@ -152,19 +161,9 @@ impl Raw {
         Ok(Frame { first, payload })
     }
 
-    /// The next frame that is no heartbeat.
-    pub async fn next_but_pings(&mut self) -> Frame {
-        loop {
-            let frame = self.next().await;
-            if frame.opcode() != PING {
-                return frame;
-            }
-        }
-    }
-
     /// Code and reason of the close frame, which must be the next but for heartbeats.
     pub async fn closed(&mut self) -> (u16, String) {
-        let frame = self.next_but_pings().await;
+        let frame = self.next().await;
         assert_eq!(frame.opcode(), CLOSE, "{frame:?} instead of a close");
         close_of(&frame)
     }

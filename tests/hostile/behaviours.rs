@@ -105,9 +105,9 @@ async fn a_connection_may_end_while_its_message_is_judged() {
     let mut server: Server = server();
     let mut witness = Client::connect(&server).await;
     for what in ["loop", "spin", "trap", "huge", "kick"] {
-        let mut client = Client::connect(&server).await;
-        client.subscribe("hostile:a").await;
-        client.send(json!({ "type": "publish", "channel": "hostile:a", "data": { "do": what } })).await;
+        let (mut client, channel) = (Client::connect(&server).await, format!("hostile:{what}"));
+        client.subscribe(&channel).await;
+        client.send(json!({ "type": "publish", "channel": channel, "data": { "do": what } })).await;
         drop(client);
         witness.ping().await;
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Overrides};
@@ -33,6 +34,7 @@ impl Serve {
         let flags = Overrides { listen: self.listen, plugins_dir: self.plugins, shards: self.shards };
         let config = config::load(self.config.as_deref(), std::env::vars(), &flags)?;
         raise_descriptor_limit();
+        let goodbye = Goodbye::listen()?;
         let server = server::serve(&config)?;
         tracing::info!(
             "listening on http://{} (playground there, WebSocket at ws://{}/ws), ready in {} ms",
@@ -40,7 +42,7 @@ impl Serve {
             server.address,
             began.elapsed().as_millis()
         );
-        wait_for_signal()?;
+        goodbye.wait();
         tracing::info!("going away: telling the clients");
         server.stop();
         Ok(())
@@ -62,15 +64,29 @@ fn raise_descriptor_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-fn wait_for_signal() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        Ok(())
-    })
+/// SIGTERM or Ctrl-C. Heard from before the server says that it is there.
+struct Goodbye {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Goodbye {
+    fn listen() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        drop(inside);
+        Ok(Self { runtime, terminate, interrupt })
+    }
+
+    fn wait(mut self) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        });
+    }
 }

@@ -33,12 +33,20 @@ pub struct Connection {
     /// Subscriptions that their homes have not answered yet.
     unsettled: Cell<u32>,
     credit: RefCell<Option<Waker>>,
+    /// The shard's second in which it came: its heartbeats count from there.
+    pub(super) born: u64,
     /// Heartbeats sent since the client was last heard.
     pub(super) unheard: Cell<u8>,
 }
 
 impl Connection {
-    pub(super) fn new(id: ClientId, wire: WireId, socket: Rc<dyn Socket>, outbox_bytes: usize) -> Self {
+    pub(super) fn new(
+        id: ClientId,
+        wire: WireId,
+        socket: Rc<dyn Socket>,
+        outbox_bytes: usize,
+        born: u64,
+    ) -> Self {
         Self {
             id,
             wire,
@@ -51,6 +59,7 @@ impl Connection {
             in_flight: Cell::new(0),
             unsettled: Cell::new(0),
             credit: RefCell::new(None),
+            born,
             unheard: Cell::new(0),
         }
     }

@@ -55,6 +55,7 @@ impl Delivery {
         wire: WireId,
         socket: Rc<dyn Socket>,
         outbox_bytes: usize,
+        now: u64,
     ) -> Result<Rc<Connection>, Full> {
         if self.connections.len() >= self.limit {
             return Err(Full);
@@ -62,7 +63,7 @@ impl Delivery {
         self.serial = self.serial.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let id = ClientId::new(self.shard, entry.key() as u32, self.serial);
-        let connection = Rc::new(Connection::new(id, wire, socket, outbox_bytes));
+        let connection = Rc::new(Connection::new(id, wire, socket, outbox_bytes, now));
         entry.insert(connection.clone());
         Ok(connection)
     }
@@ -87,8 +88,8 @@ impl Delivery {
         self.connections.get(client.slot()).filter(|connection| connection.id == client)
     }
 
-    pub fn connections(&self) -> impl Iterator<Item = (usize, &Rc<Connection>)> {
-        self.connections.iter()
+    pub fn connections(&self) -> impl Iterator<Item = &Rc<Connection>> {
+        self.connections.iter().map(|(_, connection)| connection)
     }
 
     pub fn connection_count(&self) -> usize {

@@ -1,7 +1,7 @@
 //! One shard: its turn takes what has come, moves it through homes and deliveries, and
 //! writes each socket once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub struct Shard {
     delivery: SharedDelivery,
     filters: Rc<Filters>,
     filtered: Rc<Filtered>,
+    /// Seconds since the shard began.
+    second: Cell<u64>,
 }
 
 impl Shard {
@@ -68,6 +70,7 @@ impl Shard {
             post,
             delivery,
             filters,
+            second: Cell::new(0),
         })
     }
 
@@ -174,7 +177,7 @@ impl Shard {
 
     /// A new client. `Full`: refuse it.
     pub fn connect(&self, wire: WireId, socket: Rc<dyn Socket>) -> Result<Rc<Connection>, Full> {
-        self.delivery.borrow_mut().connect(wire, socket, self.settings.outbox_bytes)
+        self.delivery.borrow_mut().connect(wire, socket, self.settings.outbox_bytes, self.second.get())
     }
 
     /// A client's connection has ended: its subscriptions end with it.
@@ -273,7 +276,7 @@ impl Shard {
     /// Says goodbye to everyone and waits until they are gone, at most as long as one
     /// goodbye takes.
     pub async fn drain(&self) {
-        let all: Vec<_> = self.delivery.borrow().connections().map(|(_, c)| c.clone()).collect();
+        let all: Vec<_> = self.delivery.borrow().connections().cloned().collect();
         for connection in all {
             self.close(&connection, 1001, "Server going away. retry_after=1");
         }
@@ -430,17 +433,19 @@ impl Shard {
 
     // === time ===
 
-    /// Heartbeats, spread over their interval by slot so that no second has them all.
+    /// Heartbeats: each connection's from its own beginning, so that no second has them all.
     async fn keep_time(&self) {
-        let mut second = tokio::time::interval(Duration::from_secs(1));
-        second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let interval = self.settings.heartbeat.as_secs().max(1) as usize;
-        for tick in 0_usize.. {
-            second.tick().await;
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let interval = self.settings.heartbeat.as_secs().max(1);
+        loop {
+            ticks.tick().await;
+            let now = self.second.get() + 1;
+            self.second.set(now);
             let due: Vec<_> = {
                 let delivery = self.delivery.borrow();
-                let due = delivery.connections().filter(|(slot, _)| slot % interval == tick % interval);
-                due.map(|(_, connection)| connection.clone()).collect()
+                let is_due = |born: u64| now > born + 1 && (now - born - 1).is_multiple_of(interval);
+                delivery.connections().filter(|connection| is_due(connection.born)).cloned().collect()
             };
             for connection in due {
                 let unheard = connection.unheard.get();
@@ -453,7 +458,7 @@ impl Shard {
                     self.send(&connection, ping.freeze());
                 }
             }
-            if (tick as u64).is_multiple_of(SWEEP.as_secs()) {
+            if now.is_multiple_of(SWEEP.as_secs()) {
                 self.homes.borrow_mut().sweep();
             }
         }

@@ -2,26 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{HOST, ORIGIN};
 use hyper::{Request, StatusCode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::router::{Answer, Router, json};
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::Refusal;
+use crate::dialect::{Command, native};
 
 const ONLY_LOCALLY: &str = "Broadcast endpoint can only be accessed locally.";
-
-#[derive(Deserialize)]
-struct Broadcast<'a> {
-    channel: Option<String>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    event: Option<String>,
-}
 
 /// `POST /_broadcast`: `{"channel":…,"data":…}`, as SocketAPI has it; `event` is optional.
 pub async fn broadcast(router: &Router, peer: SocketAddr, request: Request<Incoming>) -> Answer {
@@ -34,20 +24,15 @@ pub async fn broadcast(router: &Router, peer: SocketAddr, request: Request<Incom
         Ok(body) => body.to_bytes(),
         Err(_) => return refused(&Refusal::TooLarge(limit)),
     };
-    let Ok(broadcast) = serde_json::from_slice::<Broadcast<'_>>(&body) else {
-        return refused(&Refusal::BadJson);
+    let (channel, event, payload) = match native::broadcast(&body) {
+        Ok(Command::Publish { channel, event, payload, .. }) => (channel, event, payload),
+        Ok(_) => return refused(&Refusal::BadJson),
+        Err(refusal) => return refused(&refusal),
     };
-    let Some(channel) = broadcast.channel else { return refused(&Refusal::ChannelRequired) };
-    let channel = match ChannelName::parse(&channel) {
-        Ok(channel) => channel,
-        Err(why) => return error(StatusCode::BAD_REQUEST, &format!("The channel's name {why}.")),
-    };
-    let data = broadcast.data.map_or(Bytes::from_static(b"null"), |raw| body.slice_ref(raw.get().as_bytes()));
-    if data.len() > limit {
+    if payload.bytes.len() > limit {
         return refused(&Refusal::TooLarge(limit));
     }
-    let event = Bytes::from(broadcast.event.unwrap_or_default());
-    let published = router.context.shard.publish_as_server(channel, event, Payload::json(data)).await;
+    let published = router.context.shard.publish_as_server(channel, event, payload).await;
     match published {
         Ok(Ok(_)) => json(StatusCode::OK, r#"{"status":"success"}"#.into()),
         Ok(Err(refusal)) => refused(&refusal),
@@ -95,7 +80,11 @@ fn refused(refusal: &Refusal) -> Answer {
         Refusal::PluginFailed(_) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
     };
-    error(status, &refusal.to_string())
+    match refusal {
+        // HTTP has no action that parameters could be invalid for: the details say it.
+        Refusal::InvalidParams { details, .. } => error(status, details),
+        _ => error(status, &refusal.to_string()),
+    }
 }
 
 fn error(status: StatusCode, message: &str) -> Answer {

@@ -48,6 +48,12 @@ pub fn binary(message: &Bytes) -> Request {
     Request { id: None, command }
 }
 
+/// A publish by HTTP: the same fields, without a `type`.
+pub fn broadcast(body: &Bytes) -> Result<Command, Refusal> {
+    let fields: Fields<'_> = serde_json::from_slice(body).map_err(|_| Refusal::BadJson)?;
+    fields.publish(body)
+}
+
 fn invalid(subject: &str, details: &str) -> Refusal {
     Refusal::InvalidParams { subject: subject.into(), details: details.into() }
 }
@@ -83,12 +89,7 @@ impl<'a> Fields<'a> {
             Some(raw) => string(raw).ok_or_else(|| Refusal::UnknownType(cut(raw.get())))?,
         };
         match &*kind {
-            "publish" => Ok(Command::Publish {
-                channel: self.channel()?,
-                event: self.text("event", self.event)?.map_or(Bytes::new(), |e| e.into_owned().into()),
-                payload: Payload::json(share(message, self.data)),
-                echo: self.echo.is_none_or(|raw| raw.get() != "false"),
-            }),
+            "publish" => self.publish(message),
             "subscribe" => Ok(Command::Subscribe {
                 channel: self.channel()?,
                 params: self.data.map(|_| share(message, self.data)),
@@ -110,6 +111,15 @@ impl<'a> Fields<'a> {
             "ping" => Ok(Command::Ping),
             other => Err(Refusal::UnknownType(cut(other))),
         }
+    }
+
+    fn publish(&self, message: &Bytes) -> Result<Command, Refusal> {
+        Ok(Command::Publish {
+            channel: self.channel()?,
+            event: self.text("event", self.event)?.map_or(Bytes::new(), |e| e.into_owned().into()),
+            payload: Payload::json(share(message, self.data)),
+            echo: self.echo.is_none_or(|raw| raw.get() != "false"),
+        })
     }
 
     fn channel(&self) -> Result<ChannelName, Refusal> {

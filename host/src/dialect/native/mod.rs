@@ -3,5 +3,5 @@
 mod decode;
 mod encode;
 
-pub use decode::{binary, text};
+pub use decode::{binary, broadcast, text};
 pub use encode::Native;
