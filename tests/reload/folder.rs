@@ -143,7 +143,7 @@ async fn a_name_that_is_none_is_said_so() {
             })
             .await;
         assert!(message.contains(name) && message.contains("a-z, 0-9 and -"), "{message}");
-        assert_eq!(server.logged(&["WARN", "ignored", &format!("{name}.wasm")]).len(), 1);
+        assert_eq!(server.logged(&["WARN", "ignored", &format!("/{name}.wasm")]).len(), 1);
         std::fs::remove_file(&path).unwrap();
         server
             .wait_for_report(wait::BOUND, "its removal", |report| {

@@ -1,0 +1,99 @@
+//! One publisher, many subscribers, a window of messages in flight: deliveries a second and
+//! the server's CPU a delivery. `--peer bun` measures Bun's topics beside it, run by run.
+//!
+//! cargo bench --bench fanout -- [--subscribers N] [--window W] [--messages M] [--runs R]
+//!                               [--shards S] [--peer bun]
+
+mod client;
+mod server;
+
+use std::time::Instant;
+
+use server::Server;
+
+struct Plan {
+    subscribers: usize,
+    window: usize,
+    messages: usize,
+    runs: usize,
+    shards: usize,
+    peer: bool,
+}
+
+struct Figures {
+    per_second: f64,
+    /// Seconds of the server's CPU per million deliveries.
+    server_cpu: f64,
+}
+
+fn main() {
+    let plan = Plan::from_arguments();
+    println!(
+        "1 → {}, window {}, {} messages of 100 bytes, {} shards, {} runs",
+        plan.subscribers, plan.window, plan.messages, plan.shards, plan.runs
+    );
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
+    for run in 1..=plan.runs {
+        ours.push(measure(&Server::tidegate(plan.shards), &plan));
+        print(&format!("tidegate {run}"), &ours[run - 1..]);
+        if plan.peer {
+            theirs.push(measure(&Server::bun(), &plan));
+            print(&format!("bun      {run}"), &theirs[run - 1..]);
+        }
+    }
+    print("tidegate median", &ours);
+    if plan.peer {
+        print("bun      median", &theirs);
+        let ratio = |of: fn(&Figures) -> f64| median(&ours, of) / median(&theirs, of);
+        println!("ratio: {:.2}× the deliveries/s, {:.2}× the server CPU a delivery",
+            ratio(|f| f.per_second), ratio(|f| f.server_cpu));
+    }
+}
+
+fn measure(server: &Server, plan: &Plan) -> Figures {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let local = tokio::task::LocalSet::new();
+    let (seconds, cpu) = local.block_on(&runtime, async {
+        let mut load = client::connect(server.port, plan.subscribers).await;
+        // A tenth as a warm-up.
+        load.run(plan.messages / 10, plan.window).await;
+        let (cpu, began) = (server.cpu_seconds(), Instant::now());
+        load.run(plan.messages, plan.window).await;
+        (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu)
+    });
+    let deliveries = (plan.messages * plan.subscribers) as f64;
+    Figures { per_second: deliveries / seconds, server_cpu: cpu / deliveries * 1e6 }
+}
+
+fn median(figures: &[Figures], of: fn(&Figures) -> f64) -> f64 {
+    let mut all: Vec<f64> = figures.iter().map(of).collect();
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+fn print(label: &str, figures: &[Figures]) {
+    println!("{label:>16}: {:.2} million deliveries/s, {:.3} s server CPU per million",
+        median(figures, |f| f.per_second) / 1e6, median(figures, |f| f.server_cpu));
+}
+
+impl Plan {
+    fn from_arguments() -> Self {
+        let mut plan = Self { subscribers: 1000, window: 64, messages: 20_000, runs: 5, shards: 2, peer: false };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut number = || arguments.next().and_then(|n| n.parse().ok()).expect("a number after the option");
+            match argument.as_str() {
+                "--subscribers" => plan.subscribers = number(),
+                "--window" => plan.window = number(),
+                "--messages" => plan.messages = number(),
+                "--runs" => plan.runs = number(),
+                "--shards" => plan.shards = number(),
+                "--peer" => plan.peer = arguments.next().as_deref() == Some("bun"),
+                "--bench" => {}
+                other => panic!("unknown option {other}"),
+            }
+        }
+        plan
+    }
+}
