@@ -56,7 +56,10 @@ impl Load {
             while self.sent < end && self.sent < done + window as u64 {
                 self.sent += 1;
                 let padding = "x".repeat(81);
-                let text = format!(r#"{{"type":"publish","channel":"bench","data":{{"n":"{:010}","p":"{padding}"}}}}"#, self.sent);
+                let text = format!(
+                    r#"{{"type":"publish","channel":"bench","data":{{"n":"{:010}","p":"{padding}"}}}}"#,
+                    self.sent
+                );
                 batch.extend_from_slice(&frame(text.as_bytes()));
             }
             if !batch.is_empty() {

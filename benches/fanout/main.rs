@@ -46,8 +46,11 @@ fn main() {
     if plan.peer {
         print("bun      median", &theirs);
         let ratio = |of: fn(&Figures) -> f64| median(&ours, of) / median(&theirs, of);
-        println!("ratio: {:.2}× the deliveries/s, {:.2}× the server CPU a delivery",
-            ratio(|f| f.per_second), ratio(|f| f.server_cpu));
+        println!(
+            "ratio: {:.2}× the deliveries/s, {:.2}× the server CPU a delivery",
+            ratio(|f| f.per_second),
+            ratio(|f| f.server_cpu)
+        );
     }
 }
 
@@ -73,16 +76,21 @@ fn median(figures: &[Figures], of: fn(&Figures) -> f64) -> f64 {
 }
 
 fn print(label: &str, figures: &[Figures]) {
-    println!("{label:>16}: {:.2} million deliveries/s, {:.3} s server CPU per million",
-        median(figures, |f| f.per_second) / 1e6, median(figures, |f| f.server_cpu));
+    println!(
+        "{label:>16}: {:.2} million deliveries/s, {:.3} s server CPU per million",
+        median(figures, |f| f.per_second) / 1e6,
+        median(figures, |f| f.server_cpu)
+    );
 }
 
 impl Plan {
     fn from_arguments() -> Self {
-        let mut plan = Self { subscribers: 1000, window: 64, messages: 20_000, runs: 5, shards: 2, peer: false };
+        let mut plan =
+            Self { subscribers: 1000, window: 64, messages: 20_000, runs: 5, shards: 2, peer: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
-            let mut number = || arguments.next().and_then(|n| n.parse().ok()).expect("a number after the option");
+            let mut number =
+                || arguments.next().and_then(|n| n.parse().ok()).expect("a number after the option");
             match argument.as_str() {
                 "--subscribers" => plan.subscribers = number(),
                 "--window" => plan.window = number(),

@@ -39,7 +39,8 @@ impl Server {
     pub fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("/proc");
         let after_name = stat.rsplit_once(')').expect("a name").1;
-        let ticks: u64 = after_name.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks")).sum();
+        let ticks: u64 =
+            after_name.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks")).sum();
         // Linux counts in hundredths on every architecture that matters here.
         ticks as f64 / 100.0
     }

@@ -101,6 +101,20 @@ async fn many_failures_never_take_the_plugin_away_for_good() {
 }
 
 #[tokio::test]
+async fn failures_on_many_channels_leave_the_plugins_others_alone() {
+    let server = server();
+    let (mut client, mut good) = (Client::connect(&server).await, Client::connect(&server).await);
+    good.publish("hostile:good", json!({ "do": "ok" })).await;
+    // More than the plugin may have stores: but the store of what has failed is gone.
+    for n in 0..600 {
+        let channel = format!("hostile:bad-{n}");
+        assert_eq!(provoke(&mut client, &channel, "trap").await, failed(&channel));
+    }
+    good.publish("hostile:good", json!({ "do": "ok" })).await;
+    good.publish("hostile:new", json!({ "do": "ok" })).await;
+}
+
+#[tokio::test]
 async fn a_connection_may_end_while_its_message_is_judged() {
     let mut server: Server = server();
     let mut witness = Client::connect(&server).await;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server, plugins, wait};
-use crate::{entry_that, saver, swaps, version_served};
+use crate::harness::{Client, Server, plugins, wait, within};
+use crate::{entry, entry_that, loaded, saver, swaps, version_served};
 
 fn not_found(channel: &str) -> Value {
     json!({
@@ -23,6 +23,7 @@ async fn a_removed_plugin_closes_its_channels_until_it_is_back() {
 
     std::fs::remove_file(server.plugin("chat")).unwrap();
     assert_eq!(client.next_json().await, not_found("chat:room"), "its subscribers are told");
+    server.wait_for_log("retired").await;
     entry_that(&server, "chat", "is retired", |entry| entry["state"] == "retired").await;
     for channel in ["chat:room", "chat:other"] {
         assert_eq!(client.ask(json!({ "type": "subscribe", "channel": channel })).await, not_found(channel));
@@ -33,6 +34,7 @@ async fn a_removed_plugin_closes_its_channels_until_it_is_back() {
     assert_eq!(client.data().await, "still there");
 
     saver::in_place(&server.plugin("chat"), &plugins::bytes("chat-v2"));
+    wait::eventually("it is back", async || (server.logged(&["loaded"]).len() == 2).then_some(())).await;
     entry_that(&server, "chat", "is back", |entry| entry["state"] == "active").await;
     client.subscribe("chat:room").await;
     assert_eq!(version_served(&mut client).await, 2);
@@ -62,7 +64,7 @@ async fn a_new_file_is_loaded() {
     assert_eq!(client.data().await, json!({ "text": " hi " }));
 
     saver::by_rename(&server.plugin("chat"), &plugins::bytes("chat"));
-    entry_that(&server, "chat", "is loaded", |entry| entry["state"] == "active").await;
+    loaded(&server, "chat").await;
     assert_eq!(version_served(&mut client).await, 1, "its channels have it at once");
     let answer = client.try_publish("chat:room", json!({ "text": "" })).await;
     assert_eq!(answer["reason_code"], 1, "{answer}");
@@ -70,8 +72,30 @@ async fn a_new_file_is_loaded() {
     let echo = json!({ "type": "action", "channel": "echo", "data": 1 });
     assert_eq!(client.ask(echo.clone()).await["code"], "action_not_found");
     saver::in_place(&server.plugin("tools"), &plugins::bytes("tools"));
-    entry_that(&server, "tools", "is loaded", |entry| entry["state"] == "active").await;
+    loaded(&server, "tools").await;
     assert_eq!(client.ask(echo).await["data"], 1);
+}
+
+#[tokio::test]
+async fn what_the_report_names_is_in_use_on_every_shard() {
+    let server = Server::builder().plugins(&["chat"]).shards(4).start();
+    let mut client = Client::connect(&server).await;
+    // So many rooms are at home on all of the shards.
+    let rooms: Vec<String> = (0..16).map(|n| format!("chat:room-{n}")).collect();
+    for room in &rooms {
+        client.subscribe(room).await;
+    }
+    let generation =
+        |report: &Value| entry(report, "chat").and_then(|its| its["loaded"]["generation"].as_u64());
+    for (name, version) in [("chat-v2", json!(2)), ("chat", Value::Null)].into_iter().cycle().take(20) {
+        let before = generation(&server.report().await);
+        saver::by_rename(&server.plugin("chat"), &plugins::bytes(name));
+        within("the new version", async { while generation(&server.report().await) == before {} }).await;
+        for room in &rooms {
+            client.publish(room, json!({ "text": "hi" })).await;
+            assert_eq!(client.data().await["v"], version, "{room}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -80,7 +104,7 @@ async fn an_auth_plugin_that_appears_counts_for_who_is_there_already() {
     let mut client = Client::with_token(&server, "ada").await;
     client.publish("readonly:a", json!(1)).await;
     saver::by_rename(&server.plugin("test-auth"), &plugins::bytes("test-auth"));
-    entry_that(&server, "test-auth", "is loaded", |entry| entry["state"] == "active").await;
+    loaded(&server, "test-auth").await;
     assert_eq!(client.try_publish("readonly:a", json!(1)).await["code"], "permission_denied");
     assert_eq!(Client::with_token(&server, "bob").await.user().await, "bob");
 }
@@ -121,10 +145,9 @@ async fn of_two_files_with_one_name_the_first_is_used_and_the_other_named() {
 
     // With the first gone the other one is the plugin, and no channel was ever without.
     std::fs::remove_file(server.plugin("chat")).unwrap();
-    entry_that(&server, "chat", "is the other file", |entry| {
-        entry["loaded"]["file"].as_str().is_some_and(|file| file.ends_with("later/chat.wasm"))
-    })
-    .await;
+    wait::eventually("the swap", async || (swaps(&server, "chat") == 1).then_some(())).await;
+    let entry = entry_that(&server, "chat", "is in use", |entry| entry["state"] == "active").await;
+    assert!(entry["loaded"]["file"].as_str().unwrap().ends_with("later/chat.wasm"), "{entry}");
     assert_eq!(version_served(&mut client).await, 2);
     assert_eq!(client.left_over(), []);
 }

@@ -125,7 +125,7 @@ async fn talk(n: usize, server: Arc<Server>, stage: Arc<Stage>) -> Seen {
                 "type": "publish", "channel": channel, "data": { "text": number.to_string() }, "id": number,
             }))
             .await;
-        while seen.acknowledged.get(&number).is_none() {
+        while !seen.acknowledged.contains_key(&number) {
             take(client.next().await, &mut seen, &stage);
         }
     }

@@ -24,6 +24,12 @@ pub async fn entry_that(server: &Server, name: &str, what: &str, is: impl Fn(&Va
     server.wait_for_report(wait::LONG, &format!("{name}: {what}"), found).await
 }
 
+/// Until a plugin that was not there is in use on every shard.
+pub async fn loaded(server: &Server, name: &str) {
+    let loaded = || !server.logged(&["loaded", &format!("/{name}.wasm")]).is_empty();
+    wait::eventually(&format!("{name} is loaded"), async || loaded().then_some(())).await;
+}
+
 /// How often the plugin has been swapped, as the log has it.
 pub fn swaps(server: &Server, name: &str) -> usize {
     server.logged(&["swapped", &format!("plugin={name} ")]).len()

@@ -2,6 +2,7 @@
 
 mod api;
 mod console;
+mod frames;
 mod handshake;
 mod listener;
 mod router;

@@ -1,20 +1,19 @@
 //! A WebSocket from its upgrade to its end: frames to messages, messages to the session.
 
-use std::convert::Infallible;
-use std::io::{self, Cursor, IoSlice};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fastwebsockets::upgrade::UpgradeFut;
-use fastwebsockets::{CloseCode, Frame, OpCode, Payload, Role, WebSocketError, WebSocketRead};
+use fastwebsockets::{CloseCode, OpCode, WebSocketError};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
+use super::frames::Frames;
 use super::router::Router;
 use crate::core::Refusal;
 use crate::dialect::frame::{self, MAX_CONTROL, Opcode};
@@ -46,14 +45,9 @@ pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, router: Rc<Router>
         }
     };
     let connected = Connected { shard: shard.clone(), connection };
-    let reader = Cursor::new(early).chain(read);
-    let (mut reader, _) = fastwebsockets::after_handshake_split(reader, tokio::io::sink(), Role::Server);
-    reader.set_auto_close(false);
-    reader.set_auto_pong(false);
     let limit = router.config.limits.message_bytes;
-    reader.set_max_message_size(limit.saturating_mul(ANSWERED_TIMES).saturating_add(1));
     let mut messages = Messages {
-        reader,
+        frames: Frames::new(read, early, limit.saturating_mul(ANSWERED_TIMES)),
         connection: connected.connection.clone(),
         shard: connected.shard.clone(),
         socket,
@@ -68,7 +62,7 @@ pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, router: Rc<Router>
     messages.until_closed().await;
 }
 
-async fn converse<S: AsyncRead + Unpin>(messages: &mut Messages<S>, session: &mut Session) {
+async fn converse(messages: &mut Messages, session: &mut Session) {
     while let Some(message) = messages.next().await {
         let request = match message {
             Message::Text(bytes) => native::text(&bytes),
@@ -119,8 +113,8 @@ struct Partial {
     fragments: usize,
 }
 
-struct Messages<S> {
-    reader: WebSocketRead<S>,
+struct Messages {
+    frames: Frames,
     connection: Rc<Connection>,
     shard: Rc<Shard>,
     socket: Rc<TcpSocket>,
@@ -129,7 +123,7 @@ struct Messages<S> {
     fragments: usize,
 }
 
-impl<S: AsyncRead + Unpin> Messages<S> {
+impl Messages {
     /// The next message; none when the connection has ended or is being closed.
     async fn next(&mut self) -> Option<Message> {
         loop {
@@ -156,24 +150,15 @@ impl<S: AsyncRead + Unpin> Messages<S> {
 
     /// One frame, unmasked. None: the stream has ended.
     async fn frame(&mut self) -> Result<Option<(OpCode, bool, Bytes)>, Close> {
-        // Control frames are answered by `take`: the reader itself has nothing to send.
-        let mut send = |_: Frame<'_>| std::future::ready(Ok::<(), Infallible>(()));
-        let mut frame = match self.reader.read_frame(&mut send).await {
+        let frame = match self.frames.next().await {
             Ok(frame) => frame,
             Err(error) => return close_for(&error).map_or(Ok(None), Err),
         };
         self.connection.heard();
-        // The mask itself is private: the head that the frame would have tells of it.
-        let mut head = [0; 16];
-        frame.fmt_head(&mut head);
-        if head[1] & 0x80 == 0 {
+        if !frame.masked {
             return Err(Close { code: 1002, reason: "A client's frames are masked." });
         }
-        let payload = match frame.payload {
-            Payload::Bytes(bytes) => bytes.freeze(),
-            other => Bytes::from(Vec::from(other)),
-        };
-        Ok(Some((frame.opcode, frame.fin, payload)))
+        Ok(Some((frame.opcode, frame.fin, frame.payload)))
     }
 
     fn take(&mut self, opcode: OpCode, fin: bool, payload: Bytes) -> Result<Option<Message>, Close> {

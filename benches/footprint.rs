@@ -1,0 +1,153 @@
+//! Start, memory of idle connections, and swaps, of the real server.
+//!
+//! cargo bench --bench footprint -- [--connections N]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let connections = arguments.iter().position(|a| a == "--connections");
+    let connections = connections.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(5000);
+    let plugins = plugins();
+    start(&plugins);
+    memory(&plugins, connections);
+    swaps(&plugins);
+}
+
+/// From exec to listening, with components that the cache has.
+fn start(plugins: &Path) {
+    drop(Server::start(plugins));
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        let began = Instant::now();
+        let _server = Server::start(plugins);
+        times.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    print("start to listening, three cached plugins", &mut times, "ms");
+}
+
+fn memory(plugins: &Path, count: usize) {
+    let server = Server::start(plugins);
+    // What the first connections make is not a connection's own.
+    let warm: Vec<TcpStream> = (0..100).map(|_| server.websocket()).collect();
+    let before = server.resident_kib();
+    let idle: Vec<TcpStream> = (0..count).map(|_| server.websocket()).collect();
+    let each = (server.resident_kib() - before) / count as f64;
+    println!("resident memory an idle connection, {count} of them: {each:.1} KiB");
+    drop((warm, idle));
+}
+
+/// Overwrites chat with another version and back: from the file's last write to the answer
+/// of `GET /api/plugins` that shows it.
+fn swaps(plugins: &Path) {
+    let server = Server::start(plugins);
+    let versions = [component("tests/fixtures/chat-v2.wasm"), component("plugins/examples/chat/chat.wasm")];
+    let (mut seen, mut told) = (Vec::new(), Vec::new());
+    for round in 0..20 {
+        let version = ["\"version\": \"2.0.0\"", "\"version\": \"1.0.0\""][round % 2];
+        let began = {
+            let mut file = std::fs::File::create(plugins.join("chat.wasm")).expect("the plugin");
+            file.write_all(&versions[round % 2]).expect("the plugin");
+            drop(file);
+            Instant::now()
+        };
+        loop {
+            let report = server.get("/api/plugins");
+            let chat = report.split("\"name\": \"chat\"").nth(1).unwrap_or_default();
+            let chat = chat.split("\"name\": ").next().unwrap_or_default();
+            if chat.contains(version) {
+                seen.push(began.elapsed().as_secs_f64() * 1000.0);
+                let took = chat.split("\"took_ms\": ").nth(1).and_then(|rest| rest.split(',').next());
+                told.extend(took.and_then(|took| took.trim().parse::<f64>().ok()));
+                break;
+            }
+        }
+    }
+    print("swap, from the file's last write to the API", &mut seen, "ms");
+    print("swap, as the server tells it", &mut told, "ms");
+}
+
+fn print(label: &str, figures: &mut [f64], unit: &str) {
+    figures.sort_by(f64::total_cmp);
+    let (first, last) = (figures[0], figures[figures.len() - 1]);
+    println!(
+        "{label}: median {:.1} {unit} ({first:.1} to {last:.1}, {} runs)",
+        figures[figures.len() / 2],
+        figures.len()
+    );
+}
+
+fn component(path: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).expect("a built component")
+}
+
+/// A folder of its own with the three examples.
+fn plugins() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("tidegate-footprint-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for name in ["chat", "token-auth", "level-filter"] {
+        let bytes = component(&format!("plugins/examples/{name}/{name}.wasm"));
+        std::fs::write(folder.join(format!("{name}.wasm")), bytes).expect("a plugin");
+    }
+    folder
+}
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(plugins: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.args(["--listen", "127.0.0.1:0", "--shards", "2", "--plugins"]).arg(plugins);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the server");
+        let mut log = BufReader::new(child.stderr.take().expect("its log")).lines().map_while(Result::ok);
+        let address = log
+            .find_map(|line| {
+                let rest = line.split_once("listening on http://")?.1;
+                Some(rest.split_once(' ')?.0.to_owned())
+            })
+            .expect("the server listens");
+        // Read on, so that the server never waits for its log.
+        std::thread::spawn(move || log.for_each(drop));
+        Self { child, address }
+    }
+
+    fn websocket(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).expect("a connection");
+        let request = "GET /ws HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("a handshake");
+        let mut head = [0; 512];
+        let read = stream.read(&mut head).expect("an answer");
+        assert!(head[..read].starts_with(b"HTTP/1.1 101"));
+        stream
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("a connection");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)
+            .expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    fn resident_kib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
