@@ -80,6 +80,7 @@ pub trait ActorSink: 'static {
 }
 
 enum Work<T> {
+    Enter { channel: u32, name: ChannelName },
     Job { channel: u32, job: Job, ticket: T },
     Swap(Arc<Generation>),
     Leave { channel: u32 },
@@ -87,7 +88,6 @@ enum Work<T> {
 
 struct Mailbox<T> {
     work: RefCell<VecDeque<Work<T>>>,
-    names: RefCell<HashMap<u32, ChannelName>>,
     bytes: Cell<usize>,
     next_channel: Cell<u32>,
     notify: Notify,
@@ -146,14 +146,13 @@ impl<S: ActorSink> Actors<S> {
             })
         };
         let key = mailbox.next_channel.replace(mailbox.next_channel.get() + 1);
-        mailbox.names.borrow_mut().insert(key, channel.clone());
+        mailbox.push(Work::Enter { channel: key, name: channel.clone() });
         Actor { sink: self.sink.clone(), mailbox, channel: key }
     }
 
     fn start(&self, generation: &Arc<Generation>, own: Option<Rc<Cell<usize>>>) -> Rc<Mailbox<S::Ticket>> {
         let mailbox = Rc::new(Mailbox {
             work: RefCell::default(),
-            names: RefCell::default(),
             bytes: Cell::new(0),
             next_channel: Cell::new(0),
             notify: Notify::new(),
@@ -163,7 +162,7 @@ impl<S: ActorSink> Actors<S> {
             sink: self.sink.clone(),
             generation: generation.clone(),
             live: None,
-            channels: HashMap::new(),
+            rooms: HashMap::new(),
             health: Health::default(),
             _own: own.map(OwnStore),
         };
@@ -204,12 +203,19 @@ impl Drop for OwnStore {
     }
 }
 
+/// A channel in a store.
+struct Room {
+    name: ChannelName,
+    /// None: not opened yet, or lost with its store.
+    resource: Option<ResourceAny>,
+}
+
 /// A store's task.
 struct Runner<S: ActorSink> {
     sink: Rc<S>,
     generation: Arc<Generation>,
     live: Option<Live<Guest>>,
-    channels: HashMap<u32, ResourceAny>,
+    rooms: HashMap<u32, Room>,
     health: Health,
     _own: Option<OwnStore>,
 }
@@ -228,11 +234,7 @@ impl<S: ActorSink> Runner<S> {
                 }
                 Some(Work::Job { channel, job, ticket }) => {
                     mailbox.bytes.set(mailbox.bytes.get().saturating_sub(job.weight()));
-                    let name = mailbox.names.borrow().get(&channel).cloned();
-                    let answer = match name {
-                        Some(name) => self.take(channel, &name, job).await,
-                        None => Err(PluginFailure::Other("the channel is closed".into())),
-                    };
+                    let answer = self.take(channel, &job).await;
                     self.sink.decided(ticket, answer);
                     calls += 1;
                     if calls % CALLS_IN_A_ROW == 0 {
@@ -240,10 +242,10 @@ impl<S: ActorSink> Runner<S> {
                     }
                 }
                 Some(Work::Swap(generation)) => self.swap(generation),
-                Some(Work::Leave { channel }) => {
-                    mailbox.names.borrow_mut().remove(&channel);
-                    self.leave(channel).await;
+                Some(Work::Enter { channel, name }) => {
+                    self.rooms.insert(channel, Room { name, resource: None });
                 }
+                Some(Work::Leave { channel }) => self.leave(channel).await,
             }
         }
     }
@@ -251,56 +253,64 @@ impl<S: ActorSink> Runner<S> {
     fn swap(&mut self, generation: Arc<Generation>) {
         if generation.number != self.generation.number {
             self.generation = generation;
-            self.live = None;
-            self.channels.clear();
+            self.end_store();
             self.health = Health::default();
         }
     }
 
+    /// Whatever lived in the store is gone with it, and opened anew with its next job.
+    fn end_store(&mut self) {
+        self.live = None;
+        self.rooms.values_mut().for_each(|room| room.resource = None);
+    }
+
     async fn leave(&mut self, channel: u32) {
-        let (Some(live), Some(resource)) = (&mut self.live, self.channels.remove(&channel)) else { return };
+        let resource = self.rooms.remove(&channel).and_then(|room| room.resource);
+        let (Some(live), Some(resource)) = (&mut self.live, resource) else { return };
         live.arm(self.generation.limits.call_ms);
         if let Err(error) = resource.resource_drop_async(&mut live.store).await {
             self.failed(&PluginFailure::from_wasmtime(&error), "closing a channel");
         }
     }
 
-    async fn take(&mut self, channel: u32, name: &ChannelName, job: Job) -> Result<Answer, PluginFailure> {
+    async fn take(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
         self.health.check(Instant::now)?;
-        let answer = self.call(channel, name, &job).await;
+        let answer = self.call(channel, job).await;
         match &answer {
             // A refusal to open is an answer, not a fault.
             Ok(_) | Err(PluginFailure::OpenRefused(_)) => {}
-            Err(failure) => self.failed(failure, &format!("handling {name}")),
+            Err(failure) => {
+                let name = self.rooms.get(&channel).map_or("", |room| room.name.as_str());
+                self.failed(failure, &format!("handling {name}"));
+            }
         }
         answer
     }
 
     fn failed(&mut self, failure: &PluginFailure, doing: &str) {
-        // Whatever else lived in the store is gone with it, and opened anew.
-        self.live = None;
-        self.channels.clear();
-        self.health.failed(Instant::now());
         self.generation.note(failure, doing);
+        self.end_store();
+        self.health.failed(Instant::now());
     }
 
-    async fn call(&mut self, channel: u32, name: &ChannelName, job: &Job) -> Result<Answer, PluginFailure> {
-        let Self { generation, live, channels, .. } = self;
+    async fn call(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
+        let Self { generation, live, rooms, .. } = self;
         let limits = &generation.limits;
+        let room =
+            rooms.get_mut(&channel).ok_or_else(|| PluginFailure::Other("the channel is closed".into()))?;
         let live = match live {
             Some(live) => live,
             None => live.insert(generation.channel_handler().await?),
         };
-        let resource = match channels.get(&channel) {
-            Some(resource) => *resource,
+        let resource = match room.resource {
+            Some(resource) => resource,
             None => {
                 live.arm(limits.open_ms);
-                let opened = live.guest.channel().call_open(&mut live.store, name.as_str()).await;
+                let opened = live.guest.channel().call_open(&mut live.store, room.name.as_str()).await;
                 let resource = opened
                     .map_err(|error| PluginFailure::from_wasmtime(&error))?
                     .map_err(|reason| PluginFailure::OpenRefused(cut(reason, REASON_BYTES)))?;
-                channels.insert(channel, resource);
-                resource
+                *room.resource.insert(resource)
             }
         };
         live.arm(limits.call_ms);
