@@ -163,7 +163,6 @@ impl<S: ActorSink> Actors<S> {
             generation: generation.clone(),
             live: None,
             rooms: HashMap::new(),
-            health: Health::default(),
             _own: own.map(OwnStore),
         };
         tokio::task::spawn_local(runner.run(Rc::downgrade(&mailbox), mailbox.clone()));
@@ -208,6 +207,8 @@ struct Room {
     name: ChannelName,
     /// None: not opened yet, or lost with its store.
     resource: Option<ResourceAny>,
+    /// The room's own: what shares its store is not paused with it.
+    health: Health,
 }
 
 /// A store's task.
@@ -216,7 +217,6 @@ struct Runner<S: ActorSink> {
     generation: Arc<Generation>,
     live: Option<Live<Guest>>,
     rooms: HashMap<u32, Room>,
-    health: Health,
     _own: Option<OwnStore>,
 }
 
@@ -243,7 +243,7 @@ impl<S: ActorSink> Runner<S> {
                 }
                 Some(Work::Swap(generation)) => self.swap(generation),
                 Some(Work::Enter { channel, name }) => {
-                    self.rooms.insert(channel, Room { name, resource: None });
+                    self.rooms.insert(channel, Room { name, resource: None, health: Health::default() });
                 }
                 Some(Work::Leave { channel }) => self.leave(channel).await,
             }
@@ -254,7 +254,7 @@ impl<S: ActorSink> Runner<S> {
         if generation.number != self.generation.number {
             self.generation = generation;
             self.end_store();
-            self.health = Health::default();
+            self.rooms.values_mut().for_each(|room| room.health = Health::default());
         }
     }
 
@@ -269,28 +269,27 @@ impl<S: ActorSink> Runner<S> {
         let (Some(live), Some(resource)) = (&mut self.live, resource) else { return };
         live.arm(self.generation.limits.call_ms);
         if let Err(error) = resource.resource_drop_async(&mut live.store).await {
-            self.failed(&PluginFailure::from_wasmtime(&error), "closing a channel");
+            self.generation.note(&PluginFailure::from_wasmtime(&error), "closing a channel");
+            self.end_store();
         }
     }
 
     async fn take(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
-        self.health.check(Instant::now)?;
         let answer = self.call(channel, job).await;
         match &answer {
-            // A refusal to open is an answer, not a fault.
-            Ok(_) | Err(PluginFailure::OpenRefused(_)) => {}
+            // Refusals to open and pauses are answers, not faults.
+            Ok(_) | Err(PluginFailure::OpenRefused(_) | PluginFailure::Degraded { .. }) => {}
             Err(failure) => {
-                let name = self.rooms.get(&channel).map_or("", |room| room.name.as_str());
-                self.failed(failure, &format!("handling {name}"));
+                let room = self.rooms.get_mut(&channel);
+                let name = room.as_ref().map_or("", |room| room.name.as_str());
+                self.generation.note(failure, &format!("handling {name}"));
+                if let Some(room) = room {
+                    room.health.failed(Instant::now());
+                }
+                self.end_store();
             }
         }
         answer
-    }
-
-    fn failed(&mut self, failure: &PluginFailure, doing: &str) {
-        self.generation.note(failure, doing);
-        self.end_store();
-        self.health.failed(Instant::now());
     }
 
     async fn call(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
@@ -298,6 +297,7 @@ impl<S: ActorSink> Runner<S> {
         let limits = &generation.limits;
         let room =
             rooms.get_mut(&channel).ok_or_else(|| PluginFailure::Other("the channel is closed".into()))?;
+        room.health.check(Instant::now)?;
         let live = match live {
             Some(live) => live,
             None => live.insert(generation.channel_handler().await?),

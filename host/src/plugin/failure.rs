@@ -80,16 +80,13 @@ fn where_it_was(error: &wasmtime::Error) -> String {
     if names.is_empty() { "in a function without a name".into() } else { format!("in {}", names.join(" < ")) }
 }
 
-/// Without the hash that Rust puts behind a function's name.
+/// As it stands in the source, without the hash that Rust puts behind a function's name.
 fn short_name(name: &str) -> String {
-    match name.rsplit_once("::h") {
-        Some((name, hash)) if hash.len() == 16 => name.into(),
-        _ => name.into(),
-    }
+    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 fn is_panic_machinery(name: &str) -> bool {
-    ["rust_panic", "panicking", "begin_panic", "__rust_abort", "rust_begin_unwind", "panic_abort"]
+    ["rust_panic", "panicking", "begin_panic", "rust_begin_unwind", "panic_abort", "tidegate_guest::panic"]
         .iter()
         .any(|part| name.contains(part))
 }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
@@ -12,14 +13,15 @@ use tokio::sync::Mutex;
 use super::bindings::{filter, types};
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
+use super::health::Health;
 use super::limits::{REASON_BYTES, cut};
 use super::registry::Registry;
 use super::slot::Slot;
 use crate::core::{PayloadKind, PluginName};
 
 /// After a batch has failed its filters are judged one by one; at this many failures the
-/// rest of them stays closed for this batch.
-const FAILURES_A_BATCH: usize = 3;
+/// rest of them stays closed for this batch. Those that failed pause, so the next gets further.
+const FAILURES_A_BATCH: usize = 16;
 
 /// A filter of this shard; stays the same over reloads and failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +49,8 @@ struct Runner {
     known: HashMap<FilterId, Option<u32>>,
     /// The generation that `known` is of; 0 when its instance is gone.
     known_of: u64,
+    /// Filters that have failed: a pause is theirs, not their plugin's.
+    failed: HashMap<FilterId, Health>,
 }
 
 #[derive(Default)]
@@ -100,7 +104,9 @@ impl Filters {
             }
             Err(error) => {
                 let failure = PluginFailure::from_wasmtime(&error);
-                runner.failed(generation, &failure, "making a filter");
+                // The fault of these parameters, as far as anybody knows: nobody else pauses.
+                runner.lost();
+                generation.note(&failure, "making a filter");
                 Err(FilterRefusal::Failed(failure))
             }
         }
@@ -127,8 +133,7 @@ impl Filters {
         match self.judge(&mut runner, &generation, ids, messages).await {
             Ok(bits) => bits,
             Err(PluginFailure::Degraded { .. }) => Bits::none(),
-            Err(_) if ids.len() > 1 => self.judge_singly(&mut runner, &generation, ids, messages).await,
-            Err(_) => Bits::none(),
+            Err(_) => self.judge_singly(&mut runner, &generation, ids, messages).await,
         }
     }
 
@@ -147,7 +152,11 @@ impl Filters {
             } else {
                 Ok(Bits::none())
             };
-            failures += usize::from(judged.is_err());
+            if judged.is_err() {
+                failures += 1;
+                let health = runner.failed.entry(*id).or_insert_with(|| Health::with_patience(1));
+                health.failed(Instant::now());
+            }
             singly.push(judged.unwrap_or_else(|_| Bits::none()));
         }
         Bits::Singly(singly)
@@ -166,10 +175,17 @@ impl Filters {
             .iter()
             .map(|id| {
                 let guest_id = runner.known.get(id).copied().flatten()?;
+                if runner.failed.get_mut(id).is_some_and(|health| health.check(Instant::now).is_err()) {
+                    return None;
+                }
                 guest_ids.push(guest_id);
                 Some(guest_ids.len() - 1)
             })
             .collect();
+        if guest_ids.is_empty() {
+            runner.slot.put(live);
+            return Ok(Bits::none());
+        }
         let batch = filter::Batch { kinds: &messages.kinds, ends: &messages.ends, data: &messages.data };
         live.arm(generation.limits.filter_ms);
         match live.guest.call_evaluate(&mut live.store, &guest_ids, batch).await {
@@ -179,7 +195,9 @@ impl Filters {
             }
             Err(error) => {
                 let failure = PluginFailure::from_wasmtime(&error);
-                runner.failed(generation, &failure, "filtering messages");
+                // Whose fault it is shows when they are judged one by one.
+                runner.lost();
+                generation.note(&failure, "filtering messages");
                 Err(failure)
             }
         }
@@ -225,6 +243,7 @@ impl Filters {
             (missing, gone)
         };
         for id in gone {
+            runner.failed.remove(&id);
             if let Some(Some(guest_id)) = runner.known.remove(&id) {
                 live.arm(generation.limits.open_ms);
                 live.guest.call_remove(&mut live.store, guest_id).await?;
@@ -244,9 +263,15 @@ impl Filters {
 }
 
 impl Runner {
+    /// The instance is gone, and what it knew with it.
+    fn lost(&mut self) {
+        self.known_of = 0;
+    }
+
+    /// The plugin itself fails: it pauses for all.
     fn failed(&mut self, generation: &Generation, failure: &PluginFailure, doing: &str) {
         self.slot.failed(generation, failure, doing);
-        self.known_of = 0;
+        self.lost();
     }
 }
 

@@ -14,14 +14,26 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 /// The failures of one instance slot: three within a minute start pauses of 1, 2, 4 … 30 s;
 /// ten seconds without a failure after a pause end the matter.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Health {
+    patience: usize,
     failures: VecDeque<Instant>,
     pause: Option<Duration>,
     until: Option<Instant>,
 }
 
+impl Default for Health {
+    fn default() -> Self {
+        Self::with_patience(FAILURES)
+    }
+}
+
 impl Health {
+    /// Pauses after this many failures within a minute.
+    pub fn with_patience(patience: usize) -> Self {
+        Self { patience, failures: VecDeque::new(), pause: None, until: None }
+    }
+
     /// `Err` while the slot pauses.
     pub fn check(&mut self, now: impl FnOnce() -> Instant) -> Result<(), PluginFailure> {
         // The usual case asks no clock.
@@ -31,7 +43,7 @@ impl Health {
             return Err(PluginFailure::Degraded { retry_ms: (until - now).as_millis() as u64 });
         }
         if now >= until + HEALTHY_AFTER {
-            *self = Self::default();
+            *self = Self::with_patience(self.patience);
         }
         Ok(())
     }
@@ -41,7 +53,7 @@ impl Health {
         while self.failures.front().is_some_and(|at| now - *at > WITHIN) {
             self.failures.pop_front();
         }
-        if self.failures.len() >= FAILURES {
+        if self.failures.len() >= self.patience {
             let pause = self.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
             self.pause = Some(pause);
             self.until = Some(now + pause);

@@ -124,8 +124,10 @@ impl PluginHost {
     /// Called from the host's thread with each new registry, and at once with the present one.
     /// It should return when the registry is in use everywhere: that is what a swap's time tells.
     pub fn on_change(&self, call: impl Fn(Arc<Registry>) + Send + Sync + 'static) {
+        // Held meanwhile, so that no registry comes between the two.
+        let mut on_change = lock(&self.shared.on_change);
         call(self.registry());
-        *lock(&self.shared.on_change) = Some(Box::new(call));
+        *on_change = Some(Box::new(call));
     }
 
     pub fn report(&self) -> PluginsReport {
@@ -363,9 +365,7 @@ impl Keeper {
         };
         match loaded {
             Ok(generation) => self.install(&registry, current, Arc::new(generation), noticed),
-            Err(error)
-                if error.is_perhaps_unfinished() && changed.elapsed() < UNFINISHED && current.is_some() =>
-            {
+            Err(error) if error.is_perhaps_unfinished() && changed.elapsed() < UNFINISHED => {
                 if let Some(file) = self.files.get_mut(path) {
                     file.state = Follow::Settling(Instant::now() + RETRY);
                 }
@@ -446,12 +446,14 @@ impl Keeper {
         drop(told);
     }
 
+    /// First to the shards, then to the report: what it names is in use everywhere.
     fn publish(&self, registry: Registry) {
         let registry = Arc::new(registry);
-        *lock(&self.shared.registry) = registry.clone();
-        if let Some(call) = &*lock(&self.shared.on_change) {
-            call(registry);
+        let on_change = lock(&self.shared.on_change);
+        if let Some(call) = &*on_change {
+            call(registry.clone());
         }
+        *lock(&self.shared.registry) = registry;
     }
 }
 
