@@ -10,7 +10,7 @@ use std::task::{Poll, Waker};
 use bytes::Bytes;
 
 use super::audience::Seat;
-use super::outbox::{Outbox, SlowPolicy, TooSlow};
+use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
 use super::socket::Socket;
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Sender, UserId};
@@ -160,6 +160,14 @@ impl Connection {
             return Ok(());
         }
         self.outbox.borrow_mut().push_run(bytes, last_frame, audience, policy)
+    }
+
+    /// See [`Outbox::write_through`]; not while this turn has queued anything for the socket.
+    pub(super) fn write_through(&self, bytes: &Bytes) -> Through {
+        if self.closing.get() || self.dirty.get() {
+            return Through::Not;
+        }
+        self.outbox.borrow_mut().write_through(&*self.socket, bytes)
     }
 
     pub(super) fn push_reply(&self, bytes: Bytes) -> Result<(), TooSlow> {

@@ -10,7 +10,7 @@ use slab::Slab;
 use super::audience::{Audience, FilterChoice, Group, GroupKey, Member, Removed, Seat};
 use super::connection::Connection;
 use super::letter::Accepted;
-use super::outbox::TooSlow;
+use super::outbox::{Through, TooSlow};
 use super::socket::Socket;
 use super::turn::Turn;
 use super::wire::WireId;
@@ -147,9 +147,10 @@ impl Delivery {
 
     // === turns ===
 
-    /// Puts a turn's runs into the outboxes of all subscribers without a filter. The
-    /// plugins whose filters have yet to judge it.
-    pub fn deliver(&mut self, turn: &Turn) -> Vec<PluginName> {
+    /// Puts a turn's runs into the outboxes of all subscribers without a filter; `alone`, as the
+    /// only one that the shard delivers now, past their empty queues. The plugins whose filters
+    /// have yet to judge it.
+    pub fn deliver(&mut self, turn: &Turn, alone: bool) -> Vec<PluginName> {
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return Vec::new() };
         let Self { audiences, connections, dirty, slow, .. } = self;
         let audience = &audiences[key];
@@ -165,10 +166,21 @@ impl Delivery {
             let last_frame = run.last_frame();
             for member in &group.members {
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
+                let leaves_out = turn.leaves_out(member.client);
+                if alone && !leaves_out {
+                    match connection.write_through(&run.bytes) {
+                        Through::Done => continue,
+                        Through::Rest => {
+                            note(dirty, slow, connection, Ok(()));
+                            continue;
+                        }
+                        Through::Not => {}
+                    }
+                }
                 let mut push = |bytes: Bytes, last: usize| {
                     note(dirty, slow, connection, connection.push_run(bytes, last, key, audience.slow));
                 };
-                if turn.leaves_out(member.client) {
+                if leaves_out {
                     run.pick(|i| turn.messages[i].except != Some(member.client), |bytes| push(bytes, 0));
                 } else {
                     push(run.bytes.clone(), last_frame);

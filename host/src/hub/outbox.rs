@@ -46,6 +46,16 @@ pub enum Wrote {
     Blocked,
 }
 
+/// What became of a run that tried to pass a queue by.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Through {
+    Done,
+    /// Partly on the wire; the rest is queued.
+    Rest,
+    /// Others wait already, or the socket takes nothing: it has to queue.
+    Not,
+}
+
 /// How many runs one `writev` takes. Linux takes 1,024; past some dozens the
 /// copy costs more than the call.
 const SLICES_A_WRITE: usize = 64;
@@ -171,6 +181,23 @@ impl Outbox {
         Ok(Wrote::All)
     }
 
+    /// Writes a run past the empty queue, when it is all that this turn has for the socket.
+    pub fn write_through(&mut self, socket: &dyn Socket, bytes: &Bytes) -> Through {
+        if !self.runs.is_empty() || self.blocked {
+            return Through::Not;
+        }
+        match socket.try_write(bytes) {
+            Ok(written) if written == bytes.len() => Through::Done,
+            Ok(written) if written > 0 => {
+                self.push_last(bytes.slice(written..));
+                self.front_started = true;
+                Through::Rest
+            }
+            // The queue's own write meets the same error, and acts on it.
+            Ok(_) | Err(_) => Through::Not,
+        }
+    }
+
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         while let Some(front) = self.runs.front_mut() {
@@ -253,6 +280,19 @@ mod tests {
         assert_eq!(outbox.write_to(&socket).unwrap(), Wrote::All);
         assert_eq!(*socket.got.borrow(), b"onetwothree");
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_run_passes_an_empty_queue_by_and_only_that() {
+        let mut outbox = Outbox::new(100);
+        let socket = Narrow::new(7);
+        assert_eq!(outbox.write_through(&socket, &Bytes::from_static(b"abcd")), Through::Done);
+        assert_eq!(outbox.write_through(&socket, &Bytes::from_static(b"efgh")), Through::Rest);
+        assert_eq!(outbox.write_through(&socket, &Bytes::from_static(b"ijkl")), Through::Not);
+        run(&mut outbox, "ijkl", SlowPolicy::DropOldest).unwrap();
+        *socket.room.borrow_mut() = 100;
+        outbox.write_to(&socket).unwrap();
+        assert_eq!(*socket.got.borrow(), b"abcdefghijkl");
     }
 
     #[test]

@@ -98,8 +98,9 @@ impl Shard {
         let queue = &self.post.queue;
         queue.begin_turn();
         let mut homes = self.homes.borrow_mut();
+        let alone = is_one_delivery(&letters);
         for letter in letters {
-            self.handle(letter, &mut homes);
+            self.handle(letter, alone, &mut homes);
         }
         self.handle_queue(&mut homes);
         homes.seal_all(&self.post);
@@ -119,16 +120,21 @@ impl Shard {
 
     fn handle_queue(self: &Rc<Self>, homes: &mut Homes) {
         let mut events = self.post.queue.take();
+        let alone = is_one_delivery(events.iter().filter_map(|event| match event {
+            Event::Letter(letter) => Some(letter),
+            Event::Decided(..) => None,
+        }));
         for event in events.drain(..) {
             match event {
-                Event::Letter(letter) => self.handle(letter, homes),
+                Event::Letter(letter) => self.handle(letter, alone, homes),
                 Event::Decided(ticket, answer) => homes.decided(ticket, answer, &self.post),
             }
         }
         self.post.queue.recycle(events);
     }
 
-    fn handle(self: &Rc<Self>, letter: Letter, homes: &mut Homes) {
+    /// `alone`: of the letters handled now it is the only one that delivers.
+    fn handle(self: &Rc<Self>, letter: Letter, alone: bool, homes: &mut Homes) {
         match letter {
             Letter::Publish(publish) => homes.publish(publish, &self.post),
             Letter::Subscribe(subscribe) => homes.subscribe(subscribe, &self.post),
@@ -144,7 +150,7 @@ impl Shard {
                 self.published(channel, client, request, result);
             }
             Letter::Deliver(turn) => {
-                let waiting = self.delivery.borrow_mut().deliver(&turn);
+                let waiting = self.delivery.borrow_mut().deliver(&turn, alone);
                 for plugin in waiting {
                     self.filtered.judge(plugin, turn.clone());
                 }
@@ -463,6 +469,10 @@ impl Shard {
             }
         }
     }
+}
+
+fn is_one_delivery<'a>(letters: impl IntoIterator<Item = &'a Letter>) -> bool {
+    letters.into_iter().filter(|letter| matches!(letter, Letter::Deliver(_))).count() == 1
 }
 
 /// Writes to a socket that was full, whenever it is writable, until nothing waits.

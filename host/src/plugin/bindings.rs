@@ -8,5 +8,5 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 
-pub use exports::tidegate::plugin::{actions, auth, channel_handler, filter, info};
-pub use tidegate::plugin::{config, log, types};
+pub use self::exports::tidegate::plugin::{actions, auth, channel_handler, filter, info};
+pub use self::tidegate::plugin::{config, log, types};
