@@ -25,8 +25,8 @@ impl Services {
         let mut slot = slot.lock().await;
         let mut live = slot.take(generation, async |g: &Generation| g.actions().await).await?;
         let caller = types::Caller { client: who.client.0, user: who.user.as_str() };
-        live.arm(generation.limits.call_ms);
-        let called = live.guest.call_call(&mut live.store, name, caller, data).await;
+        let clock = live.arm(generation.limits.call_ms);
+        let called = clock.watch(live.guest.call_call(&mut live.store, name, caller, data)).await;
         let checked = match called {
             Ok(Ok(reply)) => check(reply, generation.limits.payload_bytes).map(Ok),
             Ok(Err(denial)) => Ok(Err(denial.into())),

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use wasmtime::component::ResourceAny;
 use super::bindings::channel_handler::Guest;
 use super::bindings::{channel_handler, types};
 use super::effects::{Effect, Outcome, effects};
+use super::engine::OWN_STORES;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::health::Health;
@@ -135,9 +137,11 @@ impl<S: ActorSink> Actors<S> {
         let stores = all
             .entry(generation.name.clone())
             .or_insert_with(|| Stores { own: Rc::default(), shared: Weak::new() });
-        let mailbox = if stores.own.get() < generation.stores {
-            stores.own.set(stores.own.get() + 1);
-            self.start(generation, Some(stores.own.clone()))
+        let own = (stores.own.get() < generation.stores)
+            .then(|| OwnStore::take(&stores.own, &generation.own_stores))
+            .flatten();
+        let mailbox = if own.is_some() {
+            self.start(generation, own)
         } else {
             stores.shared.upgrade().unwrap_or_else(|| {
                 let mailbox = self.start(generation, None);
@@ -150,7 +154,7 @@ impl<S: ActorSink> Actors<S> {
         Actor { sink: self.sink.clone(), mailbox, channel: key }
     }
 
-    fn start(&self, generation: &Arc<Generation>, own: Option<Rc<Cell<usize>>>) -> Rc<Mailbox<S::Ticket>> {
+    fn start(&self, generation: &Arc<Generation>, own: Option<OwnStore>) -> Rc<Mailbox<S::Ticket>> {
         let mailbox = Rc::new(Mailbox {
             work: RefCell::default(),
             bytes: Cell::new(0),
@@ -163,7 +167,7 @@ impl<S: ActorSink> Actors<S> {
             generation: generation.clone(),
             live: None,
             rooms: HashMap::new(),
-            _own: own.map(OwnStore),
+            _own: own,
         };
         tokio::task::spawn_local(runner.run(Rc::downgrade(&mailbox), mailbox.clone()));
         mailbox
@@ -193,12 +197,29 @@ impl<S: ActorSink> Drop for Actor<S> {
     }
 }
 
-/// One of the stores that a plugin may have for single channels.
-struct OwnStore(Rc<Cell<usize>>);
+/// One of the stores for single channels: of those that a plugin may have on this shard, and
+/// of those that the process may have.
+struct OwnStore {
+    plugin: Rc<Cell<usize>>,
+    process: Arc<AtomicUsize>,
+}
+
+impl OwnStore {
+    /// None: the process has as many as it may.
+    fn take(plugin: &Rc<Cell<usize>>, process: &Arc<AtomicUsize>) -> Option<Self> {
+        if process.fetch_add(1, Ordering::Relaxed) >= OWN_STORES {
+            process.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        plugin.set(plugin.get() + 1);
+        Some(Self { plugin: plugin.clone(), process: process.clone() })
+    }
+}
 
 impl Drop for OwnStore {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.plugin.set(self.plugin.get().saturating_sub(1));
+        self.process.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -267,8 +288,8 @@ impl<S: ActorSink> Runner<S> {
     async fn leave(&mut self, channel: u32) {
         let resource = self.rooms.remove(&channel).and_then(|room| room.resource);
         let (Some(live), Some(resource)) = (&mut self.live, resource) else { return };
-        live.arm(self.generation.limits.call_ms);
-        if let Err(error) = resource.resource_drop_async(&mut live.store).await {
+        let clock = live.arm(self.generation.limits.call_ms);
+        if let Err(error) = clock.watch(resource.resource_drop_async(&mut live.store)).await {
             self.generation.note(&PluginFailure::from_wasmtime(&error), "closing a channel");
             self.end_store();
         }
@@ -305,15 +326,18 @@ impl<S: ActorSink> Runner<S> {
         let resource = match room.resource {
             Some(resource) => resource,
             None => {
-                live.arm(limits.open_ms);
-                let opened = live.guest.channel().call_open(&mut live.store, room.name.as_str()).await;
-                let resource = opened
+                let clock = live.arm(limits.open_ms);
+                let handler = live.guest.channel();
+                let opened = handler.call_open(&mut live.store, room.name.as_str());
+                let resource = clock
+                    .watch(opened)
+                    .await
                     .map_err(|error| PluginFailure::from_wasmtime(&error))?
                     .map_err(|reason| PluginFailure::OpenRefused(cut(reason, REASON_BYTES)))?;
                 *room.resource.insert(resource)
             }
         };
-        live.arm(limits.call_ms);
+        let clock = live.arm(limits.call_ms);
         let trapped = |error: wasmtime::Error| PluginFailure::from_wasmtime(&error);
         let handler = live.guest.channel();
         match job {
@@ -325,14 +349,14 @@ impl<S: ActorSink> Runner<S> {
                     payload: &payload.bytes,
                     at_ms: at.0,
                 };
-                let outcome =
-                    handler.call_on_publish(&mut live.store, resource, message).await.map_err(trapped)?;
+                let called = handler.call_on_publish(&mut live.store, resource, message);
+                let outcome = clock.watch(called).await.map_err(trapped)?;
                 Outcome::check(outcome, payload.kind, limits.payload_bytes).map(Answer::Published)
             }
             Job::Subscribe { who, params } => {
                 let called =
                     handler.call_on_subscribe(&mut live.store, resource, caller(who), params.as_deref());
-                let answer = match called.await.map_err(trapped)? {
+                let answer = match clock.watch(called).await.map_err(trapped)? {
                     Ok(list) => Ok(effects(list, limits.payload_bytes)?),
                     Err(denial) => Err(denial.into()),
                 };
@@ -340,7 +364,8 @@ impl<S: ActorSink> Runner<S> {
             }
             Job::Unsubscribe { who } => {
                 let called = handler.call_on_unsubscribe(&mut live.store, resource, caller(who));
-                effects(called.await.map_err(trapped)?, limits.payload_bytes).map(Answer::Unsubscribed)
+                effects(clock.watch(called).await.map_err(trapped)?, limits.payload_bytes)
+                    .map(Answer::Unsubscribed)
             }
         }
     }

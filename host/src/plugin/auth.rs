@@ -80,8 +80,8 @@ impl Services {
             token: handshake.token.as_deref(),
             peer: &handshake.peer,
         };
-        live.arm(generation.limits.auth_ms);
-        match live.guest.call_authenticate(&mut live.store, request).await {
+        let clock = live.arm(generation.limits.auth_ms);
+        match clock.watch(live.guest.call_authenticate(&mut live.store, request)).await {
             Ok(answer) => {
                 slot.put(live);
                 Ok(answer
@@ -138,8 +138,9 @@ impl Services {
             AuthAction::Subscribe => auth::Action::Subscribe,
             AuthAction::Publish => auth::Action::Publish,
         };
-        live.arm(generation.limits.auth_ms);
-        match live.guest.call_authorize(&mut live.store, identity, action, channel.as_str()).await {
+        let clock = live.arm(generation.limits.auth_ms);
+        let called = live.guest.call_authorize(&mut live.store, identity, action, channel.as_str());
+        match clock.watch(called).await {
             Ok(allowed) => {
                 slot.put(live);
                 Ok(allowed)

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,6 +21,11 @@ const ASYNC_STACK: usize = 1 << 20;
 /// Stores at a time with the pooling allocator. Each takes about four memory mappings, and
 /// Linux gives a process 65,530.
 const POOL: u32 = 4000;
+/// Core instances and tables of a component, as a rule: a program and its adapters.
+const PARTS: u32 = 4;
+/// Stores of single channels, of all plugins and shards together. What is beyond it shares
+/// stores, so that a pool is never empty for those, and for auth, filters and actions.
+pub const OWN_STORES: usize = POOL as usize * 3 / 4;
 /// The largest memory a pooled instance can have; a plugin's own limit is usually less.
 const POOLED_MEMORY: usize = 256 << 20;
 
@@ -28,6 +34,7 @@ const POOLED_MEMORY: usize = 256 << 20;
 pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
+    pub(super) own_stores: Arc<AtomicUsize>,
 }
 
 impl PluginEngine {
@@ -54,7 +61,7 @@ impl PluginEngine {
         config::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         types::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         start_clock(&engine)?;
-        Ok(Self { engine, linker: Arc::new(linker) })
+        Ok(Self { engine, linker: Arc::new(linker), own_stores: Arc::default() })
     }
 }
 
@@ -72,9 +79,9 @@ fn settings(cache: Option<Cache>, pooled: bool) -> Config {
     if pooled {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(POOL)
-            .total_core_instances(POOL * 2)
+            .total_core_instances(POOL * PARTS)
             .total_memories(POOL)
-            .total_tables(POOL * 2)
+            .total_tables(POOL * PARTS)
             .total_stacks(POOL)
             .max_core_instances_per_component(INSTANCES as u32)
             .max_memories_per_component(MEMORIES as u32)
@@ -103,9 +110,11 @@ fn open_cache(dir: &Path) -> Result<Cache> {
         .mode(0o700)
         .create(dir)
         .with_context(|| format!("cannot make the cache folder {}", dir.display()))?;
-    let mode = std::fs::metadata(dir)?.mode();
+    let metadata = std::fs::metadata(dir)?;
     // What lies there is run as native code.
-    anyhow::ensure!(mode & 0o022 == 0, "others may write to the cache folder {}", dir.display());
+    let own = metadata.uid() == rustix::process::geteuid().as_raw();
+    anyhow::ensure!(own, "the cache folder {} belongs to another user", dir.display());
+    anyhow::ensure!(metadata.mode() & 0o022 == 0, "others may write to the cache folder {}", dir.display());
     let mut config = CacheConfig::new();
     config.with_directory(dir.canonicalize()?);
     Cache::new(config).map_err(plain)

@@ -22,6 +22,8 @@ use crate::core::{PayloadKind, PluginName};
 /// After a batch has failed its filters are judged one by one; at this many failures the
 /// rest of them stays closed for this batch. Those that failed pause, so the next gets further.
 const FAILURES_A_BATCH: usize = 16;
+/// Filters that may fail while they are made anew for one fresh instance after the other.
+const FRESH_INSTANCES: usize = 8;
 
 /// A filter of this shard; stays the same over reloads and failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,8 +88,8 @@ impl Filters {
             return Ok(id);
         }
         let mut live = self.ready(&mut runner, generation).await.map_err(FilterRefusal::Failed)?;
-        live.arm(generation.limits.open_ms);
-        match live.guest.call_add(&mut live.store, params).await {
+        let clock = live.arm(generation.limits.open_ms);
+        match clock.watch(live.guest.call_add(&mut live.store, params)).await {
             Ok(Ok(guest_id)) => {
                 runner.slot.put(live);
                 let id = FilterId(self.next.replace(self.next.get() + 1));
@@ -154,8 +156,7 @@ impl Filters {
             };
             if judged.is_err() {
                 failures += 1;
-                let health = runner.failed.entry(*id).or_insert_with(|| Health::with_patience(1));
-                health.failed(Instant::now());
+                runner.blame(*id);
             }
             singly.push(judged.unwrap_or_else(|_| Bits::none()));
         }
@@ -175,7 +176,7 @@ impl Filters {
             .iter()
             .map(|id| {
                 let guest_id = runner.known.get(id).copied().flatten()?;
-                if runner.failed.get_mut(id).is_some_and(|health| health.check(Instant::now).is_err()) {
+                if pauses(&mut runner.failed, *id) {
                     return None;
                 }
                 guest_ids.push(guest_id);
@@ -187,8 +188,8 @@ impl Filters {
             return Ok(Bits::none());
         }
         let batch = filter::Batch { kinds: &messages.kinds, ends: &messages.ends, data: &messages.data };
-        live.arm(generation.limits.filter_ms);
-        match live.guest.call_evaluate(&mut live.store, &guest_ids, batch).await {
+        let clock = live.arm(generation.limits.filter_ms);
+        match clock.watch(live.guest.call_evaluate(&mut live.store, &guest_ids, batch)).await {
             Ok(words) => {
                 runner.slot.put(live);
                 Ok(Bits::Matrix { words, width: guest_ids.len(), columns })
@@ -203,55 +204,77 @@ impl Filters {
         }
     }
 
-    /// An instance that knows every filter of its plugin, and none that is gone.
+    /// An instance that knows every filter of its plugin that does not pause, and none that
+    /// is gone.
     async fn ready(
         &self,
         runner: &mut Runner,
         generation: &Generation,
     ) -> Result<Live<filter::Guest>, PluginFailure> {
-        let mut live = runner.slot.take(generation, async |g: &Generation| g.filter().await).await?;
-        if runner.known_of != generation.number {
-            runner.known.clear();
-            runner.known_of = generation.number;
+        // A new version may have mended what a filter failed by.
+        if !runner.slot.is_of(generation) {
+            runner.failed.clear();
         }
-        let result = self.reconcile(runner, generation, &mut live).await;
-        match result {
-            Ok(()) => Ok(live),
-            Err(error) => {
-                let failure = PluginFailure::from_wasmtime(&error);
-                runner.failed(generation, &failure, "making filters anew");
-                Err(failure)
+        let mut tries = 0;
+        loop {
+            // An instance whose call was given up was not put back: it is gone too.
+            if runner.known_of != generation.number || !runner.slot.is_live() {
+                runner.known.clear();
+                runner.known_of = generation.number;
+            }
+            let mut live = runner.slot.take(generation, async |g: &Generation| g.filter().await).await?;
+            let Err((culprit, failure)) = self.reconcile(runner, generation, &mut live).await else {
+                return Ok(live);
+            };
+            tries += 1;
+            match culprit {
+                // It pauses, the others are made without it.
+                Some(id) if tries < FRESH_INSTANCES => {
+                    runner.blame(id);
+                    runner.lost();
+                    generation.note(&failure, "making a filter anew");
+                }
+                _ => {
+                    culprit.into_iter().for_each(|id| runner.blame(id));
+                    runner.failed(generation, &failure, "making filters anew");
+                    return Err(failure);
+                }
             }
         }
     }
 
+    /// An error names the filter that could not be made, if that was it.
     async fn reconcile(
         &self,
         runner: &mut Runner,
         generation: &Generation,
         live: &mut Live<filter::Guest>,
-    ) -> wasmtime::Result<()> {
+    ) -> Result<(), (Option<FilterId>, PluginFailure)> {
         let (missing, gone) = {
             let expressions = self.expressions.borrow();
             let missing: Vec<(FilterId, Bytes)> = expressions
                 .iter()
                 .filter(|(id, e)| e.plugin == generation.name && !runner.known.contains_key(id))
+                .filter(|(id, _)| !pauses(&mut runner.failed, **id))
                 .map(|(id, e)| (*id, e.params.clone()))
                 .collect();
+            runner.failed.retain(|id, _| expressions.contains_key(id));
             let gone: Vec<FilterId> =
                 runner.known.keys().filter(|id| !expressions.contains_key(id)).copied().collect();
             (missing, gone)
         };
+        let failed = |error: wasmtime::Error| PluginFailure::from_wasmtime(&error);
         for id in gone {
-            runner.failed.remove(&id);
             if let Some(Some(guest_id)) = runner.known.remove(&id) {
-                live.arm(generation.limits.open_ms);
-                live.guest.call_remove(&mut live.store, guest_id).await?;
+                let clock = live.arm(generation.limits.open_ms);
+                let removed = clock.watch(live.guest.call_remove(&mut live.store, guest_id)).await;
+                removed.map_err(|error| (None, failed(error)))?;
             }
         }
         for (id, params) in missing {
-            live.arm(generation.limits.open_ms);
-            let added = live.guest.call_add(&mut live.store, &params).await?;
+            let clock = live.arm(generation.limits.open_ms);
+            let added = clock.watch(live.guest.call_add(&mut live.store, &params)).await;
+            let added = added.map_err(|error| (Some(id), failed(error)))?;
             if let Err(reason) = &added {
                 tracing::warn!(plugin = %generation.name, "the new version refuses a filter in use, which \
                     passes nothing from now on: {}", cut(reason.clone(), REASON_BYTES));
@@ -262,7 +285,17 @@ impl Filters {
     }
 }
 
+/// Has the filter failed a moment ago?
+fn pauses(failed: &mut HashMap<FilterId, Health>, id: FilterId) -> bool {
+    failed.get_mut(&id).is_some_and(|health| health.check(Instant::now).is_err())
+}
+
 impl Runner {
+    /// This filter failed: it pauses, and nobody else.
+    fn blame(&mut self, id: FilterId) {
+        self.failed.entry(id).or_insert_with(|| Health::with_patience(1)).failed(Instant::now());
+    }
+
     /// The instance is gone, and what it knew with it.
     fn lost(&mut self) {
         self.known_of = 0;

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::limits::FILE_BYTES;
 use super::loader::LoadError;
 use crate::core::PluginName;
 
@@ -65,11 +67,24 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn is_candidate(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "wasm") && !path.is_dir()
+    path.extension().is_some_and(|extension| extension == "wasm") && is_file(path)
+}
+
+/// A pipe would be waited for. What cannot be looked at is left to the reader to complain of.
+fn is_file(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |metadata| metadata.is_file())
+}
+
+/// The whole file, or a little more than may be used of it.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn name_of(path: &Path, root: &Path) -> Result<PluginName, LoadError> {
-    if path.is_symlink() && !path.canonicalize().is_ok_and(|target| target.starts_with(root)) {
+    // The file or its folder may be the link.
+    if path.canonicalize().is_ok_and(|target| !target.starts_with(root)) {
         return Err(LoadError::LinkOutside);
     }
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::Store;
@@ -10,7 +11,7 @@ use wasmtime::component::InstancePre;
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::failure::PluginFailure;
 use super::limits::PluginLimits;
-use super::store::{Owner, StoreData, arm, new_store};
+use super::store::{Clock, Owner, StoreData, arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
 
@@ -65,6 +66,8 @@ pub struct Generation {
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
     pub(super) pre: InstancePre<StoreData>,
+    /// Stores of single channels in the whole process.
+    pub(super) own_stores: Arc<AtomicUsize>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
 }
@@ -83,17 +86,18 @@ pub struct Live<G> {
 
 impl<G> Live<G> {
     /// Gives the next call so many milliseconds.
-    pub fn arm(&mut self, ms: u64) {
-        arm(&mut self.store, ms);
+    pub fn arm(&mut self, ms: u64) -> Clock {
+        arm(&mut self.store, ms)
     }
 }
 
 impl Generation {
-    fn owner(&self) -> Owner {
+    pub(super) fn owner(&self) -> Owner {
         Owner {
             plugin: self.name.to_string(),
             version: self.version.clone(),
             settings: self.settings.clone(),
+            waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
         }
     }
 
@@ -102,9 +106,11 @@ impl Generation {
         load: impl FnOnce(&mut Store<StoreData>, &wasmtime::component::Instance) -> Option<wasmtime::Result<G>>,
     ) -> Result<Live<G>, PluginFailure> {
         let mut store = new_store(self.pre.engine(), self.owner(), self.limits.memory_bytes);
-        arm(&mut store, self.limits.instantiate_ms);
-        let instance =
-            self.pre.instantiate_async(&mut store).await.map_err(|e| PluginFailure::from_wasmtime(&e))?;
+        let clock = arm(&mut store, self.limits.instantiate_ms);
+        let instance = clock
+            .watch(self.pre.instantiate_async(&mut store))
+            .await
+            .map_err(|e| PluginFailure::from_wasmtime(&e))?;
         let guest = load(&mut store, &instance)
             .ok_or_else(|| PluginFailure::Other("it does not export this interface".into()))?
             .map_err(|e| PluginFailure::from_wasmtime(&e))?;

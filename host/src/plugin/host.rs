@@ -12,8 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{EventKind, RecursiveMode, Watcher};
 
 use super::engine::PluginEngine;
 use super::folder::{self, Found, Stamp};
@@ -22,6 +20,7 @@ use super::limits::{FILE_BYTES, PluginLimits};
 use super::loader::{self, LoadError, Source, load, settings_of};
 use super::registry::Registry;
 use super::report::{FileError, Loaded, PluginReport, PluginState, PluginsReport, Swap, seconds};
+use super::watcher::{Note, Watcher};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
 
@@ -89,8 +88,15 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 pub struct PluginHost {
     shared: Arc<Shared>,
-    /// Dropped, the thread ends.
-    _hints: mpsc::Sender<Hint>,
+    notes: mpsc::Sender<Note>,
+}
+
+/// The thread ends with the host. Its watcher has a sender too, so silence does not tell it.
+impl Drop for PluginHost {
+    fn drop(&mut self) {
+        // The thread may have ended by itself.
+        let _ = self.notes.send(Note::End);
+    }
 }
 
 impl PluginHost {
@@ -99,8 +105,15 @@ impl PluginHost {
     pub fn start(config: PluginsConfig) -> Result<Self> {
         let engine = PluginEngine::new(config.cache_dir.as_deref())?;
         let shared = Arc::new(Shared::default());
-        let (hints, inbox) = mpsc::channel();
-        let mut keeper = Keeper { engine, config, shared: shared.clone(), files: BTreeMap::new() };
+        let (notes, inbox) = mpsc::channel();
+        let watcher = Watcher::new(&config.dir, notes.clone());
+        // For the timers of WASI: nothing else here waits for a runtime.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .context("cannot make the plugin host's runtime")?;
+        let mut keeper =
+            Keeper { engine, config, shared: shared.clone(), files: BTreeMap::new(), watcher, runtime };
         if !keeper.config.dir.is_dir() {
             tracing::warn!(
                 "there is no plugin folder {}: it is looked for again every {} s",
@@ -108,13 +121,18 @@ impl PluginHost {
                 POLL.as_secs()
             );
         }
-        let watcher = watch(&keeper.config.dir, hints.clone());
-        keeper.first_look();
+        let (ready, looked) = mpsc::channel();
         std::thread::Builder::new()
             .name("plugin-host".into())
-            .spawn(move || keeper.run(inbox, watcher))
+            .spawn(move || {
+                keeper.first_look();
+                // Whoever started it may have given up.
+                let _ = ready.send(());
+                keeper.run(inbox);
+            })
             .context("cannot start the plugin host's thread")?;
-        Ok(Self { shared, _hints: hints })
+        looked.recv().context("the plugin host's thread has ended")?;
+        Ok(Self { shared, notes })
     }
 
     pub fn registry(&self) -> Arc<Registry> {
@@ -161,38 +179,6 @@ impl PluginHost {
     }
 }
 
-/// Something happened to these paths.
-struct Hint {
-    paths: Vec<PathBuf>,
-    /// A writer has closed the file, or it was put there whole.
-    whole: bool,
-}
-
-fn watch(dir: &Path, hints: mpsc::Sender<Hint>) -> Option<notify::RecommendedWatcher> {
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let Ok(event) = event else { return };
-        let whole = matches!(
-            event.kind,
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(ModifyKind::Name(_))
-        );
-        let matters =
-            whole || matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_));
-        if matters {
-            // The host may be gone.
-            let _ = hints.send(Hint { paths: event.paths, whole });
-        }
-    });
-    let watched = watcher.and_then(|mut watcher| {
-        watcher.watch(dir, RecursiveMode::Recursive)?;
-        Ok(watcher)
-    });
-    watched
-        .inspect_err(|error| {
-            tracing::info!("changes are found by looking every {} s: {error}", POLL.as_secs())
-        })
-        .ok()
-}
-
 /// A file, as far as the host has followed it.
 struct Followed {
     name: Option<PluginName>,
@@ -217,11 +203,14 @@ struct Keeper {
     config: PluginsConfig,
     shared: Arc<Shared>,
     files: BTreeMap<PathBuf, Followed>,
+    watcher: Watcher,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Keeper {
     /// At the start nobody waits for anything to settle: what is there is loaded.
     fn first_look(&mut self) {
+        self.watcher.follow();
         self.look(Instant::now());
         for file in self.files.values_mut() {
             file.state = Follow::Settling(file.noticed);
@@ -229,18 +218,19 @@ impl Keeper {
         self.work(Instant::now());
     }
 
-    /// `_watcher` is held for as long as its events are wanted.
-    fn run(mut self, inbox: mpsc::Receiver<Hint>, _watcher: Option<notify::RecommendedWatcher>) {
+    fn run(mut self, inbox: mpsc::Receiver<Note>) {
         let mut next_poll = Instant::now() + POLL;
         loop {
             let now = Instant::now();
             let wait = self.next_deadline().map_or(next_poll, |at| at.min(next_poll));
             match inbox.recv_timeout(wait.saturating_duration_since(now)) {
-                Ok(hint) => {
+                Ok(note) => {
                     let now = Instant::now();
-                    self.take_hint(hint, now);
-                    while let Ok(hint) = inbox.try_recv() {
-                        self.take_hint(hint, now);
+                    for note in std::iter::once(note).chain(inbox.try_iter()) {
+                        match note {
+                            Note::Hint { paths, whole } => self.take_hint(paths, whole, now),
+                            Note::End => return,
+                        }
                     }
                     self.look(now);
                 }
@@ -250,6 +240,7 @@ impl Keeper {
             let now = Instant::now();
             if now >= next_poll {
                 next_poll = now + POLL;
+                self.watcher.follow();
                 self.look(now);
             }
             self.work(now);
@@ -265,15 +256,15 @@ impl Keeper {
         settling.chain(missing).min()
     }
 
-    fn take_hint(&mut self, hint: Hint, now: Instant) {
-        for path in hint.paths {
+    fn take_hint(&mut self, paths: Vec<PathBuf>, whole: bool, now: Instant) {
+        for path in paths {
             if let Some(file) = self.files.get_mut(&path) {
-                file.whole |= hint.whole;
+                file.whole |= whole;
                 if matches!(file.state, Follow::Done) {
                     file.noticed = now;
                 }
                 file.state = Follow::Settling(now + settle(file.whole));
-            } else if hint.whole && path.extension().is_some_and(|e| e == "wasm") {
+            } else if whole && path.extension().is_some_and(|e| e == "wasm") {
                 // New: `look` finds it; that it is whole is known already.
                 if let Some(stamp) = folder::stamp(&path) {
                     self.files.insert(path, Followed::new(stamp, now, true));
@@ -286,8 +277,9 @@ impl Keeper {
     fn look(&mut self, now: Instant) {
         let found = folder::scan(&self.config.dir);
         for (path, file) in &mut self.files {
-            if !found.iter().any(|found| found.path == *path) && file.missing_since.is_none() {
-                file.missing_since = Some(now);
+            if !found.iter().any(|found| found.path == *path) {
+                file.missing_since.get_or_insert(now);
+                // Whatever hints have come of it: there is nothing to read.
                 file.state = Follow::Done;
             }
         }
@@ -339,7 +331,10 @@ impl Keeper {
         let (changed, noticed, stamp) = (file.changed, file.noticed, file.stamp);
         file.state = Follow::Done;
         file.whole = false;
-        let bytes = match std::fs::read(path) {
+        if stamp.bytes > FILE_BYTES {
+            return self.refuse(&name, path, &LoadError::TooBig(stamp.bytes));
+        }
+        let bytes = match folder::read(path) {
             Ok(bytes) if folder::stamp(path) == Some(stamp) && bytes.len() as u64 == stamp.bytes => bytes,
             // It changed while it was read, or is gone: that has an event of its own, and the
             // next look sees it.
@@ -347,6 +342,7 @@ impl Keeper {
                 file.state = Follow::Settling(Instant::now() + SETTLE_CLOSED);
                 return self.look(Instant::now());
             }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.look(Instant::now()),
             Err(error) => return self.refuse(&name, path, &LoadError::Unreadable(error.to_string())),
         };
         let registry = lock(&self.shared.registry).clone();
@@ -356,14 +352,9 @@ impl Keeper {
             lock(&self.shared.told).errors.remove(&name);
             return;
         }
-        let loaded = if stamp.bytes > FILE_BYTES {
-            Err(LoadError::TooBig(stamp.bytes))
-        } else {
-            let source = Source { name: name.clone(), file: path.to_owned(), bytes };
-            let settings = settings_of(&self.config.plugins, &name);
-            block_on(load(&self.engine, source, settings))
-        };
-        match loaded {
+        let source = Source { name: name.clone(), file: path.to_owned(), bytes };
+        let settings = settings_of(&self.config.plugins, &name);
+        match self.runtime.block_on(load(&self.engine, source, settings)) {
             Ok(generation) => self.install(&registry, current, Arc::new(generation), noticed),
             Err(error) if error.is_perhaps_unfinished() && changed.elapsed() < UNFINISHED => {
                 if let Some(file) = self.files.get_mut(path) {
@@ -477,16 +468,4 @@ fn settle(whole: bool) -> Duration {
 
 fn file_error(path: &Path, error: &LoadError) -> FileError {
     FileError { file: path.display().to_string(), message: error.to_string(), at: seconds(UnixMillis::now()) }
-}
-
-/// The loader waits for nothing but the component itself, which yields when it runs long.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    loop {
-        match future.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(done) => return done,
-            std::task::Poll::Pending => std::thread::yield_now(),
-        }
-    }
 }

@@ -3,7 +3,7 @@
 /// Bounds of one plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginLimits {
-    /// Linear memory of one store, in bytes.
+    /// Linear memory of one store, all its memories together, in bytes.
     pub memory_bytes: usize,
     /// A handler's or an action's call, in milliseconds of its own running.
     pub call_ms: u64,
@@ -44,6 +44,9 @@ pub const TABLE_ELEMENTS: usize = 20_000;
 pub const TABLES: usize = 8;
 pub const MEMORIES: usize = 4;
 pub const INSTANCES: usize = 16;
+/// Resources that one store knows: each of its channels is one, and what a component makes of
+/// the host's. wasmtime's own bound of 100,000 is less than a shared store may have channels.
+pub const HANDLES: usize = 1_000_000;
 /// A component file, in bytes.
 pub const FILE_BYTES: u64 = 32 << 20;
 

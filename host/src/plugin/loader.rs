@@ -16,7 +16,7 @@ use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
 use super::host::PluginSettings;
 use super::limits::FILE_BYTES;
-use super::store::{Owner, arm, new_store};
+use super::store::{arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
 
@@ -24,7 +24,9 @@ const PACKAGE: &str = "tidegate:plugin/";
 /// The contract this server speaks: `wit/` at 0.1.
 const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
-const OFFERED: &str = "tidegate:plugin/log@0.1.0, tidegate:plugin/config@0.1.0 and wasi:*@0.2";
+const OFFERED: &str = "tidegate:plugin/log@0.1.0, tidegate:plugin/config@0.1.0 and cli, clocks, filesystem, io, random, sockets of wasi@0.2";
+const WASI: [&str; 6] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Why a file is not a plugin that can be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +126,7 @@ pub async fn load(
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,
         settings: Arc::new(settings.config.clone()),
         pre,
+        own_stores: engine.own_stores.clone(),
         failures: Mutex::new(Failures::default()),
         name,
     };
@@ -161,7 +164,7 @@ fn imports(engine: &PluginEngine, component: &Component) -> Result<Vec<String>, 
                 .and_then(|rest| rest.split_once('@'))
                 .is_some_and(|(interface, _)| interface == *known)
         });
-        known || (name.starts_with("wasi:") && name.contains("@0.2."))
+        known || WASI.iter().any(|package| name.starts_with(package)) && name.contains("@0.2.")
     };
     let unknown: Vec<String> = names.iter().filter(|name| !offered(name)).cloned().collect();
     if unknown.is_empty() { Ok(names) } else { Err(LoadError::UnknownImports(unknown)) }
@@ -205,15 +208,10 @@ fn capabilities(
 async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> Result<(), LoadError> {
     let failed = |error: wasmtime::Error| LoadError::DoesNotStart(PluginFailure::from_wasmtime(&error));
     let wrong = |error: wasmtime::Error| LoadError::WrongExports(format!("{error:#}").replace('\n', " "));
-    let owner = Owner {
-        plugin: generation.name.to_string(),
-        version: String::new(),
-        settings: generation.settings.clone(),
-    };
     let limits = &generation.limits;
-    let mut store = new_store(generation.pre.engine(), owner, limits.memory_bytes);
-    arm(&mut store, limits.instantiate_ms);
-    let instance = generation.pre.instantiate_async(&mut store).await.map_err(failed)?;
+    let mut store = new_store(generation.pre.engine(), generation.owner(), limits.memory_bytes);
+    let clock = arm(&mut store, limits.instantiate_ms);
+    let instance = clock.watch(generation.pre.instantiate_async(&mut store)).await.map_err(failed)?;
     let has = &generation.capabilities;
     if let Some(indices) = &has.channel_handler {
         indices.load(&mut store, &instance).map_err(wrong)?;
@@ -226,16 +224,16 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     }
     if let Some(indices) = &has.actions {
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
-        arm(&mut store, limits.open_ms);
-        generation.actions = guest.call_names(&mut store).await.map_err(failed)?;
+        let clock = arm(&mut store, limits.open_ms);
+        generation.actions = clock.watch(guest.call_names(&mut store)).await.map_err(failed)?;
         generation.actions.truncate(MOST_ACTIONS);
     }
     let mut routes = Vec::new();
     if has.info {
         let indices = info::GuestIndices::new(&generation.pre).map_err(wrong)?;
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
-        arm(&mut store, limits.open_ms);
-        let about = guest.call_describe(&mut store).await.map_err(failed)?;
+        let clock = arm(&mut store, limits.open_ms);
+        let about = clock.watch(guest.call_describe(&mut store)).await.map_err(failed)?;
         generation.version = super::limits::cut(about.version, 64);
         generation.summary = super::limits::cut(about.summary, 256);
         routes = about.channels;

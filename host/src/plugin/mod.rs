@@ -24,6 +24,7 @@ mod registry;
 mod report;
 mod slot;
 mod store;
+mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Job};
 pub use auth::{AuthAction, Handshake, Identity, Refused};

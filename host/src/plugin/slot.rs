@@ -52,6 +52,16 @@ impl<G> Slot<G> {
         }
     }
 
+    /// Did its last call go to this generation?
+    pub fn is_of(&self, generation: &Generation) -> bool {
+        self.generation == generation.number
+    }
+
+    /// Is there an instance? One that was taken and not put back is gone.
+    pub fn is_live(&self) -> bool {
+        self.live.is_some()
+    }
+
     pub fn put(&mut self, live: Live<G>) {
         self.live = Some(live);
     }

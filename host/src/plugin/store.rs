@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
@@ -11,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::failure::{OutOfMemory, OutOfTime};
 use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
-use super::limits::{HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::limits::{HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 
 /// Who a store belongs to, for its log lines and settings.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Owner {
     pub plugin: String,
     pub version: String,
     pub settings: Arc<BTreeMap<String, String>>,
+    /// Its component can wait in the host: WASI has timers.
+    pub waits: bool,
 }
 
 pub struct StoreData {
@@ -26,6 +29,8 @@ pub struct StoreData {
     pub(super) log: LogBudget,
     wasi: Option<Box<(WasiCtx, ResourceTable)>>,
     memory_limit: usize,
+    /// Of all its memories together.
+    memory: usize,
     /// Ticks that the call under way has used, and may use.
     ticks: u64,
     budget: u64,
@@ -33,10 +38,19 @@ pub struct StoreData {
 
 /// A store for one instance. Its memory limit is in bytes.
 pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<StoreData> {
-    let data = StoreData { owner, log: LogBudget::default(), wasi: None, memory_limit, ticks: 0, budget: 0 };
+    let data = StoreData {
+        owner,
+        log: LogBudget::default(),
+        wasi: None,
+        memory_limit,
+        memory: 0,
+        ticks: 0,
+        budget: 0,
+    };
     let mut store = Store::new(engine, data);
     store.limiter(|data| data);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
         data.ticks += 1;
@@ -51,19 +65,48 @@ pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<St
 }
 
 /// Gives the next call its time. Without it even instantiation would stop at once.
-pub fn arm(store: &mut Store<StoreData>, ms: u64) {
+pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock {
     let data = store.data_mut();
     data.ticks = 0;
     data.budget = ms;
+    let waits = data.owner.waits;
     store.set_epoch_deadline(1);
+    Clock { ms, waits }
+}
+
+/// Ticks count while the component runs. One that waits in the host, for a timer of WASI,
+/// does not run: the wall clock ends it.
+#[derive(Clone, Copy)]
+#[must_use = "a call that waits in the host ends only by `watch`"]
+pub struct Clock {
+    ms: u64,
+    waits: bool,
+}
+
+impl Clock {
+    /// Beyond the call's own time, because the wall clock counts the neighbours' too.
+    const GRACE: Duration = Duration::from_secs(1);
+
+    /// Awaits the call. After an error the store must not be used again.
+    pub async fn watch<T>(self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+        if !self.waits {
+            return call.await;
+        }
+        match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE, call).await {
+            Ok(done) => done,
+            Err(_) => Err(OutOfTime { ms: self.ms }.into()),
+        }
+    }
 }
 
 impl ResourceLimiter for StoreData {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > self.memory_limit {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let memory = self.memory.saturating_sub(current).saturating_add(desired);
+        if memory > self.memory_limit {
             // An error rather than a refusal: so the trap says what it was.
             return Err(OutOfMemory { limit: self.memory_limit }.into());
         }
+        self.memory = memory;
         Ok(true)
     }
 

@@ -1,0 +1,78 @@
+//! What one store may take, in time, memory and number.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tidegate::core::{ChannelName, ClientId, Sender, UserId};
+use tidegate::plugin::{ActorSink, Actors, Answer, Job, PluginEngine, PluginFailure, Services};
+
+use super::{loaded, on_a_shard, settings};
+
+fn ada() -> Sender {
+    Sender { client: ClientId(1), user: UserId("ada".into()) }
+}
+
+#[test]
+fn a_call_that_waits_in_the_host_is_ended() {
+    on_a_shard(async {
+        let engine = PluginEngine::new(None).unwrap();
+        let sleeper = loaded(&engine, "sleeper", &settings(&[])).await;
+        let services = Services::new();
+        let ada = ada();
+        services.call(&sleeper, "sleep", &ada, b"5").await.unwrap().unwrap();
+        let hour = services.call(&sleeper, "sleep", &ada, b"3600000");
+        let ended = tokio::time::timeout(Duration::from_secs(30), hour).await.expect("it is not ended");
+        assert!(matches!(ended, Err(PluginFailure::Deadline { .. })), "{ended:?}");
+    });
+}
+
+#[test]
+fn the_memory_limit_is_the_stores() {
+    on_a_shard(async {
+        let engine = PluginEngine::new(None).unwrap();
+        let sleeper = loaded(&engine, "sleeper", &settings(&[])).await;
+        let held = Services::new().call(&sleeper, "hold", &ada(), b"80").await;
+        assert!(matches!(held, Err(PluginFailure::Memory { .. })), "{held:?}");
+    });
+}
+
+/// Keeps how each job ended.
+#[derive(Default)]
+struct Ends(RefCell<Vec<Option<String>>>);
+
+impl ActorSink for Ends {
+    type Ticket = ();
+
+    fn decided(&self, _: (), answer: Result<Answer, PluginFailure>) {
+        self.0.borrow_mut().push(answer.err().map(|failure| failure.to_string()));
+    }
+}
+
+/// More rooms than the pool has stores for.
+const ROOMS: usize = 4200;
+
+#[test]
+fn many_rooms_leave_stores_for_the_rest() {
+    on_a_shard(async {
+        let engine = PluginEngine::new(None).unwrap();
+        let mut every_room_its_own = settings(&[]);
+        every_room_its_own.stores = ROOMS;
+        let chat = loaded(&engine, "chat", &every_room_its_own).await;
+        let other = loaded(&engine, "sleeper", &settings(&[])).await;
+        let ends = Rc::new(Ends::default());
+        let actors = Actors::new(ends.clone());
+        let rooms: Vec<_> = (0..ROOMS)
+            .map(|n| actors.attach(&chat, &ChannelName::parse(&format!("chat:{n}")).unwrap()))
+            .collect();
+        for room in &rooms {
+            room.send(Job::Subscribe { who: ada(), params: None }, ());
+        }
+        while ends.0.borrow().len() < ROOMS {
+            tokio::task::yield_now().await;
+        }
+        let failed: Vec<String> = ends.0.borrow().iter().flatten().cloned().collect();
+        assert!(failed.is_empty(), "{} of {ROOMS}: {}", failed.len(), failed[0]);
+        Services::new().call(&other, "sleep", &ada(), b"1").await.unwrap().unwrap();
+    });
+}
