@@ -15,7 +15,15 @@ fn main() {
     let plugins = plugins();
     start(&plugins);
     memory(&plugins, connections);
-    swaps(&plugins);
+    swaps(&plugins, Compiled::Anew);
+    swaps(&plugins, Compiled::Before);
+}
+
+/// Has the server's cache seen the component's bytes?
+#[derive(Clone, Copy, PartialEq)]
+enum Compiled {
+    Anew,
+    Before,
 }
 
 /// From exec to listening, with components that the cache has.
@@ -43,15 +51,19 @@ fn memory(plugins: &Path, count: usize) {
 
 /// Overwrites chat with another version and back: from the file's last write to the answer
 /// of `GET /api/plugins` that shows it.
-fn swaps(plugins: &Path) {
+fn swaps(plugins: &Path, compiled: Compiled) {
     let server = Server::start(plugins);
     let versions = [component("tests/fixtures/chat-v2.wasm"), component("plugins/examples/chat/chat.wasm")];
     let (mut seen, mut told) = (Vec::new(), Vec::new());
     for round in 0..20 {
         let version = ["\"version\": \"2.0.0\"", "\"version\": \"1.0.0\""][round % 2];
+        let mut bytes = versions[round % 2].clone();
+        if compiled == Compiled::Anew {
+            bytes.extend_from_slice(&mark(round as u8));
+        }
         let began = {
             let mut file = std::fs::File::create(plugins.join("chat.wasm")).expect("the plugin");
-            file.write_all(&versions[round % 2]).expect("the plugin");
+            file.write_all(&bytes).expect("the plugin");
             drop(file);
             Instant::now()
         };
@@ -67,8 +79,20 @@ fn swaps(plugins: &Path) {
             }
         }
     }
-    print("swap, from the file's last write to the API", &mut seen, "ms");
-    print("swap, as the server tells it", &mut told, "ms");
+    let which = match compiled {
+        Compiled::Anew => "to a version never seen",
+        Compiled::Before => "to a version in the cache",
+    };
+    print(&format!("swap {which}, from the file's last write to the API"), &mut seen, "ms");
+    print(&format!("swap {which}, as the server tells it"), &mut told, "ms");
+}
+
+/// A custom section that makes the component's bytes new to this run's cache, and to the last's.
+fn mark(round: u8) -> Vec<u8> {
+    let now = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos().to_le_bytes();
+    let mut section = vec![0, 22, 4, b'm', b'a', b'r', b'k', round];
+    section.extend_from_slice(&now);
+    section
 }
 
 fn print(label: &str, figures: &mut [f64], unit: &str) {

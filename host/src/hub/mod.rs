@@ -2,6 +2,7 @@
 //! shard to the channel's [`home`], through the channel's handler if it has one, into a
 //! [`turn`], and from there by [`delivery`] into the [`outbox`] of every subscriber.
 
+mod alarm;
 pub mod audience;
 pub mod connection;
 mod delivery;
@@ -10,6 +11,7 @@ mod home;
 pub mod letter;
 pub mod mesh;
 pub mod outbox;
+mod pace;
 mod post;
 pub mod rules;
 pub mod shard;

@@ -82,7 +82,10 @@ async fn shard(setup: ShardSetup) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a shard cannot listen"),
     };
-    let shard = Shard::new(me, settings, mesh, plugins.registry());
+    let shard = match Shard::new(me, settings, mesh, plugins.registry()) {
+        Ok(shard) => shard,
+        Err(error) => return tracing::error!(%error, "a shard cannot start"),
+    };
     tokio::task::spawn_local(shard.clone().run(inbox));
     let context = Rc::new(session::Context {
         shard: shard.clone(),

@@ -1,20 +1,23 @@
 //! The channels whose home is this shard: their order, their handlers, and the turns
 //! that carry their messages to every shard with subscribers.
 
+mod effects;
+mod plugins;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::letter::{
-    Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
-};
-use super::post::{Post, Verdicts};
-use super::rules::{ChannelRule, Rules, WhoMayPublish};
-use super::turn::OpenTurn;
-use super::wire::{Epoch, Position, RequestId, Wire};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Message, Offset, PluginName, Refusal, Sender, ShardId};
+use crate::hub::letter::{
+    Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
+};
+use crate::hub::post::{Post, Verdicts};
+use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
+use crate::hub::turn::OpenTurn;
+use crate::hub::wire::{Epoch, Position, RequestId, Wire};
 use crate::plugin::{
-    Actor, Actors, Answer, Effect, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
+    Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
 };
 
 /// A channel without subscribers and without a message for this many sweeps is forgotten.
@@ -49,6 +52,8 @@ pub struct Homes {
     homes: HashMap<ChannelName, Home>,
     /// Channels with an open turn.
     dirty: Vec<ChannelName>,
+    /// Messages in open turns, or in turns that were sealed early since the last time.
+    open_messages: usize,
     /// Acknowledgements held back while some shard lags behind.
     withheld: Vec<(ShardId, Letter)>,
 }
@@ -69,6 +74,7 @@ impl Homes {
             actors,
             homes: HashMap::new(),
             dirty: Vec::new(),
+            open_messages: 0,
             withheld: Vec::new(),
         }
     }
@@ -213,58 +219,6 @@ impl Homes {
         }
     }
 
-    /// Effects of one call, in their order. `budget` publications are left to its message;
-    /// each gets an equal share of what remains, so that no chain of handlers goes on for ever.
-    pub fn apply(&mut self, channel: &ChannelName, effects: Vec<Effect>, budget: u16, post: &Post) {
-        let publications = effects.iter().filter(|effect| matches!(effect, Effect::Publish(_))).count();
-        let allowed = publications.min(usize::from(budget));
-        if publications > allowed {
-            tracing::warn!(
-                %channel, dropped = publications - allowed,
-                "a message has set off more than {PUBLICATIONS_A_MESSAGE} publications; the rest is dropped: \
-                 do handlers publish to each other's channels in a circle?"
-            );
-        }
-        // At most 1,024, so the share fits.
-        let share = (usize::from(budget) - allowed).checked_div(allowed).unwrap_or(0) as u16;
-        let mut left = allowed;
-        for effect in effects {
-            match effect {
-                Effect::Publish(_) if left == 0 => {}
-                Effect::Publish(publication) => {
-                    left -= 1;
-                    let own = publication.channel == *channel;
-                    let publish = Publish {
-                        channel: publication.channel,
-                        origin: Origin::Plugin,
-                        event: publication.event,
-                        payload: publication.payload,
-                        except: publication.except,
-                        budget: share,
-                    };
-                    if own && self.homes.contains_key(channel) {
-                        self.accept(publish, post);
-                    } else {
-                        post.send(post.mesh().home(publish.channel.as_str()), Letter::Publish(publish));
-                    }
-                }
-                Effect::Send(direct) => post.send(
-                    direct.client.shard(),
-                    Letter::Direct {
-                        client: direct.client,
-                        channel: channel.clone(),
-                        event: direct.event,
-                        payload: direct.payload,
-                    },
-                ),
-                Effect::Kick(dismissal) => post.send(
-                    dismissal.client.shard(),
-                    Letter::Close { client: dismissal.client, code: 4003, reason: dismissal.reason },
-                ),
-            }
-        }
-    }
-
     // === the channel's order ===
 
     /// Gives a message its place and puts it into the channel's open turn.
@@ -278,6 +232,7 @@ impl Homes {
         home.idle = 0;
         let (offset, epoch) = (home.offset, home.epoch);
         if home.subscribers.iter().any(|count| *count > 0) {
+            self.open_messages += 1;
             if home.turn.is_empty() {
                 self.dirty.push(home.name.clone());
                 post.queue.wake();
@@ -323,8 +278,14 @@ impl Homes {
         post.send(shard, Letter::Subscribed(answer));
     }
 
+    /// Messages that wait for [`Homes::seal_all`].
+    pub fn open_messages(&self) -> usize {
+        self.open_messages
+    }
+
     /// Closes every open turn and sends it to the shards with subscribers.
     pub fn seal_all(&mut self, post: &Post) {
+        self.open_messages = 0;
         for name in self.dirty.drain(..) {
             if let Some(home) = self.homes.get_mut(&name) {
                 seal(home, post);
@@ -375,51 +336,6 @@ impl Homes {
             post.send(shard, letter);
         }
         true
-    }
-
-    // === plugins come and go ===
-
-    /// A new set of plugins: every channel moves to its handler's new version at its next message.
-    pub fn install(&mut self, registry: Arc<Registry>, post: &Post) {
-        self.registry = registry;
-        let names: Vec<ChannelName> = self.homes.keys().cloned().collect();
-        for name in names {
-            let route = self.registry.route(name.as_str());
-            let open_without = self.rules.find(name.as_str()).is_some();
-            let Some(home) = self.homes.get_mut(&name) else { continue };
-            match (&home.handler, route) {
-                (Some((plugin, actor)), Route::Handler(generation)) if *plugin == generation.name => {
-                    actor.swap(generation);
-                }
-                (_, Route::Handler(generation)) => {
-                    home.handler = Some(attach(&self.actors, generation, &name))
-                }
-                (None, Route::None) => {}
-                (Some(_), Route::None) if open_without => home.handler = None,
-                (_, Route::Retired | Route::None) => self.close(&name, post),
-            }
-        }
-    }
-
-    fn close(&mut self, name: &ChannelName, post: &Post) {
-        let Some(mut home) = self.homes.remove(name) else { return };
-        seal(&mut home, post);
-        for (shard, count) in post.mesh().shards().zip(&home.subscribers) {
-            if *count > 0 {
-                post.send(shard, Letter::ChannelGone(name.clone()));
-            }
-        }
-    }
-
-    /// Forgets channels that nobody has used for a while. Called every ten seconds.
-    pub fn sweep(&mut self) {
-        self.homes.retain(|_, home| {
-            if home.subscribers.iter().any(|count| *count > 0) || !home.turn.is_empty() {
-                home.idle = 0;
-            }
-            home.idle += 1;
-            home.idle <= IDLE_SWEEPS
-        });
     }
 
     fn shards(&self, post: &Post) -> usize {

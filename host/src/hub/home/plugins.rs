@@ -1,0 +1,54 @@
+//! Plugins come and go, and channels with them.
+
+use std::sync::Arc;
+
+use super::{Homes, IDLE_SWEEPS, attach, seal};
+use crate::core::ChannelName;
+use crate::hub::letter::Letter;
+use crate::hub::post::Post;
+use crate::plugin::{Registry, Route};
+
+impl Homes {
+    /// A new set of plugins: every channel moves to its handler's new version at its next message.
+    pub fn install(&mut self, registry: Arc<Registry>, post: &Post) {
+        self.registry = registry;
+        let names: Vec<ChannelName> = self.homes.keys().cloned().collect();
+        for name in names {
+            let route = self.registry.route(name.as_str());
+            let open_without = self.rules.find(name.as_str()).is_some();
+            let Some(home) = self.homes.get_mut(&name) else { continue };
+            match (&home.handler, route) {
+                (Some((plugin, actor)), Route::Handler(generation)) if *plugin == generation.name => {
+                    actor.swap(generation);
+                }
+                (_, Route::Handler(generation)) => {
+                    home.handler = Some(attach(&self.actors, generation, &name))
+                }
+                (None, Route::None) => {}
+                (Some(_), Route::None) if open_without => home.handler = None,
+                (_, Route::Retired | Route::None) => self.close(&name, post),
+            }
+        }
+    }
+
+    fn close(&mut self, name: &ChannelName, post: &Post) {
+        let Some(mut home) = self.homes.remove(name) else { return };
+        seal(&mut home, post);
+        for (shard, count) in post.mesh().shards().zip(&home.subscribers) {
+            if *count > 0 {
+                post.send(shard, Letter::ChannelGone(name.clone()));
+            }
+        }
+    }
+
+    /// Forgets channels that nobody has used for a while. Called every ten seconds.
+    pub fn sweep(&mut self) {
+        self.homes.retain(|_, home| {
+            if home.subscribers.iter().any(|count| *count > 0) || !home.turn.is_empty() {
+                home.idle = 0;
+            }
+            home.idle += 1;
+            home.idle <= IDLE_SWEEPS
+        });
+    }
+}

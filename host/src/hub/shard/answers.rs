@@ -1,0 +1,90 @@
+//! What homes answer to a client of this shard.
+
+use super::Shard;
+use crate::core::{ChannelName, ClientId, Offset, Refusal, Sender};
+use crate::hub::letter::{Letter, Subscribed};
+use crate::hub::wire::{Reply, RequestId};
+
+impl Shard {
+    pub(super) fn subscribed(&self, answer: Subscribed) {
+        let Subscribed { channel, sender, request, filter, result } = answer;
+        let connection = self.delivery.borrow().find(sender.client).cloned();
+        let Some(connection) = connection.filter(|connection| !connection.is_closing()) else {
+            self.release(filter);
+            if result.is_ok() {
+                self.leave(channel, sender, None, true);
+            }
+            return;
+        };
+        connection.return_credit();
+        connection.subscription_answered();
+        match result {
+            Err(refusal) => {
+                self.release(filter);
+                let channel = Some(channel);
+                self.reply(&connection, request.as_ref(), &Reply::Refused { channel, refusal });
+            }
+            Ok(accepted) => {
+                let before = self.delivery.borrow_mut().subscribe(&connection, &channel, &accepted, filter);
+                if let Some(before) = before {
+                    self.release(before.filter);
+                    let home = self.post.mesh().home(channel.as_str());
+                    let shard = connection.id.shard();
+                    self.post.send(home, Letter::ForgetOne { channel: channel.clone(), shard });
+                }
+                let position = accepted.numbered.then_some(accepted.position);
+                self.reply(&connection, request.as_ref(), &Reply::Subscribed { channel, position });
+            }
+        }
+    }
+
+    pub(super) fn published(
+        &self,
+        channel: ChannelName,
+        client: ClientId,
+        request: Option<RequestId>,
+        result: Result<Option<Offset>, Refusal>,
+    ) {
+        let connection = self.delivery.borrow().find(client).cloned();
+        let Some(connection) = connection else { return };
+        connection.return_credit();
+        match result {
+            // Who wants to hear of a success says so with an id.
+            Ok(_) if request.is_none() => {}
+            Ok(offset) => self.reply(&connection, request.as_ref(), &Reply::Published { channel, offset }),
+            Err(refusal) => {
+                let channel = Some(channel);
+                self.reply(&connection, request.as_ref(), &Reply::Refused { channel, refusal });
+            }
+        }
+    }
+
+    pub(super) fn answer(&self, client: ClientId, request: Option<&RequestId>, reply: &Reply) {
+        let connection = self.delivery.borrow().find(client).cloned();
+        if let Some(connection) = connection {
+            connection.return_credit();
+            self.reply(&connection, request, reply);
+        }
+    }
+
+    pub(super) fn channel_gone(&self, channel: &ChannelName) {
+        let subscribers = self.delivery.borrow().subscribers(channel);
+        for connection in subscribers {
+            let removed = self.delivery.borrow_mut().unsubscribe(&connection, channel);
+            self.release(removed.and_then(|removed| removed.filter));
+            let refusal = Refusal::ChannelNotFound(channel.clone());
+            self.reply(&connection, None, &Reply::Refused { channel: Some(channel.clone()), refusal });
+        }
+    }
+
+    pub(super) fn leave(
+        &self,
+        channel: ChannelName,
+        sender: Sender,
+        request: Option<Option<RequestId>>,
+        subscribed: bool,
+    ) {
+        let home = self.post.mesh().home(channel.as_str());
+        self.post.send(home, Letter::Unsubscribe { channel, sender, request, subscribed });
+    }
+}

@@ -1,0 +1,154 @@
+//! What clients ask of the hub, by way of their sessions, and what is sent to one of them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::oneshot;
+
+use super::Shard;
+use crate::core::{ChannelName, Payload, Refusal};
+use crate::hub::audience::FilterChoice;
+use crate::hub::connection::Connection;
+use crate::hub::delivery::Full;
+use crate::hub::letter::{Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe};
+use crate::hub::socket::Socket;
+use crate::hub::wire::{Reply, RequestId, WireId};
+use crate::plugin::{Effect, Filters, Registry};
+
+/// How long a closing connection has to take its last bytes and close its side.
+const LINGER: Duration = Duration::from_secs(5);
+
+impl Shard {
+    /// A new client. `Full`: refuse it.
+    pub fn connect(&self, wire: WireId, socket: Rc<dyn Socket>) -> Result<Rc<Connection>, Full> {
+        self.delivery.borrow_mut().connect(wire, socket, self.settings.outbox_bytes, self.second.get())
+    }
+
+    /// A client's connection has ended: its subscriptions end with it.
+    pub fn disconnect(&self, connection: &Rc<Connection>) {
+        connection.set_closing();
+        let _ = connection.outbox.borrow_mut().write_to(&*connection.socket);
+        let left = self.delivery.borrow_mut().disconnect(connection);
+        for (channel, filter) in left {
+            self.release(filter);
+            self.leave(channel, connection.sender(), None, true);
+        }
+    }
+
+    /// Takes one of the client's credits; the answer returns it.
+    pub fn publish(&self, connection: &Connection, publish: Publish) {
+        connection.take_credit();
+        let home = self.post.mesh().home(publish.channel.as_str());
+        self.post.send(home, Letter::Publish(publish));
+    }
+
+    pub fn subscribe(&self, connection: &Connection, subscribe: Subscribe) {
+        connection.take_credit();
+        connection.subscription_asked();
+        let home = self.post.mesh().home(subscribe.channel.as_str());
+        self.post.send(home, Letter::Subscribe(subscribe));
+    }
+
+    /// Only once [`Connection::until_settled`]: the seat must be there to be left.
+    pub fn unsubscribe(&self, connection: &Connection, channel: ChannelName, request: Option<RequestId>) {
+        connection.take_credit();
+        let removed = self.delivery.borrow_mut().unsubscribe(connection, &channel);
+        let subscribed = removed.is_some();
+        self.release(removed.and_then(|removed| removed.filter));
+        self.leave(channel, connection.sender(), Some(request), subscribed);
+    }
+
+    /// A message from the server's API.
+    pub fn publish_as_server(
+        &self,
+        channel: ChannelName,
+        event: Bytes,
+        payload: Payload,
+    ) -> oneshot::Receiver<Result<Published, Refusal>> {
+        let (answer, receiver) = oneshot::channel();
+        let home = self.post.mesh().home(channel.as_str());
+        let origin = Origin::Server { answer };
+        let publish =
+            Publish { channel, origin, event, payload, except: None, budget: PUBLICATIONS_A_MESSAGE };
+        self.post.send(home, Letter::Publish(publish));
+        receiver
+    }
+
+    /// What an action asked for. `name` stands in for a channel in direct messages.
+    pub fn apply(&self, name: &ChannelName, effects: Vec<Effect>) {
+        self.homes.borrow_mut().apply(name, effects, PUBLICATIONS_A_MESSAGE, &self.post);
+        self.post.queue.wake();
+    }
+
+    pub fn reply(&self, connection: &Rc<Connection>, request: Option<&RequestId>, reply: &Reply) {
+        let mut out = BytesMut::new();
+        self.wire(connection.wire).reply(request, reply, &mut out);
+        self.send(connection, out.freeze());
+    }
+
+    /// Frames of the connection's own dialect: a pong, an answer to a close.
+    pub fn send(&self, connection: &Rc<Connection>, bytes: Bytes) {
+        self.delivery.borrow_mut().push_reply(connection, bytes);
+        self.post.queue.wake();
+    }
+
+    /// Says goodbye with a code and a reason, and ends the connection when the client
+    /// has heard it, or after five seconds.
+    pub fn close(&self, connection: &Rc<Connection>, code: u16, reason: &str) {
+        if connection.set_closing() {
+            return;
+        }
+        tracing::debug!(client = %connection.id, code, reason, "closing");
+        let mut out = BytesMut::new();
+        self.wire(connection.wire).close(code, reason, &mut out);
+        {
+            let mut outbox = connection.outbox.borrow_mut();
+            if outbox.is_blocked() {
+                outbox.clear_unsent();
+            }
+            outbox.push_last(out.freeze());
+        }
+        self.delivery.borrow_mut().mark_dirty(connection);
+        self.post.queue.wake();
+        let connection = connection.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(LINGER).await;
+            connection.socket.shutdown();
+        });
+    }
+
+    /// Says goodbye to everyone and waits until they are gone, at most as long as one
+    /// goodbye takes.
+    pub async fn drain(&self) {
+        let all: Vec<_> = self.delivery.borrow().connections().cloned().collect();
+        for connection in all {
+            self.close(&connection, 1001, "Server going away. retry_after=1");
+        }
+        let deadline = tokio::time::Instant::now() + LINGER;
+        while self.delivery.borrow().connection_count() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub fn registry(&self) -> Arc<Registry> {
+        self.homes.borrow().registry().clone()
+    }
+
+    pub fn filters(&self) -> &Filters {
+        &self.filters
+    }
+
+    /// The filter of a subscription that did not come about, or has ended.
+    pub fn release(&self, filter: Option<FilterChoice>) {
+        if let Some(filter) = filter {
+            self.filters.release(filter.id);
+        }
+    }
+
+    /// Connections and channels at home on this shard.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.delivery.borrow().connection_count(), self.homes.borrow().len())
+    }
+}

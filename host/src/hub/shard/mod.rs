@@ -1,0 +1,226 @@
+//! One shard: its turn takes what has come, moves it through homes and deliveries, and
+//! writes each socket once.
+
+mod answers;
+mod clients;
+mod time;
+mod writing;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::core::ShardId;
+use crate::hub::alarm::Alarm;
+use crate::hub::delivery::{Delivery, SharedDelivery};
+use crate::hub::filtered::Filtered;
+use crate::hub::home::Homes;
+use crate::hub::letter::Letter;
+use crate::hub::mesh::{Inbox, Mesh};
+use crate::hub::pace::Pace;
+use crate::hub::post::{Event, LocalQueue, Post, Verdicts};
+use crate::hub::rules::Rules;
+use crate::hub::wire::{Reply, Wire, WireId};
+use crate::plugin::{Actors, Filters, Registry};
+
+/// What every shard is told at its start.
+#[derive(Clone)]
+pub struct Settings {
+    pub wires: &'static [&'static dyn Wire],
+    pub rules: Rules,
+    /// Bytes that wait for one socket before it is a slow consumer.
+    pub outbox_bytes: usize,
+    /// Connections and channels of one shard.
+    pub connections: usize,
+    pub channels: usize,
+    pub heartbeat: Duration,
+    /// Heartbeats without a sign of life before a connection is closed.
+    pub missed_heartbeats: u8,
+}
+
+/// One shard, on its own thread. Cheap to clone as `Rc`.
+pub struct Shard {
+    settings: Settings,
+    post: Rc<Post>,
+    homes: RefCell<Homes>,
+    delivery: SharedDelivery,
+    filters: Rc<Filters>,
+    filtered: Rc<Filtered>,
+    pace: RefCell<Pace>,
+    alarm: Alarm,
+    alarm_at: Cell<Option<Instant>>,
+    /// Seconds since the shard began.
+    second: Cell<u64>,
+}
+
+impl Shard {
+    /// Within the shard's runtime.
+    ///
+    /// # Errors
+    /// Without a descriptor left for its alarm.
+    pub fn new(me: ShardId, settings: Settings, mesh: Mesh, registry: Arc<Registry>) -> io::Result<Rc<Self>> {
+        let post = Rc::new(Post::new(me, mesh));
+        let filters = Rc::new(Filters::new());
+        filters.install(&registry);
+        let delivery: SharedDelivery = Rc::new(RefCell::new(Delivery::new(me, settings.connections)));
+        let actors = Actors::new(Rc::new(Verdicts(post.queue.clone())));
+        let homes = Homes::new(settings.wires, settings.rules.clone(), settings.channels, registry, actors);
+        Ok(Rc::new(Self {
+            filtered: Filtered::new(filters.clone(), delivery.clone(), post.queue.clone()),
+            homes: RefCell::new(homes),
+            settings,
+            post,
+            delivery,
+            filters,
+            pace: RefCell::default(),
+            alarm: Alarm::new()?,
+            alarm_at: Cell::new(None),
+            second: Cell::new(0),
+        }))
+    }
+
+    /// The shard's loop: a turn whenever something has come. Runs until it is dropped.
+    pub async fn run(self: Rc<Self>, mut inbox: Inbox) {
+        let timers = self.clone();
+        let _timers = AbortOnDrop(tokio::task::spawn_local(async move { timers.keep_time().await }));
+        let queue: Rc<LocalQueue> = self.post.queue.clone();
+        loop {
+            let mut letters = tokio::select! {
+                biased;
+                () = queue.woken() => Vec::new(),
+                letters = inbox.next() => letters,
+                () = self.alarm.rings() => Vec::new(),
+            };
+            while let Some(more) = inbox.try_next() {
+                letters.extend(more);
+            }
+            self.turn(letters);
+            // Readers that became ready meanwhile come before the next turn.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn turn(self: &Rc<Self>, letters: Vec<Letter>) {
+        let queue = &self.post.queue;
+        queue.begin_turn();
+        let mut homes = self.homes.borrow_mut();
+        let alone = is_one_delivery(&letters);
+        for letter in letters {
+            self.handle(letter, alone, &mut homes);
+        }
+        self.handle_queue(&mut homes);
+        let (began, messages) = (Instant::now(), homes.open_messages());
+        let leave = !self.waits(messages, began);
+        if leave {
+            homes.seal_all(&self.post);
+        }
+        // What the first round has set off here: deliveries, acknowledgements.
+        self.handle_queue(&mut homes);
+        if !homes.release_withheld(&self.post) {
+            let queue = queue.clone();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                queue.wake();
+            });
+        }
+        drop(homes);
+        self.post.dispatch();
+        self.write();
+        if leave && messages > 0 {
+            self.pace.borrow_mut().turn_ended(messages, began, Instant::now());
+        }
+    }
+
+    /// Do so many messages wait for more? Then the alarm is set for when they leave.
+    fn waits(&self, messages: usize, now: Instant) -> bool {
+        let until = self.pace.borrow().wait_until(messages, now);
+        if let Some(until) = until
+            && self.alarm_at.replace(Some(until)) != Some(until)
+        {
+            self.alarm.set(until - now);
+        }
+        until.is_some()
+    }
+
+    fn handle_queue(self: &Rc<Self>, homes: &mut Homes) {
+        let mut events = self.post.queue.take();
+        let alone = is_one_delivery(events.iter().filter_map(|event| match event {
+            Event::Letter(letter) => Some(letter),
+            Event::Decided(..) => None,
+        }));
+        for event in events.drain(..) {
+            match event {
+                Event::Letter(letter) => self.handle(letter, alone, homes),
+                Event::Decided(ticket, answer) => homes.decided(ticket, answer, &self.post),
+            }
+        }
+        self.post.queue.recycle(events);
+    }
+
+    /// `alone`: of the letters handled now it is the only one that delivers.
+    fn handle(self: &Rc<Self>, letter: Letter, alone: bool, homes: &mut Homes) {
+        match letter {
+            Letter::Publish(publish) => homes.publish(publish, &self.post),
+            Letter::Subscribe(subscribe) => homes.subscribe(subscribe, &self.post),
+            Letter::Unsubscribe { channel, sender, request, subscribed } => {
+                homes.unsubscribe(channel, sender, request, subscribed, &self.post);
+            }
+            Letter::ForgetOne { channel, shard } => homes.forget_one(&channel, shard),
+            Letter::Subscribed(answer) => self.subscribed(answer),
+            Letter::Unsubscribed { channel, client, request } => {
+                self.answer(client, request.as_ref(), &Reply::Unsubscribed { channel });
+            }
+            Letter::Published { channel, client, request, result } => {
+                self.published(channel, client, request, result);
+            }
+            Letter::Deliver(turn) => {
+                let waiting = self.delivery.borrow_mut().deliver(&turn, alone);
+                for plugin in waiting {
+                    self.filtered.judge(plugin, turn.clone());
+                }
+            }
+            Letter::ChannelGone(channel) => self.channel_gone(&channel),
+            Letter::Direct { client, channel, event, payload } => {
+                let connection = self.delivery.borrow().find(client).cloned();
+                if let Some(connection) = connection {
+                    let mut out = BytesMut::new();
+                    self.wire(connection.wire).direct(&channel, &event, &payload, &mut out);
+                    self.send(&connection, out.freeze());
+                }
+            }
+            Letter::Close { client, code, reason } => {
+                let connection = self.delivery.borrow().find(client).cloned();
+                if let Some(connection) = connection {
+                    self.close(&connection, code, &reason);
+                }
+            }
+            Letter::Install { registry, done } => {
+                self.filters.install(&registry);
+                homes.install(registry, &self.post);
+                // The plugin host may have stopped waiting.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn wire(&self, id: WireId) -> &'static dyn Wire {
+        self.settings.wires[usize::from(id.0)]
+    }
+}
+
+fn is_one_delivery<'a>(letters: impl IntoIterator<Item = &'a Letter>) -> bool {
+    letters.into_iter().filter(|letter| matches!(letter, Letter::Deliver(_))).count() == 1
+}
+
+/// Ends a task with its owner.
+pub struct AbortOnDrop(pub tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

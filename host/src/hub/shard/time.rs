@@ -1,0 +1,42 @@
+//! Heartbeats, and the sweep of what nobody uses.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::Shard;
+
+const SWEEP: Duration = Duration::from_secs(10);
+
+impl Shard {
+    /// Heartbeats: each connection's from its own beginning, so that no second has them all.
+    pub(super) async fn keep_time(&self) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let interval = self.settings.heartbeat.as_secs().max(1);
+        loop {
+            ticks.tick().await;
+            let now = self.second.get() + 1;
+            self.second.set(now);
+            let due: Vec<_> = {
+                let delivery = self.delivery.borrow();
+                let is_due = |born: u64| now > born + 1 && (now - born - 1).is_multiple_of(interval);
+                delivery.connections().filter(|connection| is_due(connection.born)).cloned().collect()
+            };
+            for connection in due {
+                let unheard = connection.unheard.get();
+                if unheard >= self.settings.missed_heartbeats {
+                    self.close(&connection, 4000, "Heartbeat missed.");
+                } else {
+                    connection.unheard.set(unheard + 1);
+                    let mut ping = BytesMut::new();
+                    self.wire(connection.wire).ping(&mut ping);
+                    self.send(&connection, ping.freeze());
+                }
+            }
+            if now.is_multiple_of(SWEEP.as_secs()) {
+                self.homes.borrow_mut().sweep();
+            }
+        }
+    }
+}
