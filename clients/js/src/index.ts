@@ -1,0 +1,17 @@
+// tidegate-client: what is exported is what is promised.
+
+export { Tidegate } from './client.js';
+export type {
+  ClientEvents,
+  History,
+  HistoryOptions,
+  Presence,
+  Published,
+  PublishOptions,
+  TidegateOptions,
+} from './client.js';
+export type { State, StateChange, Token, WebSocketConstructor, WebSocketLike } from './connection.js';
+export { TidegateError } from './errors.js';
+export type { Member, Message, Position } from './frames.js';
+export type { Gap, Subscribed, SubscribeOptions, Subscription, SubscriptionEvents } from './subscription.js';
+export type { Timers } from './timers.js';
