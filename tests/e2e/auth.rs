@@ -291,3 +291,47 @@ async fn a_refused_client_is_told_even_if_it_never_reads_first() {
     assert!(raw.read_head().await.starts_with("HTTP/1.1 101"));
     assert_eq!(raw.closed().await, (4001, "Not you.".to_owned()));
 }
+
+// === several plugins ===
+
+#[tokio::test]
+async fn of_several_auth_plugins_the_first_refusal_decides_and_the_first_names_the_user() {
+    // By name `test-auth` comes before `token-auth`: it takes any token for a name.
+    let server = Server::with(&["test-auth", "token-auth"]);
+    let token =
+        cli::token(&["ada", "--channel", "room:*", "--channel", "private:*", "--channel", "who-am-i"]);
+    let mut ada = Client::with_token(&server, &token).await;
+    assert_eq!(ada.user().await, token, "the first that accepts names the user");
+    ada.subscribe("room:1").await;
+    for (channel, which) in [("news", "the second"), ("private:1", "the first")] {
+        let denied = ada.ask(json!({ "type": "subscribe", "channel": channel })).await;
+        assert_eq!(denied["code"], "permission_denied", "{which} does not allow it: {denied}");
+    }
+
+    let first = Client::with_token(&server, "refuse").await.closed().await;
+    assert_eq!(first, (4001, "Not you.".to_owned()), "the first refuses");
+    let second = Client::with_token(&server, "nonsense").await.closed().await;
+    assert_eq!(second, (4001, "The token is malformed.".to_owned()), "the second refuses");
+    let trapped = Client::with_token(&server, "trap").await.closed().await;
+    assert_eq!(trapped.0, 4001, "one that fails refuses: {trapped:?}");
+}
+
+#[tokio::test]
+async fn an_auth_plugin_that_comes_later_is_asked_about_those_who_are_there() {
+    let server = Server::with(&["test-auth"]);
+    let token = cli::token(&["ada", "--channel", "room:*"]);
+    let mut ada = Client::with_token(&server, &token).await;
+    let mut eve = Client::with_token(&server, "eve").await;
+    ada.subscribe("news:1").await;
+    eve.subscribe("news:1").await;
+
+    std::fs::copy(crate::harness::plugins::path("token-auth"), server.plugin("token-auth")).unwrap();
+    crate::harness::wait::eventually("the new plugin is asked", async || {
+        let answer = eve.ask(json!({ "type": "subscribe", "channel": "room:1" })).await;
+        (answer["code"] == "permission_denied").then_some(())
+    })
+    .await;
+    ada.subscribe("room:1").await;
+    let denied = ada.ask(json!({ "type": "subscribe", "channel": "news:2" })).await;
+    assert_eq!(denied["code"], "permission_denied", "{denied}");
+}

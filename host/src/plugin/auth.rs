@@ -20,12 +20,37 @@ pub struct Handshake {
     pub peer: String,
 }
 
-/// Who a client is. An empty user is an anonymous one.
+/// Who a client is, as all auth plugins together see it.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
+    /// Empty: an anonymous client.
     pub user: String,
-    pub claims: Vec<(String, String)>,
+    /// The earliest end that a plugin has named.
     pub expires_at: Option<UnixMillis>,
+    /// What each plugin has said, for that plugin alone.
+    claims: Vec<(PluginName, Claims)>,
+}
+
+type Claims = Vec<(String, String)>;
+
+impl Identity {
+    /// Has each of these plugins accepted the client? One that came later has not been asked.
+    pub fn is_known_to(&self, plugins: &[Arc<Generation>]) -> bool {
+        plugins.iter().all(|generation| self.claims_of(generation).is_some())
+    }
+
+    fn claims_of(&self, generation: &Generation) -> Option<&Claims> {
+        self.claims.iter().find(|(plugin, _)| *plugin == generation.name).map(|(_, claims)| claims)
+    }
+
+    fn add(&mut self, plugin: PluginName, accepted: auth::IdentityResult) {
+        if self.user.is_empty() {
+            self.user = accepted.user;
+        }
+        let end = accepted.expires_at_ms.map(UnixMillis);
+        self.expires_at = self.expires_at.into_iter().chain(end).min();
+        self.claims.push((plugin, accepted.claims));
+    }
 }
 
 /// A plugin's refusal of a client, for the client to read.
@@ -41,17 +66,17 @@ pub enum AuthAction {
 }
 
 impl Services {
-    /// Every plugin is asked: the first refusal decides, the first acceptance names the user.
-    /// None: there is no plugin to ask.
+    /// Every plugin is asked: the first refusal decides, the first name is the user's, the
+    /// earliest end holds. With no plugin to ask everyone is anonymous.
     pub async fn authenticate(
         &self,
         plugins: &[Arc<Generation>],
         handshake: &Handshake,
-    ) -> Result<Option<Identity>, Refused> {
-        let mut identity = None;
+    ) -> Result<Identity, Refused> {
+        let mut identity = Identity::default();
         for generation in plugins {
             match self.authenticate_by(generation, handshake).await {
-                Ok(Ok(accepted)) => identity = identity.or(Some(accepted)),
+                Ok(Ok(accepted)) => identity.add(generation.name.clone(), accepted),
                 Ok(Err(reason)) => return Err(Refused { reason }),
                 Err(_) => {
                     let reason =
@@ -67,7 +92,7 @@ impl Services {
         &self,
         generation: &Arc<Generation>,
         handshake: &Handshake,
-    ) -> Result<Result<Identity, String>, PluginFailure> {
+    ) -> Result<Result<auth::IdentityResult, String>, PluginFailure> {
         let slot = self.auth.of(generation);
         let mut slot = slot.lock().await;
         let mut live = slot.take(generation, async |g: &Generation| g.auth().await).await?;
@@ -84,13 +109,7 @@ impl Services {
         match clock.watch(live.guest.call_authenticate(&mut live.store, request)).await {
             Ok(answer) => {
                 slot.put(live);
-                Ok(answer
-                    .map(|identity| Identity {
-                        user: identity.user,
-                        claims: identity.claims,
-                        expires_at: identity.expires_at_ms.map(UnixMillis),
-                    })
-                    .map_err(|refusal| cut(refusal.reason, REASON_BYTES)))
+                Ok(answer.map_err(|refusal| cut(refusal.reason, REASON_BYTES)))
             }
             Err(error) => {
                 let failure = PluginFailure::from_wasmtime(&error);
@@ -128,7 +147,8 @@ impl Services {
         let slot = self.auth.of(generation);
         let mut slot = slot.lock().await;
         let mut live = slot.take(generation, async |g: &Generation| g.auth().await).await?;
-        let claims: Vec<(&str, &str)> = who.claims.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let claims = who.claims_of(generation).into_iter().flatten();
+        let claims: Vec<(&str, &str)> = claims.map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let identity = auth::IdentityParam {
             user: &who.user,
             claims: &claims,

@@ -114,6 +114,15 @@ impl Standing {
             AuthAction::Publish => self.verdicts.get(channel.as_str()).copied(),
             AuthAction::Subscribe => None,
         };
+        if let State::Known(identity) = &mut self.state
+            && !identity.is_known_to(registry.auth())
+        {
+            // An auth plugin has come since: it knows nobody yet.
+            match authenticate(context, &self.handshake).await {
+                Ok(anew) => *identity = anew,
+                Err(_) => return Err(denied(connection, channel)),
+            }
+        }
         let allowed = match (kept, &self.state) {
             (Some(allowed), _) => allowed,
             (None, State::Refused { .. }) => false,
@@ -132,21 +141,18 @@ impl Standing {
                 allowed
             }
         };
-        if allowed {
-            return Ok(());
-        }
-        let user = connection.sender().named().cloned();
-        Err(Refusal::PermissionDenied { user, channel: channel.clone() })
+        if allowed { Ok(()) } else { Err(denied(connection, channel)) }
     }
 }
 
-/// With no auth plugin everyone is anonymous.
+fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
+    Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
+}
+
 async fn authenticate(context: &Rc<Context>, handshake: &Handshake) -> Result<Identity, String> {
     let registry = context.shard.registry();
-    match context.services.authenticate(registry.auth(), handshake).await {
-        Ok(identity) => Ok(identity.unwrap_or_default()),
-        Err(refused) => Err(refused.reason),
-    }
+    let asked = context.services.authenticate(registry.auth(), handshake);
+    asked.await.map_err(|refused| refused.reason)
 }
 
 fn refuse(context: &Rc<Context>, connection: &Rc<Connection>, reason: &str) -> Ended {
