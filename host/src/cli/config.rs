@@ -26,7 +26,7 @@ impl Config {
         match self.command {
             Command::Default => print!("{}", config::default_file()),
             Command::Check { file } => {
-                config::load(file.as_deref(), std::env::vars(), &Overrides::default())?;
+                config::load(file.as_deref(), config::environment(), &Overrides::default())?;
                 println!("The configuration is valid.");
             }
         }

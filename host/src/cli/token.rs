@@ -38,7 +38,8 @@ impl Token {
     pub fn run(self) -> Result<()> {
         let exp = match self.expires_in {
             Some(seconds) => {
-                let end = SystemTime::now() + Duration::from_secs(seconds);
+                let end = SystemTime::now().checked_add(Duration::from_secs(seconds));
+                let end = end.context("--expires-in is longer than time goes on")?;
                 Some(end.duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs())
             }
             None => None,

@@ -4,7 +4,7 @@
 mod load;
 mod types;
 
-pub use load::{Overrides, load};
+pub use load::{Overrides, environment, load};
 pub use types::{ChannelConfig, Config, HeartbeatConfig, LimitsConfig, PluginConfig};
 
 use toml_example::TomlExample;

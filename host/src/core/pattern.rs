@@ -14,6 +14,14 @@ pub struct Pattern {
 #[error("`{0}` is no channel pattern: it is empty, or has a `*` that is not at its end")]
 pub struct BadPattern(String);
 
+impl BadPattern {
+    /// Fit for a line of the log: a pattern may be a plugin's.
+    fn new(text: &str) -> Self {
+        const SHOWN: usize = 100;
+        Self(text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect())
+    }
+}
+
 impl Pattern {
     pub fn parse(text: &str) -> Result<Self, BadPattern> {
         let (stem, prefix) = match text.strip_suffix('*') {
@@ -21,7 +29,7 @@ impl Pattern {
             None => (text, false),
         };
         if text.is_empty() || stem.contains('*') {
-            return Err(BadPattern(text.into()));
+            return Err(BadPattern::new(text));
         }
         Ok(Self { text: stem.into(), prefix })
     }

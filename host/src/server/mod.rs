@@ -1,9 +1,10 @@
 //! One port: threads, listeners, HTTP routes and WebSockets.
 
 mod api;
+pub mod assembly;
 mod console;
-mod frames;
-mod handshake;
+pub mod frames;
+pub mod handshake;
 mod listener;
 mod router;
 mod run;

@@ -15,6 +15,8 @@ use crate::hub::wire::RequestId;
 
 /// Actions are named by clients, so their names are bounded like channels'.
 const MAX_ACTION_NAME: usize = 255;
+/// Characters of a refused name: one that is a little too long is shown whole.
+const MOST_OF_A_NAME: usize = 300;
 
 /// A text frame. `message` is UTF-8, checked by the WebSocket layer.
 pub fn text(message: &Bytes) -> Request {
@@ -55,7 +57,7 @@ pub fn broadcast(body: &Bytes) -> Result<Command, Refusal> {
 }
 
 fn invalid(subject: &str, details: &str) -> Refusal {
-    Refusal::InvalidParams { subject: subject.into(), details: details.into() }
+    Refusal::InvalidParams { subject: cut_at(subject, MOST_OF_A_NAME), details: details.into() }
 }
 
 fn channel_name(name: &str) -> Result<ChannelName, Refusal> {
@@ -98,7 +100,7 @@ impl<'a> Fields<'a> {
             "unsubscribe" => Ok(Command::Unsubscribe { channel: self.channel()? }),
             "action" => {
                 let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
-                let name = string(raw).ok_or_else(|| invalid(&cut(raw.get()), "channel: is not a string"))?;
+                let name = string(raw).ok_or_else(|| invalid(raw.get(), "channel: is not a string"))?;
                 if name.len() > MAX_ACTION_NAME {
                     return Err(Refusal::ActionNotFound(cut(&name)));
                 }
@@ -124,7 +126,7 @@ impl<'a> Fields<'a> {
 
     fn channel(&self) -> Result<ChannelName, Refusal> {
         let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
-        let name = string(raw).ok_or_else(|| invalid(&cut(raw.get()), "channel: is not a string"))?;
+        let name = string(raw).ok_or_else(|| invalid(raw.get(), "channel: is not a string"))?;
         channel_name(&name)
     }
 
@@ -147,8 +149,11 @@ impl<'a> Fields<'a> {
 
 /// A refused word is echoed, but not at any length.
 fn cut(text: &str) -> String {
-    const MAX: usize = 100;
-    match text.char_indices().nth(MAX) {
+    cut_at(text, 100)
+}
+
+fn cut_at(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into(),
     }

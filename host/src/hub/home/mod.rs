@@ -318,7 +318,8 @@ impl Homes {
             }
             Origin::Plugin => {
                 if let Err(refusal) = result {
-                    tracing::warn!(%channel, %refusal, "a plugin's publication was refused");
+                    // Quoted: the reason may be another plugin's.
+                    tracing::warn!(%channel, refusal = refusal.to_string(), "a plugin's publication was refused");
                 }
             }
         }
