@@ -1,9 +1,10 @@
 //! Frames and HTTP bodies to commands.
 
 use bytes::{Bytes, BytesMut};
-use tidegate::core::{ChannelName, Payload, PayloadKind, Refusal};
+use tidegate::core::{ChannelName, Offset, Payload, PayloadKind, Refusal};
 use tidegate::dialect::{Command, FilterRequest, Native, Request, native};
-use tidegate::hub::wire::{Reply, RequestId, Wire};
+use tidegate::hub::letter::{About, Wishes};
+use tidegate::hub::wire::{Epoch, Position, Reply, RequestId, Wire};
 
 use super::sent::{Object, is_json};
 
@@ -90,7 +91,23 @@ fn says_what_stands_there(command: &Command, fields: &Object) {
                 let plugin = filter.text("plugin").expect("a filter names its plugin");
                 FilterRequest { plugin, params: bytes_or_null(filter.raw("params")) }
             }),
+            wishes: Wishes {
+                recover: place(fields.raw("recover")),
+                history: number(fields.raw("history")).unwrap_or(0),
+                presence: fields.raw("presence") == Some("true"),
+            },
         },
+        "join" => {
+            let metadata = data.map(|data| bytes_or_null(Some(data)));
+            Command::Ask { channel: channel(), about: About::Join { metadata } }
+        }
+        "leave" => Command::Ask { channel: channel(), about: About::Leave },
+        "presence" => Command::Ask { channel: channel(), about: About::Presence },
+        "history" => {
+            let limit = number(fields.raw("limit")).unwrap_or(usize::MAX);
+            let about = About::History { since: place(fields.raw("since")), limit };
+            Command::Ask { channel: channel(), about }
+        }
         "unsubscribe" => Command::Unsubscribe { channel: channel() },
         "action" => Command::Action { name: fields.text("channel").unwrap(), data: bytes_or_null(data) },
         "auth" => Command::Auth { token: fields.text("token").unwrap() },
@@ -98,6 +115,16 @@ fn says_what_stands_there(command: &Command, fields: &Object) {
         other => panic!("no such command: {other}"),
     };
     assert_eq!(*command, expected);
+}
+
+fn place(raw: Option<&str>) -> Option<Position> {
+    let place = Object::parse(raw?).expect("a place is an object");
+    let offset = place.raw("offset").and_then(|offset| offset.parse().ok()).expect("a whole number");
+    Some(Position { epoch: Epoch::parse(&place.text("epoch").expect("an epoch")), offset: Offset(offset) })
+}
+
+fn number(raw: Option<&str>) -> Option<usize> {
+    raw.map(|raw| raw.parse().expect("a whole number"))
 }
 
 /// What is handed on is a share of the frame's own bytes, and what the next in line takes it for.
@@ -115,7 +142,13 @@ fn is_of(command: &Command, message: &Bytes) {
             assert_eq!(payload.kind, PayloadKind::Json);
             json(&payload.bytes);
         }
-        Command::Subscribe { channel, params, filter } => {
+        Command::Ask { channel, about } => {
+            is_legal(channel);
+            if let About::Join { metadata: Some(metadata) } = about {
+                json(metadata);
+            }
+        }
+        Command::Subscribe { channel, params, filter, .. } => {
             is_legal(channel);
             params.iter().for_each(json);
             filter.iter().for_each(|filter| json(&filter.params));
@@ -142,7 +175,7 @@ fn is_share(bytes: &Bytes, message: &Bytes) {
 fn is_answered(refusal: &Refusal, id: Option<&RequestId>) {
     is_short(refusal);
     let mut out = BytesMut::new();
-    Native.reply(id, &Reply::Refused { channel: None, refusal: refusal.clone() }, &mut out);
+    Native.reply(id, Reply::Refused { channel: None, refusal: refusal.clone() }, &mut out);
     let answer = Object::of_frame(&out);
     assert_eq!(answer.text("type").as_deref(), Some("error"));
     assert_eq!(answer.text("code").as_deref(), Some(refusal.code()));

@@ -10,6 +10,8 @@ mod cli;
 mod drain;
 mod filters;
 mod frames;
+mod history;
 mod http;
+mod presence;
 mod protocol;
 mod slow;

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::types::{ChannelConfig, Config};
 use crate::core::{Pattern, PluginName, ShardId};
+use crate::hub::presence::PresenceRule;
 
 const PREFIX: &str = "TIDEGATE_";
 /// Read by the logger and by the other commands; not settings.
@@ -84,6 +85,9 @@ fn development_rule() -> ChannelConfig {
         publish: Default::default(),
         slow: Default::default(),
         offsets: false,
+        history: None,
+        presence: PresenceRule::Explicit,
+        join_leave: true,
     }
 }
 
@@ -134,6 +138,13 @@ fn check(config: &Config) -> Result<()> {
     ensure!(config.heartbeat.missed >= 1, "heartbeat.missed is at least 1");
     for rule in &config.channels {
         Pattern::parse(&rule.pattern).context("a [[channel]] rule's pattern")?;
+        if let Some(history) = &rule.history {
+            let of = format!("[[channel]] \"{}\": history", rule.pattern);
+            ensure!(history.messages >= 1, "{of}.messages = 0: leave `history` out for none");
+            ensure!(history.bytes >= 1, "{of}.bytes = 0: a limit is at least 1");
+            ensure!(history.bytes <= 64 << 20, "{of}.bytes is more than 64 MiB: it is kept for each channel");
+            ensure!(history.ttl_secs >= 1, "{of}.ttl_secs = 0: a message is kept for at least a second");
+        }
     }
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::core::{ChannelName, Payload, Refusal};
+use crate::hub::letter::{About, Wishes};
 use crate::hub::wire::RequestId;
 
 /// One request, or why it is none, and the client's mark on it.
@@ -21,6 +22,12 @@ pub enum Command {
         channel: ChannelName,
         params: Option<Bytes>,
         filter: Option<FilterRequest>,
+        wishes: Wishes,
+    },
+    /// Presence and history.
+    Ask {
+        channel: ChannelName,
+        about: About,
     },
     Unsubscribe {
         channel: ChannelName,

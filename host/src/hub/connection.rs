@@ -2,7 +2,7 @@
 //! what it may have under way.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -30,11 +30,13 @@ pub struct Connection {
     closing: Cell<bool>,
     user: RefCell<UserId>,
     in_flight: Cell<u32>,
-    /// Subscriptions that their homes have not answered yet.
+    /// Subscriptions and questions that their homes have not answered yet.
     unsettled: Cell<u32>,
     credit: RefCell<Option<Waker>>,
     /// The shard's second in which it came: its heartbeats count from there.
     pub(super) born: u64,
+    /// Channels whose presence it has joined by asking.
+    pub(super) joined: RefCell<HashSet<ChannelName>>,
     /// Heartbeats sent since the client was last heard.
     pub(super) unheard: Cell<u8>,
 }
@@ -60,6 +62,7 @@ impl Connection {
             unsettled: Cell::new(0),
             credit: RefCell::new(None),
             born,
+            joined: RefCell::default(),
             unheard: Cell::new(0),
         }
     }
@@ -112,11 +115,11 @@ impl Connection {
         }
     }
 
-    pub(super) fn subscription_asked(&self) {
+    pub(super) fn answer_awaited(&self) {
         self.unsettled.set(self.unsettled.get() + 1);
     }
 
-    pub(super) fn subscription_answered(&self) {
+    pub(super) fn answer_came(&self) {
         self.unsettled.set(self.unsettled.get().saturating_sub(1));
         self.wake_reader();
     }
@@ -126,9 +129,21 @@ impl Connection {
         self.until(|| self.in_flight.get() < MAX_IN_FLIGHT).await;
     }
 
-    /// Until every subscription that the client asked for is answered.
+    /// Until every subscription and question of the client is answered.
     pub async fn until_settled(&self) {
         self.until(|| self.unsettled.get() == 0).await;
+    }
+
+    /// Until nothing of the past waits for it: it may ask for more of that.
+    pub async fn until_replayed(&self) {
+        self.until(|| !self.outbox.borrow().has_replay()).await;
+    }
+
+    /// The socket has taken all that waited.
+    pub(super) fn written(&self) {
+        if self.credit.borrow().is_some() {
+            self.wake_reader();
+        }
     }
 
     /// Subscriptions that are, or may yet come about.
@@ -168,6 +183,13 @@ impl Connection {
             return Through::Not;
         }
         self.outbox.borrow_mut().write_through(&*self.socket, bytes)
+    }
+
+    /// See [`Outbox::push_replay`].
+    pub(super) fn push_replay(&self, bytes: Bytes) {
+        if !self.closing.get() {
+            self.outbox.borrow_mut().push_replay(bytes);
+        }
     }
 
     pub(super) fn push_reply(&self, bytes: Bytes) -> Result<(), TooSlow> {

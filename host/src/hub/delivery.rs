@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::letter::Accepted;
 use super::outbox::{Through, TooSlow};
 use super::socket::Socket;
-use super::turn::Turn;
+use super::turn::{Content, Turn};
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Offset, PluginName, ShardId};
 
@@ -111,8 +111,8 @@ impl Delivery {
             .by_channel
             .entry(channel.clone())
             .or_insert_with(|| self.audiences.insert(Audience::new(accepted.slow)));
-        let key = GroupKey { wire: connection.wire, filter };
-        let member = Member { client: connection.id, since: accepted.position.offset };
+        let key = GroupKey { wire: connection.wire, filter, presence: accepted.presence };
+        let member = Member { client: connection.id, since: accepted.since };
         let seat = self.audiences[audience].add(audience, key, member);
         connection.seats.borrow_mut().insert(channel.clone(), seat);
         before
@@ -155,7 +155,7 @@ impl Delivery {
         let Self { audiences, connections, dirty, slow, .. } = self;
         let audience = &audiences[key];
         let mut waiting = Vec::new();
-        for group in &audience.groups {
+        for group in audience.groups.iter().filter(|group| concerns(turn, group)) {
             if let Some(filter) = &group.key.filter {
                 if !group.members.is_empty() && !waiting.contains(&filter.plugin) {
                     waiting.push(filter.plugin.clone());
@@ -247,6 +247,33 @@ impl Delivery {
         }
     }
 
+    /// Changes of presence, for the subscribers of one plugin's filters: nobody judges those.
+    pub fn deliver_unjudged(&mut self, turn: &Turn, plugin: &PluginName) {
+        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
+        let Self { audiences, connections, dirty, slow, .. } = self;
+        let audience = &audiences[key];
+        let chose = |group: &&Group| group.key.filter.as_ref().is_some_and(|choice| choice.plugin == *plugin);
+        for group in audience.groups.iter().filter(|group| concerns(turn, group)).filter(chose) {
+            let run = turn.run(group.key.wire);
+            for connection in group.members.iter().filter_map(|member| connections.get(member.client.slot()))
+            {
+                let pushed = connection.push_run(run.bytes.clone(), run.last_frame(), key, audience.slow);
+                note(dirty, slow, connection, pushed);
+            }
+        }
+    }
+
+    /// What one subscriber missed, of which it gets what `passes`.
+    pub fn deliver_replay(&mut self, client: ClientId, turn: &Turn, passes: impl FnMut(usize) -> bool) {
+        let Some(connection) = self.find(client).cloned() else { return };
+        let run = turn.run(connection.wire);
+        let bytes = gather(|each| run.pick(passes, each));
+        if !bytes.is_empty() {
+            connection.push_replay(bytes);
+            note(&mut self.dirty, &mut self.slow, &connection, Ok(()));
+        }
+    }
+
     /// Bytes for one client, outside any channel's order.
     pub fn push_reply(&mut self, connection: &Rc<Connection>, bytes: Bytes) {
         let pushed = connection.push_reply(bytes);
@@ -271,6 +298,11 @@ impl Delivery {
     pub fn take_slow(&mut self) -> Vec<Rc<Connection>> {
         std::mem::take(&mut self.slow)
     }
+}
+
+/// Is the turn for this group at all?
+fn concerns(turn: &Turn, group: &Group) -> bool {
+    turn.content == Content::Messages || group.key.presence
 }
 
 fn note(

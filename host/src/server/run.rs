@@ -11,6 +11,7 @@ use super::listener::{self, ShardSetup};
 use crate::config::{Config, PluginConfig};
 use crate::core::Pattern;
 use crate::dialect::Native;
+use crate::hub::history::HistoryRule;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::rules::{ChannelRule, Rules};
@@ -95,7 +96,19 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
 
 fn settings(config: &Config, shards: usize) -> Result<Settings> {
     let rules = config.channels.iter().map(|rule| {
-        let ruled = ChannelRule { publish: rule.publish, slow: rule.slow, offsets: rule.offsets };
+        let history = rule.history.as_ref().map(|history| HistoryRule {
+            messages: history.messages,
+            bytes: history.bytes,
+            ttl: Duration::from_secs(history.ttl_secs),
+        });
+        let ruled = ChannelRule {
+            publish: rule.publish,
+            slow: rule.slow,
+            offsets: rule.offsets,
+            history,
+            presence: rule.presence,
+            join_leave: rule.join_leave,
+        };
         Ok((Pattern::parse(&rule.pattern)?, ruled))
     });
     Ok(Settings {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::core::{ChannelName, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::audience::FilterChoice;
-use crate::hub::letter::{Origin, PUBLICATIONS_A_MESSAGE, Publish, Subscribe};
+use crate::hub::letter::{About, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
 use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
 use crate::plugin::{AuthAction, FilterRefusal, Handshake, Services};
@@ -60,11 +60,11 @@ impl Session {
             Err(refusal) => Err((None, refusal)),
             Ok(Command::Auth { token }) => {
                 let user = self.standing.renew(&self.context, &self.connection, token).await?;
-                self.reply(id.as_ref(), &Reply::Authenticated { user });
+                self.reply(id.as_ref(), Reply::Authenticated { user });
                 Ok(())
             }
             Ok(Command::Ping) => {
-                self.reply(id.as_ref(), &Reply::Pong);
+                self.reply(id.as_ref(), Reply::Pong);
                 Ok(())
             }
             Ok(Command::Publish { channel, event, payload, echo }) => {
@@ -89,8 +89,12 @@ impl Session {
                     }
                 }
             }
-            Ok(Command::Subscribe { channel, params, filter }) => {
-                let refused = self.subscribe(channel.clone(), params, filter, id.clone()).await;
+            Ok(Command::Subscribe { channel, params, filter, wishes }) => {
+                let refused = self.subscribe(channel.clone(), params, filter, wishes, id.clone()).await;
+                refused.map_err(|refusal| (Some(channel), refusal))
+            }
+            Ok(Command::Ask { channel, about }) => {
+                let refused = self.ask(channel.clone(), about, id.clone()).await;
                 refused.map_err(|refusal| (Some(channel), refusal))
             }
             Ok(Command::Unsubscribe { channel }) => {
@@ -103,7 +107,7 @@ impl Session {
             }
         };
         if let Err((channel, refusal)) = done {
-            self.reply(id.as_ref(), &Reply::Refused { channel, refusal });
+            self.reply(id.as_ref(), Reply::Refused { channel, refusal });
         }
         self.connection.until_credit().await;
         if self.connection.is_closing() { Err(Ended) } else { Ok(()) }
@@ -111,7 +115,7 @@ impl Session {
 
     /// A message that was not decoded: too large, or not of this dialect.
     pub fn refuse(&self, refusal: Refusal) {
-        self.reply(None, &Reply::Refused { channel: None, refusal });
+        self.reply(None, Reply::Refused { channel: None, refusal });
     }
 
     async fn may(&mut self, action: AuthAction, channel: &ChannelName) -> Result<(), Refusal> {
@@ -123,6 +127,7 @@ impl Session {
         channel: ChannelName,
         params: Option<Bytes>,
         filter: Option<FilterRequest>,
+        wishes: Wishes,
         request: Option<RequestId>,
     ) -> Result<(), Refusal> {
         let limit = self.context.max_subscriptions;
@@ -134,10 +139,33 @@ impl Session {
             Some(filter) => Some(self.filter(&channel, filter).await?),
             None => None,
         };
-        let sender = self.connection.sender();
-        let subscribe = Subscribe { channel, sender, params, request, filter };
+        if wishes.recover.is_some() || wishes.history > 0 {
+            // One replay at a time, so that who does not read cannot pile them up.
+            self.connection.until_settled().await;
+            self.connection.until_replayed().await;
+        }
+        let (sender, wire) = (self.connection.sender(), self.connection.wire);
+        let subscribe = Subscribe { channel, sender, wire, wishes, params, request, filter };
         self.context.shard.subscribe(&self.connection, subscribe);
         Ok(())
+    }
+
+    /// Who is in a channel and what was said there is for those who may subscribe to it.
+    async fn ask(
+        &mut self,
+        channel: ChannelName,
+        about: About,
+        request: Option<RequestId>,
+    ) -> Result<(), Refusal> {
+        if about != About::Leave {
+            self.may(AuthAction::Subscribe, &channel).await?;
+        }
+        // One at a time: answers may be as large as a replay.
+        self.connection.until_settled().await;
+        self.connection.until_replayed().await;
+        let (sender, wire) = (self.connection.sender(), self.connection.wire);
+        let question = Question { channel, sender, wire, request, about };
+        self.context.shard.ask(&self.connection, question, self.context.max_subscriptions)
     }
 
     async fn filter(&self, channel: &ChannelName, wanted: FilterRequest) -> Result<FilterChoice, Refusal> {
@@ -169,7 +197,7 @@ impl Session {
                 if let Ok(name) = ChannelName::parse(name) {
                     self.context.shard.apply(&name, effects);
                 }
-                self.reply(request, &Reply::ActionCompleted { action: name.into(), data });
+                self.reply(request, Reply::ActionCompleted { action: name.into(), data });
                 Ok(())
             }
             Ok(Err(denial)) => Err(Refusal::Rejected { reason: denial.reason, code: denial.code }),
@@ -180,7 +208,7 @@ impl Session {
         }
     }
 
-    fn reply(&self, request: Option<&RequestId>, reply: &Reply) {
+    fn reply(&self, request: Option<&RequestId>, reply: Reply<'_>) {
         self.context.shard.reply(&self.connection, request, reply);
     }
 }

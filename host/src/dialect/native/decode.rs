@@ -2,6 +2,7 @@
 //! field left out; unknown fields are passed over; `data` is not looked into.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -9,12 +10,15 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::core::names::NameError;
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::{ChannelName, Offset, Payload, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
-use crate::hub::wire::RequestId;
+use crate::hub::letter::{About, Wishes};
+use crate::hub::wire::{Epoch, Position, RequestId};
 
 /// Actions are named by clients, so their names are bounded like channels'.
 const MAX_ACTION_NAME: usize = 255;
+/// What a member of a channel says of itself is kept for as long as it is there. In bytes.
+const MAX_METADATA: usize = 4096;
 /// Characters of a refused name: one that is a little too long is shown whole.
 const MOST_OF_A_NAME: usize = 300;
 
@@ -75,6 +79,11 @@ struct Fields<'a> {
     echo: Option<&'a RawValue>,
     token: Option<&'a RawValue>,
     filter: Option<&'a RawValue>,
+    recover: Option<&'a RawValue>,
+    since: Option<&'a RawValue>,
+    history: Option<&'a RawValue>,
+    limit: Option<&'a RawValue>,
+    presence: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
@@ -96,6 +105,14 @@ impl<'a> Fields<'a> {
                 channel: self.channel()?,
                 params: self.data.map(|_| share(message, self.data)),
                 filter: self.filter(message)?,
+                wishes: self.wishes()?,
+            }),
+            "join" => self.ask(About::Join { metadata: self.metadata(message)? }),
+            "leave" => self.ask(About::Leave),
+            "presence" => self.ask(About::Presence),
+            "history" => self.ask(About::History {
+                since: self.position("since", self.since)?,
+                limit: self.count("limit", self.limit)?.unwrap_or(usize::MAX),
             }),
             "unsubscribe" => Ok(Command::Unsubscribe { channel: self.channel()? }),
             "action" => {
@@ -128,6 +145,62 @@ impl<'a> Fields<'a> {
         let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
         let name = string(raw).ok_or_else(|| invalid(raw.get(), "channel: is not a string"))?;
         channel_name(&name)
+    }
+
+    fn ask(&self, about: About) -> Result<Command, Refusal> {
+        Ok(Command::Ask { channel: self.channel()?, about })
+    }
+
+    fn wishes(&self) -> Result<Wishes, Refusal> {
+        Ok(Wishes {
+            recover: self.position("recover", self.recover)?,
+            history: self.count("history", self.history)?.unwrap_or(0),
+            presence: match self.presence.map(RawValue::get) {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(_) => return Err(self.wrong("presence: is neither true nor false")),
+            },
+        })
+    }
+
+    /// A place in a channel. An epoch that is none of ours is an old one, not an error.
+    fn position(&self, name: &str, raw: Option<&RawValue>) -> Result<Option<Position>, Refusal> {
+        let Some(raw) = raw else { return Ok(None) };
+        let place = || {
+            let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+            let epoch = fields.get("epoch").and_then(|epoch| string(epoch))?;
+            let offset = fields.get("offset")?.get().parse().ok()?;
+            Some(Position { epoch: Epoch::parse(&epoch), offset: Offset(offset) })
+        };
+        let wrong = "is not an object with `epoch`, a string, and `offset`, a whole number from 0";
+        place().map(Some).ok_or_else(|| self.wrong(&format!("{name}: {wrong}")))
+    }
+
+    fn count(&self, name: &str, raw: Option<&RawValue>) -> Result<Option<usize>, Refusal> {
+        let Some(raw) = raw else { return Ok(None) };
+        match raw.get().parse::<u64>() {
+            Ok(count) => Ok(Some(usize::try_from(count).unwrap_or(usize::MAX))),
+            Err(_) => Err(self.wrong(&format!("{name}: is not a whole number from 0"))),
+        }
+    }
+
+    /// What a member says of itself: a JSON object without the server's own fields.
+    fn metadata(&self, message: &Bytes) -> Result<Option<Bytes>, Refusal> {
+        let Some(raw) = self.data else { return Ok(None) };
+        if raw.get().len() > MAX_METADATA {
+            return Err(self.wrong(&format!("data: has more than {MAX_METADATA} bytes")));
+        }
+        let Ok(object) = serde_json::from_str::<BTreeMap<Cow<'_, str>, IgnoredAny>>(raw.get()) else {
+            return Err(self.wrong("data: is not an object"));
+        };
+        if let Some(own) = ["user_id", "joined_at"].into_iter().find(|own| object.contains_key(*own)) {
+            return Err(self.wrong(&format!("data.{own}: is the server's own field")));
+        }
+        Ok(Some(message.slice_ref(raw.get().as_bytes())))
+    }
+
+    fn wrong(&self, details: &str) -> Refusal {
+        invalid(&self.channel.and_then(string).unwrap_or_default(), details)
     }
 
     fn text(&self, name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, Refusal> {
@@ -200,6 +273,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                         "echo" => &mut fields.echo,
                         "token" => &mut fields.token,
                         "filter" => &mut fields.filter,
+                        "recover" => &mut fields.recover,
+                        "since" => &mut fields.since,
+                        "history" => &mut fields.history,
+                        "limit" => &mut fields.limit,
+                        "presence" => &mut fields.presence,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                             continue;
