@@ -56,7 +56,7 @@ fn binary(message: &Bytes) {
     let parts = message.split_first().and_then(|(length, rest)| rest.split_at_checked((*length).into()));
     let name = parts.and_then(|(name, _)| ChannelName::parse(std::str::from_utf8(name).ok()?).ok());
     match (command, name) {
-        (Ok(Command::Publish { channel, event, payload, echo }), Some(name)) => {
+        (Ok(Command::Publish { channel, event, payload, echo, receipt: false }), Some(name)) => {
             assert_eq!((channel, event, echo), (name, Bytes::new(), true));
             assert_eq!(payload.kind, PayloadKind::Binary);
             assert_eq!(Some(&*payload.bytes), parts.map(|(_, payload)| payload));
@@ -82,6 +82,7 @@ fn says_what_stands_there(command: &Command, fields: &Object) {
             event: fields.text("event").unwrap_or_default().into(),
             payload: Payload::json(bytes_or_null(data)),
             echo: fields.raw("echo") != Some("false"),
+            receipt: fields.raw("receipt") == Some("true"),
         },
         "subscribe" => Command::Subscribe {
             channel: channel(),

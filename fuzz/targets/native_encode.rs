@@ -7,6 +7,7 @@ use tidegate::core::{
     ChannelName, ClientId, Message, Offset, Payload, PayloadKind, PluginName, Refusal, Sender, UserId,
 };
 use tidegate::dialect::{Native, native};
+use tidegate::hub::tally::Receipt;
 use tidegate::hub::wire::{Epoch, Position, Reply, RequestId, Wire};
 
 use super::input::Input;
@@ -123,7 +124,11 @@ fn replies(channel: &ChannelName, message: &Message, id: Option<&RequestId>, wor
             members: None,
         },
         Reply::Unsubscribed { channel: channel.clone() },
-        Reply::Published { channel: channel.clone(), offset: Some(message.offset) },
+        Reply::Published {
+            channel: channel.clone(),
+            offset: Some(message.offset),
+            receipt: Some(Receipt::default()),
+        },
         Reply::ActionCompleted { action: words.into(), data: Bytes::copy_from_slice(json) },
         Reply::Pong,
         Reply::Expiring,

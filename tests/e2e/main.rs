@@ -14,4 +14,5 @@ mod history;
 mod http;
 mod presence;
 mod protocol;
+mod receipts;
 mod slow;

@@ -38,6 +38,8 @@ pub enum Command {
         event: Bytes,
         payload: Payload,
         echo: bool,
+        /// How many did it reach?
+        receipt: bool,
     },
     /// `data` is JSON; `null` where the client sent none.
     Action {

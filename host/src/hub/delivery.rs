@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::letter::Accepted;
 use super::outbox::{Through, TooSlow};
 use super::socket::Socket;
+use super::tally::Receipt;
 use super::turn::{Content, Turn};
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Offset, PluginName, ShardId};
@@ -164,6 +165,12 @@ impl Delivery {
             }
             let run = turn.run(group.key.wire);
             let last_frame = run.last_frame();
+            if let Some(tally) = &turn.tally {
+                let excluded =
+                    group.members.iter().filter(|member| turn.leaves_out(member.client)).count() as u64;
+                let delivered = group.members.len() as u64 - excluded;
+                tally.add(Receipt { delivered, excluded, filtered: 0 });
+            }
             for member in &group.members {
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
@@ -224,6 +231,9 @@ impl Delivery {
             };
             let verdicts: Vec<bool> = (0..turn.messages.len()).map(|i| passes(i, choice)).collect();
             if !verdicts.contains(&true) {
+                if let Some(tally) = &turn.tally {
+                    tally.add(Receipt { filtered: members.len() as u64, ..Receipt::default() });
+                }
                 continue;
             }
             let run = turn.run(group_key.wire);
@@ -240,6 +250,10 @@ impl Delivery {
                 } else {
                     chosen.clone()
                 };
+                if let Some(tally) = &turn.tally {
+                    let one = u64::from(!mine.is_empty());
+                    tally.add(Receipt { delivered: one, excluded: 1 - one, filtered: 0 });
+                }
                 if !mine.is_empty() {
                     note(dirty, slow, connection, connection.push_run(mine, 0, key, audience.slow));
                 }

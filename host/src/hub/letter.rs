@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::groups::{GroupInquiry, GroupName};
 use super::presence::Member;
+use super::tally::Receipt;
 use super::turn::Turn;
 use super::wire::{Epoch, Position, RequestId, WireId};
 use crate::core::{ChannelName, ClientId, Message, Offset, Payload, Refusal, Sender, ShardId};
@@ -17,6 +19,8 @@ use crate::plugin::Registry;
 pub struct Published {
     pub epoch: Epoch,
     pub offset: Option<Offset>,
+    /// Where it was asked for.
+    pub receipt: Option<Receipt>,
 }
 
 /// Where a message comes from, and who hears what became of it.
@@ -52,6 +56,8 @@ pub struct Publish {
     pub except: Option<ClientId>,
     /// How many publications this message may still set off, directly or through others.
     pub budget: u16,
+    /// Whoever published it wants to hear how many it reached.
+    pub receipt: bool,
 }
 
 /// All that one message sets off is at most this many publications.
@@ -153,6 +159,10 @@ pub enum Letter {
         subscribed: bool,
     },
     Question(Question),
+    Group {
+        group: GroupName,
+        inquiry: GroupInquiry,
+    },
     Inquiry {
         channel: ChannelName,
         inquiry: Inquiry,
@@ -179,7 +189,7 @@ pub enum Letter {
         channel: ChannelName,
         client: ClientId,
         request: Option<RequestId>,
-        result: Result<Option<Offset>, Refusal>,
+        result: Result<Published, Refusal>,
     },
     /// A question's answer, encoded.
     Answered {

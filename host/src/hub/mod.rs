@@ -7,6 +7,7 @@ pub mod audience;
 pub mod connection;
 mod delivery;
 mod filtered;
+pub mod groups;
 pub mod history;
 mod home;
 pub mod letter;
@@ -18,6 +19,7 @@ pub mod presence;
 pub mod rules;
 pub mod shard;
 pub mod socket;
+pub mod tally;
 mod turn;
 pub mod wire;
 

@@ -1,9 +1,12 @@
 //! What one turn of a channel's home brought: its messages, and their frames encoded
 //! once a dialect, shared by every subscriber of every shard.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use super::presence::PresenceEvent;
+use super::tally::Tally;
 use super::wire::{Wire, WireId};
 use crate::core::{ChannelName, ClientId, Message, Offset};
 
@@ -25,6 +28,8 @@ pub struct Turn {
     pub content: Content,
     /// None, where it is about presence.
     pub messages: Vec<Message>,
+    /// Counts what becomes of the only message.
+    pub tally: Option<Arc<Tally>>,
     runs: Vec<Run>,
     /// Some message leaves a client out.
     has_exceptions: bool,
@@ -94,6 +99,7 @@ pub struct OpenTurn {
     messages: Vec<Message>,
     runs: Vec<(BytesMut, Vec<u32>)>,
     has_exceptions: bool,
+    tally: Option<Arc<Tally>>,
 }
 
 impl OpenTurn {
@@ -132,6 +138,11 @@ impl OpenTurn {
         self.encode(wires, |wire, run| wire.presence(channel, event, run)) >= SEAL_AT_BYTES
     }
 
+    /// What becomes of the one message in it is counted.
+    pub fn count(&mut self, tally: Tally) {
+        self.tally = Some(Arc::new(tally));
+    }
+
     fn encode(&mut self, wires: &[&dyn Wire], one: impl Fn(&dyn Wire, &mut BytesMut)) -> usize {
         self.frames += 1;
         self.runs.resize_with(wires.len(), Default::default);
@@ -153,6 +164,7 @@ impl OpenTurn {
             channel: channel.clone(),
             content: taken.content,
             messages: taken.messages,
+            tally: taken.tally,
             runs,
             has_exceptions: taken.has_exceptions,
         }

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::presence::{Presence, PresenceEvent};
+use super::tally::Receipt;
 use crate::core::{ChannelName, Message, Offset, Payload, Refusal, UserId};
 
 /// A request's own mark, echoed by whatever answers it: opaque to the hub.
@@ -55,6 +56,7 @@ pub enum Reply<'a> {
     Published {
         channel: ChannelName,
         offset: Option<Offset>,
+        receipt: Option<Receipt>,
     },
     Joined {
         channel: ChannelName,

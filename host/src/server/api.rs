@@ -32,7 +32,7 @@ pub async fn broadcast(router: &Router, peer: SocketAddr, request: Request<Incom
     if payload.bytes.len() > limit {
         return refused(&Refusal::TooLarge(limit));
     }
-    let published = router.context.shard.publish_as_server(channel, event, payload).await;
+    let published = router.context.shard.publish_as_server(channel, event, payload, false).await;
     match published {
         Ok(Ok(_)) => json(StatusCode::OK, r#"{"status":"success"}"#.into()),
         Ok(Err(refusal)) => refused(&refusal),

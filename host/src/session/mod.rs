@@ -67,7 +67,7 @@ impl Session {
                 self.reply(id.as_ref(), Reply::Pong);
                 Ok(())
             }
-            Ok(Command::Publish { channel, event, payload, echo }) => {
+            Ok(Command::Publish { channel, event, payload, echo, receipt }) => {
                 let allowed = self.may(AuthAction::Publish, &channel).await;
                 match allowed {
                     Err(refusal) => Err((Some(channel), refusal)),
@@ -80,6 +80,8 @@ impl Session {
                             },
                             except: (!echo).then_some(self.connection.id),
                             budget: PUBLICATIONS_A_MESSAGE,
+                            // Without an id nobody hears of it.
+                            receipt: receipt && id.is_some(),
                             channel,
                             event,
                             payload,

@@ -47,6 +47,7 @@ pub fn binary(message: &Bytes) -> Request {
                     event: Bytes::new(),
                     payload: Payload::binary(message.slice(start..)),
                     echo: true,
+                    receipt: false,
                 })
         }
         _ => Err(Refusal::ChannelRequired),
@@ -84,6 +85,7 @@ struct Fields<'a> {
     history: Option<&'a RawValue>,
     limit: Option<&'a RawValue>,
     presence: Option<&'a RawValue>,
+    receipt: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
@@ -138,6 +140,7 @@ impl<'a> Fields<'a> {
             event: self.text("event", self.event)?.map_or(Bytes::new(), |e| e.into_owned().into()),
             payload: Payload::json(share(message, self.data)),
             echo: self.echo.is_none_or(|raw| raw.get() != "false"),
+            receipt: self.receipt.is_some_and(|raw| raw.get() == "true"),
         })
     }
 
@@ -278,6 +281,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                         "history" => &mut fields.history,
                         "limit" => &mut fields.limit,
                         "presence" => &mut fields.presence,
+                        "receipt" => &mut fields.receipt,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                             continue;
@@ -351,6 +355,7 @@ mod tests {
             event: Bytes::new(),
             payload: Payload::json(&br#"{"a" : 1.50, "b":"\u00fc"}"#[..]),
             echo: false,
+            receipt: false,
         };
         assert_eq!(got, Ok(want));
     }
@@ -397,6 +402,7 @@ mod tests {
             event: Bytes::new(),
             payload: Payload::binary(&b"\x00\xff"[..]),
             echo: true,
+            receipt: false,
         };
         assert_eq!(got.command, Ok(want));
         assert_eq!(binary(&Bytes::new()).command, Err(Refusal::ChannelRequired));

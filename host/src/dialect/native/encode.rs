@@ -108,11 +108,16 @@ impl Wire for Native {
                     object.field("type", "unsubscribed");
                     object.field("channel", channel.as_str());
                 }
-                Reply::Published { channel, offset } => {
+                Reply::Published { channel, offset, receipt } => {
                     object.field("type", "published");
                     object.field("channel", channel.as_str());
                     if let Some(offset) = offset {
                         object.raw("offset", offset.to_string().as_bytes());
+                    }
+                    if let Some(receipt) = receipt {
+                        object.raw("delivered", receipt.delivered.to_string().as_bytes());
+                        object.raw("filtered", receipt.filtered.to_string().as_bytes());
+                        object.raw("excluded", receipt.excluded.to_string().as_bytes());
                     }
                 }
                 Reply::ActionCompleted { action, data } => {
@@ -380,7 +385,10 @@ mod tests {
             r#"{"type":"subscribed","channel":"chat","epoch":"000000000000000a","offset":2,"recovered":true,"members":[{"user_id":"ada","joined_at":1.500,"a": [1]}]}"#
         );
         assert_eq!(
-            said(Reply::Published { channel: lobby(), offset: Some(Offset(3)) }, Some("\"x\"")),
+            said(
+                Reply::Published { channel: lobby(), offset: Some(Offset(3)), receipt: None },
+                Some("\"x\"")
+            ),
             r#"{"type":"published","channel":"chat","offset":3,"id":"x"}"#
         );
         let refusal = Refusal::ChannelNotFound(lobby());

@@ -10,6 +10,7 @@ use crate::hub::letter::{Letter, Wishes};
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceEvent};
 use crate::hub::rules::ChannelRule;
+use crate::hub::tally::Tally;
 use crate::hub::turn::{Content, OpenTurn, Turn};
 use crate::hub::wire::{Epoch, Position, Wire};
 use crate::plugin::Actor;
@@ -109,6 +110,14 @@ impl Home {
         if self.turn.push(wires, &self.name, self.is_numbered(), message) {
             self.seal(post);
         }
+    }
+
+    /// The same for a message whose fate is counted: it goes alone.
+    pub fn push_counted(&mut self, wires: &[&dyn Wire], message: Message, tally: Tally, post: &Post) {
+        self.seal(post);
+        self.turn.count(tally);
+        self.push(wires, message, post);
+        self.seal(post);
     }
 
     pub fn push_presence(&mut self, wires: &[&dyn Wire], event: &PresenceEvent, post: &Post) {

@@ -13,13 +13,16 @@ use bytes::{Bytes, BytesMut};
 use channel::Home;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Message, Offset, PluginName, Refusal, Sender, ShardId};
+use crate::core::{ChannelName, Message, PluginName, Refusal, Sender, ShardId};
+use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{
     Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
 };
+use crate::hub::mesh::Mesh;
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceRule};
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
+use crate::hub::tally::{Receipt, Tally};
 use crate::hub::wire::{Epoch, Reply, RequestId, Wire, WireId};
 use crate::plugin::{
     Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
@@ -39,6 +42,7 @@ pub struct Homes {
     registry: Arc<Registry>,
     actors: Actors<Verdicts>,
     homes: HashMap<ChannelName, Home>,
+    groups: Groups,
     /// Channels with an open turn.
     dirty: Vec<ChannelName>,
     /// Messages in open turns, or in turns that were sealed early since the last time.
@@ -62,6 +66,7 @@ impl Homes {
             registry,
             actors,
             homes: HashMap::new(),
+            groups: Groups::new(limit),
             dirty: Vec::new(),
             open_messages: 0,
             withheld: Vec::new(),
@@ -70,6 +75,10 @@ impl Homes {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    pub fn group(&mut self, group: GroupName, inquiry: GroupInquiry) {
+        self.groups.inquiry(group, inquiry);
     }
 
     pub fn len(&self) -> usize {
@@ -195,7 +204,11 @@ impl Homes {
                 publish.payload.bytes = bytes;
                 self.accept(publish, post);
             }
-            Verdict::Drop => self.answer(publish.channel, publish.origin, Ok(None), post),
+            Verdict::Drop => {
+                let epoch = self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
+                let published = Published { epoch, offset: None, receipt: None };
+                self.answer(publish.channel, publish.origin, Ok(published), post);
+            }
             Verdict::Deny { code, reason } => {
                 let refusal = Refusal::Rejected { reason, code };
                 self.answer(publish.channel, publish.origin, Err(refusal), post);
@@ -223,7 +236,7 @@ impl Homes {
         };
         home.offset = home.offset.next();
         home.used();
-        let position = home.position();
+        let published = Published { epoch: home.epoch, offset: Some(home.offset), receipt: None };
         let message = Message {
             offset: home.offset,
             at: UnixMillis::now(),
@@ -235,6 +248,10 @@ impl Homes {
         if let Some(history) = &mut home.history {
             history.push(&message);
         }
+        if publish.receipt {
+            let report = report(publish.channel, publish.origin, published, post.mesh().clone());
+            return home.push_counted(self.wires, message, Tally::new(report), post);
+        }
         if home.has_subscribers() {
             self.open_messages += 1;
             if !home.has_open_turn() {
@@ -243,7 +260,7 @@ impl Homes {
             }
             home.push(self.wires, message, post);
         }
-        self.answer(publish.channel, publish.origin, Ok(Some((position.epoch, position.offset))), post);
+        self.answer(publish.channel, publish.origin, Ok(published), post);
     }
 
     /// Counts a subscriber in. What was published before goes out first, and what it missed of
@@ -299,12 +316,11 @@ impl Homes {
         &mut self,
         channel: ChannelName,
         origin: Origin,
-        result: Result<Option<(Epoch, Offset)>, Refusal>,
+        result: Result<Published, Refusal>,
         post: &Post,
     ) {
         match origin {
             Origin::Client { sender, request, .. } => {
-                let result = result.map(|place| place.map(|(_, offset)| offset));
                 let shard = sender.client.shard();
                 let letter = Letter::Published { channel, client: sender.client, request, result };
                 if post.mesh().is_congested() {
@@ -314,9 +330,8 @@ impl Homes {
                 }
             }
             Origin::Server { answer } => {
-                let epoch = self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
                 // The caller may have hung up.
-                let _ = answer.send(result.map(|place| Published { epoch, offset: place.map(|p| p.1) }));
+                let _ = answer.send(result);
             }
             Origin::Plugin => {
                 if let Err(refusal) = result {
@@ -406,6 +421,29 @@ fn confirm_unsubscribed(
 ) {
     if let Some(request) = request {
         post.send(sender.client.shard(), Letter::Unsubscribed { channel, client: sender.client, request });
+    }
+}
+
+/// Tells whoever published a message how many it reached.
+fn report(
+    channel: ChannelName,
+    origin: Origin,
+    published: Published,
+    mesh: Mesh,
+) -> impl FnOnce(Receipt) + Send + Sync {
+    move |receipt| {
+        let published = Published { receipt: Some(receipt), ..published };
+        match origin {
+            Origin::Client { sender, request, .. } => {
+                let client = sender.client;
+                let letter = Letter::Published { channel, client, request, result: Ok(published) };
+                mesh.post(client.shard(), vec![letter]);
+            }
+            Origin::Server { answer } => {
+                let _ = answer.send(Ok(published));
+            }
+            Origin::Plugin => {}
+        }
     }
 }
 

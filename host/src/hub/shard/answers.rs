@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::Shard;
-use crate::core::{ChannelName, ClientId, Offset, Refusal, Sender};
-use crate::hub::letter::{Letter, Subscribed};
+use crate::core::{ChannelName, ClientId, Refusal, Sender};
+use crate::hub::letter::{Letter, Published, Subscribed};
 use crate::hub::wire::{Reply, RequestId};
 
 impl Shard {
@@ -52,7 +52,7 @@ impl Shard {
         channel: ChannelName,
         client: ClientId,
         request: Option<RequestId>,
-        result: Result<Option<Offset>, Refusal>,
+        result: Result<Published, Refusal>,
     ) {
         let connection = self.delivery.borrow().find(client).cloned();
         let Some(connection) = connection else { return };
@@ -60,7 +60,9 @@ impl Shard {
         match result {
             // Who wants to hear of a success says so with an id.
             Ok(_) if request.is_none() => {}
-            Ok(offset) => self.reply(&connection, request.as_ref(), Reply::Published { channel, offset }),
+            Ok(Published { offset, receipt, .. }) => {
+                self.reply(&connection, request.as_ref(), Reply::Published { channel, offset, receipt });
+            }
             Err(refusal) => {
                 let channel = Some(channel);
                 self.reply(&connection, request.as_ref(), Reply::Refused { channel, refusal });

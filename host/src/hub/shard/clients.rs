@@ -12,6 +12,7 @@ use crate::core::{ChannelName, Payload, Refusal};
 use crate::hub::audience::FilterChoice;
 use crate::hub::connection::Connection;
 use crate::hub::delivery::Full;
+use crate::hub::groups::{GroupInquiry, GroupName};
 use crate::hub::letter::{
     About, Inquiry, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Question, Subscribe,
 };
@@ -85,6 +86,11 @@ impl Shard {
         Ok(())
     }
 
+    pub fn ask_group(&self, group: GroupName, inquiry: GroupInquiry) {
+        let home = self.post.mesh().home(group.0.as_str());
+        self.post.send(home, Letter::Group { group, inquiry });
+    }
+
     /// Asks a channel's home for the server's own API.
     pub fn inquire(&self, channel: ChannelName, inquiry: Inquiry) {
         let home = self.post.mesh().home(channel.as_str());
@@ -106,12 +112,20 @@ impl Shard {
         channel: ChannelName,
         event: Bytes,
         payload: Payload,
+        receipt: bool,
     ) -> oneshot::Receiver<Result<Published, Refusal>> {
         let (answer, receiver) = oneshot::channel();
         let home = self.post.mesh().home(channel.as_str());
         let origin = Origin::Server { answer };
-        let publish =
-            Publish { channel, origin, event, payload, except: None, budget: PUBLICATIONS_A_MESSAGE };
+        let publish = Publish {
+            channel,
+            origin,
+            event,
+            payload,
+            except: None,
+            budget: PUBLICATIONS_A_MESSAGE,
+            receipt,
+        };
         self.post.send(home, Letter::Publish(publish));
         receiver
     }

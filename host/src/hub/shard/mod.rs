@@ -170,6 +170,7 @@ impl Shard {
                 homes.unsubscribe(channel, sender, request, subscribed, &self.post);
             }
             Letter::Question(question) => homes.question(question, &self.post),
+            Letter::Group { group, inquiry } => homes.group(group, inquiry),
             Letter::Inquiry { channel, inquiry } => homes.inquiry(&channel, inquiry, &self.post),
             Letter::Gone { channel, client } => homes.gone(&channel, client, &self.post),
             Letter::Answered { client, frame } => self.answered(client, frame),
