@@ -1,5 +1,6 @@
 //! Who is in a channel: one entry a user, however many of its connections are there.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
@@ -42,12 +43,16 @@ pub struct Presence {
     members: BTreeMap<UserId, (Member, Vec<ClientId>)>,
     /// The user that each connection joined as: it may have another name by now.
     clients: HashMap<ClientId, UserId>,
+    /// The list as the dialect that lists members last wrote it, until somebody comes or goes:
+    /// ten thousand members lie at as many places of the memory.
+    listed: RefCell<Option<Bytes>>,
 }
 
 impl Presence {
     /// Joins a connection, or changes its user's metadata: without any, what is there stays.
     /// Empty: nothing has changed for others.
     pub fn join(&mut self, who: &Sender, metadata: Option<Bytes>, now: UnixMillis) -> Vec<PresenceEvent> {
+        self.listed.take();
         let mut events = Vec::new();
         if self.clients.get(&who.client).is_some_and(|user| *user != who.user) {
             // It has authenticated anew, as somebody else.
@@ -76,6 +81,7 @@ impl Presence {
     /// A connection leaves; its user has left with the last one.
     pub fn leave(&mut self, client: ClientId) -> Option<PresenceEvent> {
         let user = self.clients.remove(&client)?;
+        self.listed.take();
         let (_, clients) = self.members.get_mut(&user)?;
         clients.retain(|other| *other != client);
         if !clients.is_empty() {
@@ -87,6 +93,7 @@ impl Presence {
     /// Everybody leaves.
     pub fn clear(&mut self) -> Vec<PresenceEvent> {
         self.clients = HashMap::new();
+        self.listed.take();
         std::mem::take(&mut self.members)
             .into_values()
             .map(|(member, _)| PresenceEvent::Leave(member))
@@ -99,6 +106,11 @@ impl Presence {
 
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// What `write` makes of the members, or made of them the last time.
+    pub fn listed(&self, write: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.listed.borrow_mut().get_or_insert_with(|| write(self)).clone()
     }
 
     /// By the users' names.

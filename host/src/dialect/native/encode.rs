@@ -205,7 +205,14 @@ fn content(payload: &Payload, event: &[u8], out: &mut BytesMut) {
 
 fn list(members: &Presence, object: &mut Object<'_>) {
     object.key("members");
-    array(members.members(), object.out, member);
+    let list = members.listed(|members| {
+        // Room for metadata of a usual size: a list may be long, and growing copies it.
+        let mut out = BytesMut::with_capacity(members.len() * 128);
+        array(members.members(), &mut out, member);
+        out.freeze()
+    });
+    object.out.reserve(list.len() + 64);
+    object.out.put_slice(&list);
 }
 
 /// `{"user_id":…,"joined_at":…}` and the metadata's own fields.
@@ -274,7 +281,9 @@ fn number(n: u64, out: &mut BytesMut) {
 
 /// A JSON string; the common case, nothing to escape, is one copy.
 fn string(text: &str, out: &mut BytesMut) {
-    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+    // Without an early end, so that the compiler looks at many bytes at once.
+    let escapes = text.bytes().fold(false, |found, b| found | (b < 0x20) | (b == b'"') | (b == b'\\'));
+    if !escapes {
         out.put_u8(b'"');
         out.put_slice(text.as_bytes());
         out.put_u8(b'"');
