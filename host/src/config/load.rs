@@ -113,6 +113,9 @@ fn check(config: &Config) -> Result<()> {
     ensure!(limits.message_bytes <= 64 << 20, "limits.message_bytes is more than 64 MiB");
     ensure!(config.heartbeat.interval_secs >= 1, "heartbeat.interval_secs is at least 1");
     ensure!(config.heartbeat.missed >= 1, "heartbeat.missed is at least 1");
+    if let Some(jwt) = &config.jwt {
+        jwt.check()?;
+    }
     for rule in &config.channels {
         Pattern::parse(&rule.pattern).context("a [[channel]] rule's pattern")?;
     }

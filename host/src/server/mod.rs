@@ -4,9 +4,10 @@ mod api;
 mod console;
 mod frames;
 mod handshake;
+mod jwks;
 mod listener;
 mod router;
 mod run;
 mod websocket;
 
-pub use run::{Server, serve};
+pub use run::{Server, check, serve};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::jwks;
 use super::listener::{self, ShardSetup};
-use crate::config::{Config, PluginConfig};
+use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::Pattern;
 use crate::dialect::Native;
 use crate::hub::letter::Letter;
@@ -17,6 +18,7 @@ use crate::hub::rules::{ChannelRule, Rules};
 use crate::hub::shard::Settings;
 use crate::hub::wire::Wire;
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
+use crate::session::jwt::Verifier;
 
 /// The dialects, by [`crate::hub::wire::WireId`].
 pub static WIRES: [&dyn Wire; 1] = [&Native];
@@ -42,8 +44,17 @@ impl Server {
     }
 }
 
+/// What [`serve`] would read before it listens, and would stop at: the keys of `[jwt]`.
+///
+/// # Errors
+/// Names the setting and the file.
+pub fn check(config: &Config) -> Result<()> {
+    config.jwt.as_ref().map_or(Ok(()), |jwt| Verifier::new(jwt).map(drop))
+}
+
 /// Loads the plugins, starts the shards, and listens.
 pub fn serve(config: &Config) -> Result<Server> {
+    let jwt = config.jwt.as_ref().map(verifier).transpose()?;
     let plugins = Arc::new(PluginHost::start(plugins_config(config)?)?);
     let shards = match config.shards {
         Some(shards) => shards,
@@ -65,6 +76,7 @@ pub fn serve(config: &Config) -> Result<Server> {
             settings: settings.clone(),
             config: config.clone(),
             plugins: plugins.clone(),
+            jwt: jwt.clone(),
             stopped: stopped.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -75,6 +87,15 @@ pub fn serve(config: &Config) -> Result<Server> {
     }
     plugins.on_change(move |registry| install(&mesh, &registry));
     Ok(Server { address, threads, stop })
+}
+
+/// With keys from elsewhere, somebody is sent for them.
+fn verifier(config: &JwtConfig) -> Result<Arc<Verifier>> {
+    let (verifier, desk) = Verifier::new(config)?;
+    if let (Some(desk), KeySource::JwksUrl(url)) = (desk, config.source()?) {
+        jwks::start(url, desk)?;
+    }
+    Ok(Arc::new(verifier))
 }
 
 /// Gives every shard the new plugins, and waits until all have them.
