@@ -11,5 +11,6 @@ mod drain;
 mod filters;
 mod frames;
 mod http;
+mod jwt;
 mod protocol;
 mod slow;

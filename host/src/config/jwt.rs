@@ -108,8 +108,20 @@ impl fmt::Display for JwtAlgorithm {
 
 /// A text that is in no log and no listing of the settings.
 #[derive(Clone, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "toml::Value")]
 pub struct Secret(String);
+
+/// By hand, because the usual error shows the value.
+impl TryFrom<toml::Value> for Secret {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        match value {
+            toml::Value::String(text) => Ok(Self(text)),
+            _ => Err("a secret is a text: put it in quotes, in an environment variable too"),
+        }
+    }
+}
 
 impl Secret {
     pub fn as_bytes(&self) -> &[u8] {
@@ -167,8 +179,7 @@ impl JwtConfig {
         if let Some(algorithms) = &self.algorithms {
             ensure!(!algorithms.is_empty(), "jwt.algorithms is empty: no token could be taken");
             if let Some(other) = algorithms.iter().find(|algorithm| !possible.contains(algorithm)) {
-                let keys =
-                    if possible.len() == 1 { "a secret is for HS256" } else { "HS256 wants a secret" };
+                let keys = if possible.len() == 1 { "a secret is for HS256" } else { "HS256 wants a secret" };
                 bail!("jwt.algorithms has {other}, which these keys are not for: {keys}");
             }
         }

@@ -95,6 +95,7 @@ fn verifier(config: &JwtConfig) -> Result<Arc<Verifier>> {
     if let (Some(desk), KeySource::JwksUrl(url)) = (desk, config.source()?) {
         jwks::start(url, desk)?;
     }
+    tracing::info!("tokens are checked by [jwt] while no auth plugin is loaded: {}", verifier.algorithms());
     Ok(Arc::new(verifier))
 }
 

@@ -161,7 +161,8 @@ mod tests {
         for iss in [json!("you"), json!(null), json!(["me"]), json!("Me"), json!("me/"), json!("")] {
             assert_eq!(with(iss, json!("us")).unwrap_err(), "The token is from another issuer.");
         }
-        for aud in [json!("them"), json!(null), json!([]), json!([null]), json!([["us"]]), json!({ "us": 1 })] {
+        for aud in [json!("them"), json!(null), json!([]), json!([null]), json!([["us"]]), json!({ "us": 1 })]
+        {
             assert_eq!(with(json!("me"), aud).unwrap_err(), "The token is for another audience.");
         }
         assert_eq!(refusal(config, json!({ "sub": "a", "aud": "us" })), "The token has no 'iss'.");

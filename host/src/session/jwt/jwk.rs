@@ -22,7 +22,8 @@ pub fn set(json: &[u8]) -> Result<(Vec<Key>, Vec<String>)> {
         match key(jwk) {
             Ok(key) => usable.push(key),
             Err(bad) => {
-                let name = text(jwk, "kid").map_or_else(|| format!("number {}", at + 1), |kid| format!("{kid:?}"));
+                let name =
+                    text(jwk, "kid").map_or_else(|| format!("number {}", at + 1), |kid| format!("{kid:?}"));
                 skipped.push(format!("key {name}: {bad}"));
             }
         }

@@ -124,9 +124,14 @@ impl KeySet {
             KeySource::Secret(secret) => Ok(secret_key(secret.as_bytes(), "jwt.secret")),
             KeySource::SecretFile(path) => {
                 let bytes = read(path, "jwt.secret_file")?;
-                let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+                let end =
+                    bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
                 let secret = &bytes[..end];
-                ensure!(!secret.is_empty(), "jwt.secret_file: {} is empty: anyone could sign", path.display());
+                ensure!(
+                    !secret.is_empty(),
+                    "jwt.secret_file: {} is empty: anyone could sign",
+                    path.display()
+                );
                 Ok(secret_key(secret, "jwt.secret_file"))
             }
             KeySource::PublicKeyFile(path) => {
@@ -233,7 +238,11 @@ mod tests {
         let file = |name: &str| std::fs::read(sign::folder().join(name)).unwrap();
         for (setting, bytes, words) in [
             ("public_key_file", b"".to_vec(), &["PEM"][..]),
-            ("public_key_file", b"-----BEGIN PUBLIC KEY-----\nAA\n-----END PUBLIC KEY-----\n".to_vec(), &["PEM"]),
+            (
+                "public_key_file",
+                b"-----BEGIN PUBLIC KEY-----\nAA\n-----END PUBLIC KEY-----\n".to_vec(),
+                &["PEM"],
+            ),
             ("public_key_file", file("p256.pem"), &["private key", "openssl pkey"]),
             ("public_key_file", file("rsa.pem"), &["private key"]),
             ("public_key_file", file("authority.pem"), &["certificate", "openssl x509"]),
@@ -263,6 +272,40 @@ mod tests {
         let keys = read_with("public_key_file", &pkcs1).unwrap();
         let token = sign::RSA.sign_with(r#"{"alg":"RS256"}"#, "{}");
         assert!(keys.open(&Token::parse(&token, &[JwtAlgorithm::RS256]).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_token_that_names_no_key_is_tried_with_a_few() {
+        let anonymous = |kid: &str| {
+            let mut jwk = sign::jwk(kid);
+            jwk.as_object_mut().unwrap().remove("kid");
+            jwk
+        };
+        let set = |others: usize, last: serde_json::Value| {
+            let mut keys = vec![anonymous("ed25519-2"); others];
+            keys.push(last);
+            KeySet::from_jwks(serde_json::json!({ "keys": keys }).to_string().as_bytes()).unwrap()
+        };
+        let open = |set: KeySet, token: &str| {
+            set.open(&Token::parse(token, &[JwtAlgorithm::EdDSA]).unwrap()).map(|_| ())
+        };
+        let nameless = sign::ED25519.sign(serde_json::json!({}));
+        assert_eq!(open(set(TRIED - 1, anonymous("ed25519")), &nameless), Ok(()));
+        assert_eq!(open(set(TRIED, anonymous("ed25519")), &nameless), Err(Refused::Signature));
+        assert_eq!(set(KEYS, anonymous("ed25519")).len(), KEYS);
+        // Keys without a name may be the one that a token names.
+        let named = sign::ED25519.sign_with_kid(serde_json::json!({}));
+        assert_eq!(open(set(0, anonymous("ed25519")), &named), Ok(()));
+    }
+
+    #[test]
+    fn of_keys_with_one_name_each_is_tried() {
+        let mut other = sign::jwk("ed25519-2");
+        other["kid"] = "ed25519".into();
+        let keys = serde_json::json!({ "keys": [other, sign::jwk("ed25519")] }).to_string();
+        let keys = KeySet::from_jwks(keys.as_bytes()).unwrap();
+        let token = sign::ED25519.sign_with_kid(serde_json::json!({}));
+        assert!(keys.open(&Token::parse(&token, &[JwtAlgorithm::EdDSA]).unwrap()).is_ok());
     }
 
     #[test]

@@ -9,10 +9,10 @@ mod keys;
 mod object;
 mod pem;
 mod refused;
-mod source;
 #[cfg(test)]
 #[path = "../../../../tests/harness/sign.rs"]
 mod sign;
+mod source;
 mod token;
 
 use anyhow::Result;
@@ -76,6 +76,11 @@ impl Verifier {
         };
         let rules = Rules::new(config);
         Ok((Self { keys, algorithms, rules, required: config.required }, desk))
+    }
+
+    /// Those that it takes, to be read.
+    pub fn algorithms(&self) -> String {
+        refused::either(&self.algorithms)
     }
 
     /// Waits only where keys are fetched, and only for a token whose key is not there.
@@ -273,9 +278,16 @@ mod tests {
         ] {
             many.push(sign::HS256.sign_with(header, r#"{"sub":"ada"}"#));
         }
-        for claims in
-            ["", "[]", "null", "1", "{", r#"{"sub":"ada","sub":"eve"}"#, r#"{"sub":"ada","x":1,"x":1}"#, "{}x"]
-        {
+        for claims in [
+            "",
+            "[]",
+            "null",
+            "1",
+            "{",
+            r#"{"sub":"ada","sub":"eve"}"#,
+            r#"{"sub":"ada","x":1,"x":1}"#,
+            "{}x",
+        ] {
             many.push(sign::HS256.sign_with(r#"{"alg":"HS256"}"#, claims));
         }
         many.push(sign::HS256.sign_with(r#"{"alg":"HS256"}"#, &"[".repeat(8000)));
@@ -327,8 +339,11 @@ mod tests {
 
     #[tokio::test]
     async fn reasons_tell_nothing_of_keys_or_tokens() {
-        let verifier = verifier("secret = 'hunter2'\nissuer = 'https://id.internal'\naudience = 'a-secret-name'");
-        for claims in [json!({ "sub": "ada" }), json!({ "iss": "x" }), json!({ "iss": "https://id.internal" })] {
+        let verifier =
+            verifier("secret = 'hunter2'\nissuer = 'https://id.internal'\naudience = 'a-secret-name'");
+        for claims in
+            [json!({ "sub": "ada" }), json!({ "iss": "x" }), json!({ "iss": "https://id.internal" })]
+        {
             for secret in ["hunter2", "other"] {
                 let token = sign::hs256(secret.as_bytes(), r#"{"alg":"HS256"}"#, &claims.to_string());
                 let reason = refusal(&verifier, &token).await.to_string();
