@@ -11,6 +11,7 @@ mod drain;
 mod filters;
 mod frames;
 mod http;
+mod jwks;
 mod jwt;
 mod protocol;
 mod slow;

@@ -56,6 +56,9 @@ pub fn check(config: &Config) -> Result<()> {
 pub fn serve(config: &Config) -> Result<Server> {
     let jwt = config.jwt.as_ref().map(verifier).transpose()?;
     let plugins = Arc::new(PluginHost::start(plugins_config(config)?)?);
+    if let Some(jwt) = &jwt {
+        say_who_decides(jwt, &plugins.registry());
+    }
     let shards = match config.shards {
         Some(shards) => shards,
         None => std::thread::available_parallelism().map_or(1, usize::from).min(256),
@@ -95,8 +98,20 @@ fn verifier(config: &JwtConfig) -> Result<Arc<Verifier>> {
     if let (Some(desk), KeySource::JwksUrl(url)) = (desk, config.source()?) {
         jwks::start(url, desk)?;
     }
-    tracing::info!("tokens are checked by [jwt] while no auth plugin is loaded: {}", verifier.algorithms());
     Ok(Arc::new(verifier))
+}
+
+/// Settings that are not in use would be missed by nobody until it is too late.
+fn say_who_decides(jwt: &Verifier, registry: &Registry) {
+    let algorithms = jwt.algorithms();
+    match registry.auth().first() {
+        None => tracing::info!("tokens are checked by [jwt]: {algorithms}"),
+        Some(plugin) => tracing::warn!(
+            "[jwt] is not used while an auth plugin is loaded: {} says who a client is; remove {} to use it",
+            plugin.name,
+            plugin.file.display()
+        ),
+    }
 }
 
 /// Gives every shard the new plugins, and waits until all have them.

@@ -42,7 +42,7 @@ async fn keep(fetch: impl AsyncFn() -> Result<KeySet>, mut desk: KeyDesk) {
     loop {
         let wait = match fetch().await {
             Ok(keys) => {
-                tracing::debug!("fetched {} keys for tokens", keys.len());
+                tracing::debug!("fetched {} keys for tokens", keys.count());
                 desk.current.send_replace(Some(keys.into()));
                 EVERY
             }

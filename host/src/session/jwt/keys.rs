@@ -163,7 +163,7 @@ impl KeySet {
         Ok(Self(usable))
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
@@ -292,7 +292,7 @@ mod tests {
         let nameless = sign::ED25519.sign(serde_json::json!({}));
         assert_eq!(open(set(TRIED - 1, anonymous("ed25519")), &nameless), Ok(()));
         assert_eq!(open(set(TRIED, anonymous("ed25519")), &nameless), Err(Refused::Signature));
-        assert_eq!(set(KEYS, anonymous("ed25519")).len(), KEYS);
+        assert_eq!(set(KEYS, anonymous("ed25519")).count(), KEYS);
         // Keys without a name may be the one that a token names.
         let named = sign::ED25519.sign_with_kid(serde_json::json!({}));
         assert_eq!(open(set(0, anonymous("ed25519")), &named), Ok(()));
