@@ -12,6 +12,8 @@ mod filters;
 mod frames;
 mod history;
 mod http;
+mod jwks;
+mod jwt;
 mod presence;
 mod protocol;
 mod receipts;

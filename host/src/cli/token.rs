@@ -14,7 +14,7 @@ const DEVELOPMENT_SECRET: &str = "tidegate-development-secret";
 pub struct Token {
     /// The user
     user: String,
-    /// The secret that the auth plugin is configured with
+    /// The secret that `[jwt]` or the plugin `token-auth` is configured with
     #[arg(long, env = "TIDEGATE_TOKEN_SECRET", default_value = DEVELOPMENT_SECRET, hide_env_values = true)]
     secret: String,
     /// Ends after so many seconds; never, if left out

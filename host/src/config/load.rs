@@ -136,6 +136,9 @@ fn check(config: &Config) -> Result<()> {
     ensure!(limits.handshake_secs <= MOST_HANDSHAKE_SECS, "limits.handshake_secs is more than a day");
     ensure!(config.heartbeat.interval_secs >= 1, "heartbeat.interval_secs is at least 1");
     ensure!(config.heartbeat.missed >= 1, "heartbeat.missed is at least 1");
+    if let Some(jwt) = &config.jwt {
+        jwt.check()?;
+    }
     for rule in &config.channels {
         Pattern::parse(&rule.pattern).context("a [[channel]] rule's pattern")?;
         if let Some(history) = &rule.history {

@@ -1,9 +1,11 @@
 //! The server's settings: one typed tree, from a TOML file, then the environment, then flags.
 //! Valid once built: nothing behind it checks again.
 
+mod jwt;
 mod load;
 mod types;
 
+pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use load::{Overrides, environment, load};
 pub use types::{ChannelConfig, Config, HeartbeatConfig, HistoryConfig, LimitsConfig, PluginConfig};
 
@@ -11,7 +13,8 @@ use toml_example::TomlExample;
 
 /// The commented default file, generated from the types.
 pub fn default_file() -> String {
-    Config::toml_example()
+    // An optional setting of an optional section would be commented out twice.
+    Config::toml_example().replace("\n# # ", "\n# ")
 }
 
 #[cfg(test)]

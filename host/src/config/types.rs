@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml_example::TomlExample;
 
+use super::jwt::JwtConfig;
 use crate::hub::outbox::SlowPolicy;
 use crate::hub::presence::PresenceRule;
 use crate::hub::rules::WhoMayPublish;
@@ -35,6 +36,9 @@ pub struct Config {
     pub limits: LimitsConfig,
     #[toml_example(nesting)]
     pub heartbeat: HeartbeatConfig,
+    #[toml_example(nesting)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<JwtConfig>,
     /// Rules of channels, the most specific pattern first. With no configuration file at all
     /// one rule opens every name, for development.
     #[toml_example(skip)]
@@ -170,6 +174,7 @@ impl Default for Config {
             broadcast_allowed_hosts: ["127.0.0.1", "::1", "localhost"].map(String::from).to_vec(),
             limits: LimitsConfig::default(),
             heartbeat: HeartbeatConfig::default(),
+            jwt: None,
             channels: Vec::new(),
             plugins: BTreeMap::new(),
         }

@@ -64,6 +64,7 @@ pub struct ShardSetup {
     pub settings: Settings,
     pub config: Config,
     pub plugins: Arc<PluginHost>,
+    pub jwt: Option<Arc<session::jwt::Verifier>>,
     pub stopped: watch::Receiver<bool>,
 }
 
@@ -77,7 +78,7 @@ pub fn run_shard(setup: ShardSetup) {
 }
 
 async fn shard(setup: ShardSetup) {
-    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, mut stopped } = setup;
+    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, jwt, mut stopped } = setup;
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a shard cannot listen"),
@@ -90,6 +91,7 @@ async fn shard(setup: ShardSetup) {
     let context = Rc::new(session::Context {
         shard: shard.clone(),
         services: Services::new(),
+        jwt,
         max_subscriptions: config.limits.subscriptions,
         handshake: Duration::from_secs(config.limits.handshake_secs),
     });

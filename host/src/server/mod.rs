@@ -5,9 +5,10 @@ pub mod assembly;
 mod console;
 pub mod frames;
 pub mod handshake;
+mod jwks;
 mod listener;
 mod router;
 mod run;
 mod websocket;
 
-pub use run::{Server, serve};
+pub use run::{Server, check, serve};

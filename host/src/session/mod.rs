@@ -2,9 +2,11 @@
 //! the hub and the plugins. One session a connection, on the connection's shard.
 
 mod expiry;
+pub mod jwt;
 mod standing;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -22,6 +24,8 @@ use standing::Standing;
 pub struct Context {
     pub shard: Rc<Shard>,
     pub services: Services,
+    /// Asked while no auth plugin is loaded.
+    pub jwt: Option<Arc<jwt::Verifier>>,
     /// Subscriptions of one client.
     pub max_subscriptions: usize,
     /// For a client that is refused without a token to show one.
