@@ -90,6 +90,8 @@ fn says_what_stands_there(command: &Command, fields: &Object) {
                 let plugin = filter.text("plugin").expect("a filter names its plugin");
                 FilterRequest { plugin, params: bytes_or_null(filter.raw("params")) }
             }),
+            recover: None,
+            history: 0,
         },
         "unsubscribe" => Command::Unsubscribe { channel: channel() },
         "action" => Command::Action { name: fields.text("channel").unwrap(), data: bytes_or_null(data) },
@@ -115,7 +117,7 @@ fn is_of(command: &Command, message: &Bytes) {
             assert_eq!(payload.kind, PayloadKind::Json);
             json(&payload.bytes);
         }
-        Command::Subscribe { channel, params, filter } => {
+        Command::Subscribe { channel, params, filter, .. } => {
             is_legal(channel);
             params.iter().for_each(json);
             filter.iter().for_each(|filter| json(&filter.params));

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::core::{ChannelName, Payload, Refusal};
-use crate::hub::wire::RequestId;
+use crate::hub::wire::{Position, RequestId};
 
 /// One request, or why it is none, and the client's mark on it.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,10 @@ pub enum Command {
         channel: ChannelName,
         params: Option<Bytes>,
         filter: Option<FilterRequest>,
+        /// Everything since this place.
+        recover: Option<Position>,
+        /// The last so many messages, where it does not recover.
+        history: usize,
     },
     Unsubscribe {
         channel: ChannelName,
@@ -38,6 +42,18 @@ pub enum Command {
         data: Bytes,
     },
     Ping,
+}
+
+impl Command {
+    /// A subscription without anything beside.
+    pub fn subscribe(channel: ChannelName) -> Self {
+        Self::Subscribe { channel, params: None, filter: None, recover: None, history: 0 }
+    }
+
+    /// A publication that comes back to its publisher too.
+    pub fn publish(channel: ChannelName, event: Bytes, payload: Payload) -> Self {
+        Self::Publish { channel, event, payload, echo: true }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

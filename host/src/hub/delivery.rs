@@ -162,12 +162,19 @@ impl Delivery {
                 }
                 continue;
             }
+            // An emptied group's dialect may be nobody's any more.
+            if group.members.is_empty() {
+                continue;
+            }
             let run = turn.run(group.key.wire);
             let last_frame = run.last_frame();
+            let tells_places = turn.tells_places(group.key.wire);
             for member in &group.members {
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
-                if alone && !leaves_out {
+                if tells_places {
+                    connection.came_to(turn);
+                } else if alone && !leaves_out {
                     match connection.write_through(&run.bytes) {
                         Through::Done => continue,
                         Through::Rest => {
@@ -227,6 +234,7 @@ impl Delivery {
                 continue;
             }
             let run = turn.run(group_key.wire);
+            let tells_places = turn.tells_places(group_key.wire);
             let chosen = gather(|each| run.pick(|i| verdicts[i], each));
             for member in members {
                 // It subscribed while the filter judged: this turn was before its time.
@@ -241,6 +249,9 @@ impl Delivery {
                     chosen.clone()
                 };
                 if !mine.is_empty() {
+                    if tells_places {
+                        connection.came_to(turn);
+                    }
                     note(dirty, slow, connection, connection.push_run(mine, 0, key, audience.slow));
                 }
             }

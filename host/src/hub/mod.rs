@@ -12,6 +12,7 @@ pub mod letter;
 pub mod mesh;
 pub mod outbox;
 mod pace;
+mod places;
 mod post;
 pub mod rules;
 pub mod shard;

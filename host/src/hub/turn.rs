@@ -1,21 +1,29 @@
 //! What one turn of a channel's home brought: its messages, and their frames encoded
-//! once a dialect, shared by every subscriber of every shard.
+//! once a dialect, shared by every subscriber of every shard. A dialect that none of them
+//! speaks is not encoded.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 
-use super::wire::{Wire, WireId};
+use super::wire::{Epoch, Position, Wire, WireId, Wires};
 use crate::core::{ChannelName, ClientId, Message, Offset};
 
-/// A turn is sealed early past this many bytes of frames, so that memory stays bounded.
+/// A turn is sealed early past this many bytes of messages, so that memory stays bounded.
 const SEAL_AT_BYTES: usize = 256 << 10;
+/// What a message takes beside its payload, event and channel: itself, or its frame's own words.
+const OVERHEAD: usize = 128;
 
 /// Messages of one channel in order, ready to deliver. Immutable.
 pub struct Turn {
     pub channel: ChannelName,
     pub messages: Vec<Message>,
-    runs: Vec<Run>,
+    /// Where the messages carry offsets.
+    numbered: Option<Epoch>,
+    wires: Wires,
+    /// By dialect; each filled when it is first asked for, on whatever shard.
+    runs: Box<[OnceLock<Run>]>,
+    weight: usize,
     /// Some message leaves a client out.
     has_exceptions: bool,
 }
@@ -57,8 +65,32 @@ impl Run {
 }
 
 impl Turn {
+    /// The frames in a dialect. Shards that ask for the same one at once wait for the first.
     pub fn run(&self, wire: WireId) -> &Run {
-        &self.runs[usize::from(wire.0)]
+        let index = usize::from(wire.0);
+        self.runs[index].get_or_init(|| self.encode(self.wires[index]))
+    }
+
+    fn encode(&self, wire: &dyn Wire) -> Run {
+        let mut bytes = BytesMut::with_capacity(self.weight);
+        let mut ends = Vec::with_capacity(self.messages.len());
+        for message in &self.messages {
+            wire.message(&self.channel, message, self.numbered, &mut bytes);
+            // SEAL_AT_BYTES and the message limit keep a run far below 4 GiB.
+            ends.push(bytes.len() as u32);
+        }
+        Run { bytes: bytes.freeze(), ends }
+    }
+
+    /// Do the clients of this dialect have to be told how far they have come?
+    pub fn tells_places(&self, wire: WireId) -> bool {
+        self.numbered.is_some() && self.wires[usize::from(wire.0)].tells_places()
+    }
+
+    /// The last message's place, where messages carry offsets.
+    pub fn last(&self) -> Option<Position> {
+        let offset = self.messages.last()?.offset;
+        self.numbered.map(|epoch| Position { epoch, offset })
     }
 
     pub fn leaves_out(&self, client: ClientId) -> bool {
@@ -70,9 +102,9 @@ impl Turn {
         self.messages.first().map_or(Offset(0), |message| message.offset)
     }
 
-    /// Roughly what it holds in memory, in bytes.
+    /// Roughly what it holds in memory with one dialect's frames, in bytes: always the same.
     pub fn weight(&self) -> usize {
-        self.runs.iter().map(|run| run.bytes.len()).sum::<usize>() + self.messages.len() * 128
+        self.weight
     }
 }
 
@@ -80,7 +112,9 @@ impl Turn {
 #[derive(Default)]
 pub struct OpenTurn {
     messages: Vec<Message>,
-    runs: Vec<(BytesMut, Vec<u32>)>,
+    numbered: Option<Epoch>,
+    wires: Wires,
+    weight: usize,
     has_exceptions: bool,
 }
 
@@ -89,35 +123,32 @@ impl OpenTurn {
         self.messages.is_empty()
     }
 
-    /// Encodes a message in every dialect. True: the turn is large enough to seal now.
+    /// Takes a message; `numbered` is the channel's epoch where its messages carry offsets.
+    /// True: the turn is large enough to seal now.
     pub fn push(
         &mut self,
-        wires: &[&dyn Wire],
+        wires: Wires,
         channel: &ChannelName,
-        numbered: bool,
+        numbered: Option<Epoch>,
         message: Message,
     ) -> bool {
-        self.runs.resize_with(wires.len(), Default::default);
-        let mut bytes = 0;
-        for (wire, (run, ends)) in wires.iter().zip(&mut self.runs) {
-            wire.message(channel, &message, numbered, run);
-            // SEAL_AT_BYTES and the message limit keep a run far below 4 GiB.
-            ends.push(run.len() as u32);
-            bytes += run.len();
-        }
+        (self.wires, self.numbered) = (wires, numbered);
+        self.weight += channel.as_str().len() + message.event.len() + message.payload.bytes.len() + OVERHEAD;
         self.has_exceptions |= message.except.is_some();
         self.messages.push(message);
-        bytes >= SEAL_AT_BYTES
+        self.weight >= SEAL_AT_BYTES
     }
 
     /// Takes what has come; empty afterwards.
     pub fn seal(&mut self, channel: &ChannelName) -> Arc<Turn> {
         let taken = std::mem::take(self);
-        let runs = taken.runs.into_iter().map(|(run, ends)| Run { bytes: run.freeze(), ends }).collect();
         Arc::new(Turn {
             channel: channel.clone(),
             messages: taken.messages,
-            runs,
+            numbered: taken.numbered,
+            wires: taken.wires,
+            runs: taken.wires.iter().map(|_| OnceLock::new()).collect(),
+            weight: taken.weight,
             has_exceptions: taken.has_exceptions,
         })
     }
@@ -125,7 +156,14 @@ impl OpenTurn {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::BufMut;
+
     use super::*;
+    use crate::core::Payload;
+    use crate::core::clock::UnixMillis;
+    use crate::hub::wire::{Reply, RequestId};
 
     #[test]
     fn picking_merges_neighbours() {
@@ -140,5 +178,51 @@ mod tests {
         assert_eq!(pick([false, true, true, false]), ["bbbc"]);
         assert!(pick([false; 4]).is_empty());
         assert_eq!(run.last_frame(), 6);
+    }
+
+    /// Says its own letter for each message, and counts.
+    struct Letter(u8, AtomicUsize);
+
+    impl Wire for Letter {
+        fn message(&self, _: &ChannelName, message: &Message, _: Option<Epoch>, out: &mut BytesMut) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            out.put_u8(self.0);
+            out.put_slice(&message.payload.bytes);
+        }
+        fn direct(&self, _: &ChannelName, _: &[u8], _: &Payload, _: &mut BytesMut) {}
+        fn reply(&self, _: Option<&RequestId>, _: &Reply, _: &mut BytesMut) {}
+        fn ping(&self, _: &mut BytesMut) {}
+        fn close(&self, _: u16, _: &str, _: &mut BytesMut) {}
+    }
+
+    #[test]
+    fn a_dialect_is_encoded_once_and_only_when_somebody_speaks_it() {
+        static A: Letter = Letter(b'a', AtomicUsize::new(0));
+        static B: Letter = Letter(b'b', AtomicUsize::new(0));
+        static WIRES: [&dyn Wire; 2] = [&A, &B];
+        let channel = ChannelName::parse("room").unwrap();
+        let mut open = OpenTurn::default();
+        for n in 1..=2 {
+            let message = Message {
+                offset: Offset(n),
+                at: UnixMillis(0),
+                sender: None,
+                event: Bytes::new(),
+                payload: Payload::json(n.to_string()),
+                except: None,
+            };
+            open.push(&WIRES, &channel, Some(Epoch(7)), message);
+        }
+        let turn = open.seal(&channel);
+        assert!(open.is_empty());
+        let weight = turn.weight();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(turn.run(WireId(1)).bytes, "b1b2"));
+            }
+        });
+        assert_eq!((A.1.load(Ordering::Relaxed), B.1.load(Ordering::Relaxed)), (0, 2));
+        assert_eq!(turn.weight(), weight, "what is added to a bound can be taken off again");
+        assert_eq!(turn.last(), Some(Position { epoch: Epoch(7), offset: Offset(2) }));
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::core::{ChannelName, Refusal};
+use crate::core::{ChannelName, Refusal, UserId};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::audience::FilterChoice;
 use crate::hub::letter::{Origin, PUBLICATIONS_A_MESSAGE, Publish, Subscribe};
@@ -89,7 +89,7 @@ impl Session {
                     }
                 }
             }
-            Ok(Command::Subscribe { channel, params, filter }) => {
+            Ok(Command::Subscribe { channel, params, filter, .. }) => {
                 let refused = self.subscribe(channel.clone(), params, filter, id.clone()).await;
                 refused.map_err(|refusal| (Some(channel), refusal))
             }
@@ -107,6 +107,14 @@ impl Session {
         }
         self.connection.until_credit().await;
         if self.connection.is_closing() { Err(Ended) } else { Ok(()) }
+    }
+
+    /// The name of a client that is anonymous and may name itself. For others to see: the auth
+    /// plugins have not seen it.
+    pub fn call_itself(&self, name: UserId) {
+        if self.connection.sender().named().is_none() {
+            self.connection.set_user(name);
+        }
     }
 
     /// A message that was not decoded: too large, or not of this dialect.

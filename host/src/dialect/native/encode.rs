@@ -4,31 +4,19 @@ use bytes::{BufMut, BytesMut};
 
 use crate::core::{ChannelName, Message, Payload, PayloadKind, Refusal};
 use crate::dialect::frame::{self, Opcode, frame};
-use crate::hub::wire::{Reply, RequestId, Wire};
+use crate::hub::wire::{Epoch, Reply, RequestId, Wire};
 
 /// The native JSON protocol's encoder.
 pub struct Native;
 
 impl Wire for Native {
-    fn message(&self, channel: &ChannelName, message: &Message, numbered: bool, out: &mut BytesMut) {
+    fn message(&self, channel: &ChannelName, message: &Message, numbered: Option<Epoch>, out: &mut BytesMut) {
         if message.payload.kind == PayloadKind::Binary {
             return binary(channel, &message.payload, out);
         }
         frame(Opcode::Text, out, |out| {
             data(channel, &message.payload, &message.event, out);
-            if let Some(sender) = &message.sender {
-                out.put_slice(br#","sender":"#);
-                string(sender.user.as_str(), out);
-            }
-            if numbered {
-                out.put_slice(br#","offset":"#);
-                number(message.offset.0, out);
-                out.put_slice(br#","timestamp":"#);
-                number(message.at.0 / 1000, out);
-                let millis = message.at.0 % 1000;
-                out.put_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
-            }
-            out.put_u8(b'}');
+            facts(message, numbered.is_some(), out);
         });
     }
 
@@ -103,6 +91,23 @@ impl Wire for Native {
     }
 }
 
+/// What a `data` frame says of its message beside the data; and the frame's end.
+pub(in crate::dialect) fn facts(message: &Message, numbered: bool, out: &mut BytesMut) {
+    if let Some(sender) = &message.sender {
+        out.put_slice(br#","sender":"#);
+        string(sender.user.as_str(), out);
+    }
+    if numbered {
+        out.put_slice(br#","offset":"#);
+        number(message.offset.0, out);
+        out.put_slice(br#","timestamp":"#);
+        number(message.at.0 / 1000, out);
+        let millis = message.at.0 % 1000;
+        out.put_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
+    }
+    out.put_u8(b'}');
+}
+
 /// What some refusals say beyond message and code.
 fn more(refusal: &Refusal, object: &mut Object<'_>) {
     match refusal {
@@ -116,21 +121,26 @@ fn more(refusal: &Refusal, object: &mut Object<'_>) {
 }
 
 /// A `data` frame's beginning, up to where more fields may follow.
-fn data(channel: &ChannelName, payload: &Payload, event: &[u8], out: &mut BytesMut) {
+pub(in crate::dialect) fn data(channel: &ChannelName, payload: &Payload, event: &[u8], out: &mut BytesMut) {
     out.put_slice(br#"{"type":"data","channel":"#);
     string(channel.as_str(), out);
     out.put_slice(br#","data":"#);
-    match payload.kind {
-        PayloadKind::Json => out.put_slice(&payload.bytes),
-        PayloadKind::Text | PayloadKind::Binary => string(&String::from_utf8_lossy(&payload.bytes), out),
-    }
+    value(payload, out);
     if !event.is_empty() {
         out.put_slice(br#","event":"#);
         string(&String::from_utf8_lossy(event), out);
     }
 }
 
-fn binary(channel: &ChannelName, payload: &Payload, out: &mut BytesMut) {
+/// A payload as one JSON value; a binary one has none, and is never asked for.
+pub(in crate::dialect) fn value(payload: &Payload, out: &mut BytesMut) {
+    match payload.kind {
+        PayloadKind::Json => out.put_slice(&payload.bytes),
+        PayloadKind::Text | PayloadKind::Binary => string(&String::from_utf8_lossy(&payload.bytes), out),
+    }
+}
+
+pub(in crate::dialect) fn binary(channel: &ChannelName, payload: &Payload, out: &mut BytesMut) {
     frame(Opcode::Binary, out, |out| {
         let name = channel.as_str().as_bytes();
         // A name is at most 255 bytes.
@@ -145,7 +155,7 @@ fn digit(n: u64) -> u8 {
 }
 
 /// Without `format!`: this runs once a message.
-fn number(n: u64, out: &mut BytesMut) {
+pub(in crate::dialect) fn number(n: u64, out: &mut BytesMut) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     let mut rest = n;
@@ -161,7 +171,7 @@ fn number(n: u64, out: &mut BytesMut) {
 }
 
 /// A JSON string; the common case, nothing to escape, is one copy.
-fn string(text: &str, out: &mut BytesMut) {
+pub(in crate::dialect) fn string(text: &str, out: &mut BytesMut) {
     if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
         out.put_u8(b'"');
         out.put_slice(text.as_bytes());
@@ -234,13 +244,13 @@ mod tests {
             except: None,
         };
         let mut out = BytesMut::new();
-        Native.message(&channel(), &message, false, &mut out);
+        Native.message(&channel(), &message, None, &mut out);
         assert_eq!(text_of(&out), r#"{"type":"data","channel":"chat:\"q\"","data":{"a" : 1}}"#);
 
         message.sender = Some(Sender { client: ClientId(1), user: UserId("ada".into()) });
         message.event = Bytes::from_static(b"said");
         let mut out = BytesMut::new();
-        Native.message(&channel(), &message, true, &mut out);
+        Native.message(&channel(), &message, Some(Epoch(1)), &mut out);
         assert_eq!(
             text_of(&out),
             r#"{"type":"data","channel":"chat:\"q\"","data":{"a" : 1},"event":"said","sender":"ada","offset":12,"timestamp":1711468200.005}"#

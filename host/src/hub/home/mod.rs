@@ -15,7 +15,7 @@ use crate::hub::letter::{
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::turn::OpenTurn;
-use crate::hub::wire::{Epoch, Position, RequestId, Wire};
+use crate::hub::wire::{Epoch, Position, RequestId, Wires};
 use crate::plugin::{
     Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
 };
@@ -44,7 +44,7 @@ struct Home {
 }
 
 pub struct Homes {
-    wires: &'static [&'static dyn Wire],
+    wires: Wires,
     rules: Rules,
     limit: usize,
     registry: Arc<Registry>,
@@ -60,7 +60,7 @@ pub struct Homes {
 
 impl Homes {
     pub fn new(
-        wires: &'static [&'static dyn Wire],
+        wires: Wires,
         rules: Rules,
         limit: usize,
         registry: Arc<Registry>,
@@ -245,7 +245,7 @@ impl Homes {
                 payload: publish.payload,
                 except: publish.except,
             };
-            let numbered = is_numbered(home);
+            let numbered = is_numbered(home).then_some(epoch);
             if home.turn.push(self.wires, &home.name, numbered, message) {
                 seal(home, post);
             }

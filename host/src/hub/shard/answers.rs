@@ -33,6 +33,9 @@ impl Shard {
                     self.post.send(home, Letter::ForgetOne { channel: channel.clone(), shard });
                 }
                 let position = accepted.numbered.then_some(accepted.position);
+                if let Some(position) = position.filter(|_| self.wire(connection.wire).tells_places()) {
+                    connection.starts_at(&channel, position);
+                }
                 self.reply(&connection, request.as_ref(), &Reply::Subscribed { channel, position });
             }
         }
