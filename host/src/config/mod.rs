@@ -5,7 +5,7 @@ mod load;
 mod types;
 
 pub use load::{Overrides, environment, load};
-pub use types::{ChannelConfig, Config, HeartbeatConfig, LimitsConfig, PluginConfig};
+pub use types::{ChannelConfig, Config, DialectsConfig, HeartbeatConfig, LimitsConfig, PluginConfig};
 
 use toml_example::TomlExample;
 

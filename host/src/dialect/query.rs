@@ -49,8 +49,13 @@ mod tests {
     #[test]
     fn a_query_has_its_pairs_in_order() {
         let got: Vec<_> = pairs("channel=a&x&channel=b%26c&bad=%zz&=").collect();
-        let want =
-            [("channel", Some("a")), ("x", Some("")), ("channel", Some("b&c")), ("bad", None), ("", Some(""))];
+        let want = [
+            ("channel", Some("a")),
+            ("x", Some("")),
+            ("channel", Some("b&c")),
+            ("bad", None),
+            ("", Some("")),
+        ];
         assert_eq!(got, want.map(|(name, value)| (name.to_owned(), value.map(str::to_owned))));
     }
 }

@@ -8,6 +8,9 @@ pub mod handshake;
 mod listener;
 mod router;
 mod run;
+mod spoken;
+mod sse;
+mod stream;
 mod websocket;
 
 pub use run::{Server, serve};

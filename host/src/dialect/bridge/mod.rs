@@ -4,6 +4,6 @@
 mod decode;
 mod encode;
 
-pub use decode::{binary, subscribe, text};
+pub use decode::{BadBridge, Opening, binary, subscribe, text};
 pub use encode::Bridge;
 pub(super) use encode::bare;

@@ -83,7 +83,9 @@ mod tests {
     fn the_protocols_own_events_are_requests() {
         assert_eq!(got(r#"{"event":"subscribe","channel":"users"}"#), Ok(Command::subscribe(users())));
         let with = got(r#"{"event":"subscribe","channel":"users","data":{"a":1}}"#);
-        assert!(matches!(with, Ok(Command::Subscribe { params: Some(params), .. }) if params == r#"{"a":1}"#));
+        assert!(
+            matches!(with, Ok(Command::Subscribe { params: Some(params), .. }) if params == r#"{"a":1}"#)
+        );
         let unsubscribe = Command::Unsubscribe { channel: users() };
         assert_eq!(got(r#"{"event":"unsubscribe","channel":"users"}"#), Ok(unsubscribe));
         assert_eq!(got(r#"{"event":"ping"}"#), Ok(Command::Ping));
@@ -100,10 +102,7 @@ mod tests {
         assert_eq!(got(r#"{"event":""}"#), Err(Refusal::TypeRequired));
         assert_eq!(got(r#"{"event":5}"#), Err(Refusal::UnknownType("5".into())));
         assert_eq!(got(r#"{"event":"said"}"#), Err(Refusal::ChannelRequired));
-        assert_eq!(
-            got(r#"{"event":"error","channel":"users"}"#),
-            Err(Refusal::UnknownType("error".into()))
-        );
+        assert_eq!(got(r#"{"event":"error","channel":"users"}"#), Err(Refusal::UnknownType("error".into())));
         assert!(matches!(got(r#"{"event":"x","channel":" a"}"#), Err(Refusal::InvalidParams { .. })));
     }
 }

@@ -211,7 +211,8 @@ mod tests {
 
     fn parse(stream: &[u8]) -> Vec<Dispatched> {
         let text = std::str::from_utf8(stream).unwrap().replace("\r\n", "\n").replace('\r', "\n");
-        let (mut all, mut event, mut data, mut id) = (Vec::new(), String::new(), None::<String>, String::new());
+        let (mut all, mut event, mut data, mut id) =
+            (Vec::new(), String::new(), None::<String>, String::new());
         for line in text.split('\n') {
             let (field, value) = line.split_once(':').unwrap_or((line, ""));
             let value = value.strip_prefix(' ').unwrap_or(value);
