@@ -5,11 +5,14 @@ mod harness;
 
 mod actions;
 mod auth;
+mod bridge;
 mod channels;
 mod cli;
+mod dialects;
 mod drain;
 mod filters;
 mod frames;
 mod http;
 mod protocol;
 mod slow;
+mod sse;

@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod events;
 pub mod http;
 pub mod plugins;
 pub mod raw;
@@ -12,6 +13,7 @@ pub mod server;
 pub mod wait;
 
 pub use client::Client;
+pub use events::Events;
 pub use raw::Raw;
 pub use server::Server;
 pub use wait::{eventually, within};
