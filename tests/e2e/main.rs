@@ -5,8 +5,10 @@ mod harness;
 
 mod actions;
 mod auth;
+mod bridge;
 mod channels;
 mod cli;
+mod dialects;
 mod drain;
 mod filters;
 mod frames;
@@ -18,3 +20,4 @@ mod presence;
 mod protocol;
 mod receipts;
 mod slow;
+mod sse;

@@ -7,7 +7,9 @@ mod types;
 
 pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use load::{Overrides, environment, load};
-pub use types::{ChannelConfig, Config, HeartbeatConfig, HistoryConfig, LimitsConfig, PluginConfig};
+pub use types::{
+    ChannelConfig, Config, DialectsConfig, HeartbeatConfig, HistoryConfig, LimitsConfig, PluginConfig,
+};
 
 use toml_example::TomlExample;
 

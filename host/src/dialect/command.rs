@@ -49,6 +49,18 @@ pub enum Command {
     Ping,
 }
 
+impl Command {
+    /// A subscription without anything beside.
+    pub fn subscribe(channel: ChannelName) -> Self {
+        Self::Subscribe { channel, params: None, filter: None, wishes: Wishes::default() }
+    }
+
+    /// A publication that comes back to its publisher too.
+    pub fn publish(channel: ChannelName, event: Bytes, payload: Payload) -> Self {
+        Self::Publish { channel, event, payload, echo: true, receipt: false }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct FilterRequest {
     pub plugin: String,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::core::{ChannelName, Refusal};
+use crate::core::{ChannelName, Refusal, UserId};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::audience::FilterChoice;
 use crate::hub::letter::{About, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
@@ -117,6 +117,14 @@ impl Session {
         }
         self.connection.until_credit().await;
         if self.connection.is_closing() { Err(Ended) } else { Ok(()) }
+    }
+
+    /// The name of a client that is anonymous and may name itself. For others to see: the auth
+    /// plugins have not seen it.
+    pub fn call_itself(&self, name: UserId) {
+        if self.connection.sender().named().is_none() {
+            self.connection.set_user(name);
+        }
     }
 
     /// A message that was not decoded: too large, or not of this dialect.
