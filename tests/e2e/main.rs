@@ -19,5 +19,6 @@ mod jwt;
 mod presence;
 mod protocol;
 mod receipts;
+mod replays;
 mod slow;
 mod sse;

@@ -117,6 +117,7 @@ async fn begin(
     wanted: Stream,
 ) -> Option<Session> {
     let mut session = Session::begin(router.context.clone(), connection.clone(), handshake).await.ok()?;
+    session.subscribe_at_once();
     for request in wanted.requests() {
         session.handle(request).await.ok()?;
     }

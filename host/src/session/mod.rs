@@ -40,6 +40,8 @@ pub struct Session {
     context: Rc<Context>,
     connection: Rc<Connection>,
     standing: Standing,
+    /// See [`Session::subscribe_at_once`].
+    at_once: bool,
 }
 
 impl Session {
@@ -50,7 +52,7 @@ impl Session {
         handshake: Handshake,
     ) -> Result<Self, Ended> {
         let standing = Standing::begin(&context, &connection, handshake).await?;
-        Ok(Self { context, connection, standing })
+        Ok(Self { context, connection, standing, at_once: false })
     }
 
     /// Handles one request; its answers go through the connection's outbox. Returns once the
@@ -119,6 +121,12 @@ impl Session {
         if self.connection.is_closing() { Err(Ended) } else { Ok(()) }
     }
 
+    /// Its subscriptions, a few, are all asked for before anything is written: what they missed
+    /// waits for the client together, not one after the other.
+    pub fn subscribe_at_once(&mut self) {
+        self.at_once = true;
+    }
+
     /// The name of a client that is anonymous and may name itself. For others to see: the auth
     /// plugins have not seen it.
     pub fn call_itself(&self, name: UserId) {
@@ -153,7 +161,7 @@ impl Session {
             Some(filter) => Some(self.filter(&channel, filter).await?),
             None => None,
         };
-        if wishes.recover.is_some() || wishes.history > 0 {
+        if (wishes.recover.is_some() || wishes.history > 0) && !self.at_once {
             // One replay at a time, so that who does not read cannot pile them up.
             self.connection.until_settled().await;
             self.connection.until_replayed().await;
