@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
-use super::types::{ChannelConfig, Config};
+use super::types::{ApiKeyConfig, ChannelConfig, Config};
 use crate::core::{Pattern, PluginName, ShardId};
 
 const PREFIX: &str = "TIDEGATE_";
 /// Read by the logger, and by tests that look for a built binary; not settings.
 const NOT_SETTINGS: [&str; 1] = ["TIDEGATE_LOG"];
+
+/// The longest name of an API key, in bytes.
+const MAX_KEY_NAME: usize = 64;
 
 /// What flags say; stronger than file and environment.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +119,7 @@ fn check(config: &Config) -> Result<()> {
     for rule in &config.channels {
         Pattern::parse(&rule.pattern).context("a [[channel]] rule's pattern")?;
     }
+    check_api_keys(&config.api_keys)?;
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
         for pattern in plugin.channels.iter().flatten() {
@@ -125,9 +129,30 @@ fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
+fn check_api_keys(keys: &[ApiKeyConfig]) -> Result<()> {
+    for (index, key) in keys.iter().enumerate() {
+        let name = &key.name;
+        ensure!(
+            (1..=MAX_KEY_NAME).contains(&name.len()) && !name.chars().any(char::is_control),
+            "[[api_key]] number {}: a name is 1 to {MAX_KEY_NAME} bytes without control characters",
+            index + 1
+        );
+        ensure!(
+            !key.allow.is_empty(),
+            "[[api_key]] {name}: allow is empty: leave it out to allow everything"
+        );
+        for other in &keys[..index] {
+            ensure!(other.name != *name, "[[api_key]] {name}: the name stands twice");
+            ensure!(other.sha256 != key.sha256, "[[api_key]] {name}: it is the same key as {}", other.name);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Grant;
 
     fn with(environment: &[(&str, &str)]) -> Result<Config> {
         let environment = environment.iter().map(|(k, v)| (k.to_string(), v.to_string()));
@@ -156,6 +181,30 @@ mod tests {
         assert!(format!("{:#}", with(&[("TIDEGATE_LISTN", "x")]).unwrap_err()).contains("TIDEGATE_LISTN"));
         assert!(with(&[("TIDEGATE_LIMITS__OUTBOX_BYTES", "0")]).is_err());
         assert!(with(&[("TIDEGATE_LISTEN", "here")]).is_err());
+    }
+
+    #[test]
+    fn api_keys_are_checked() {
+        let (one, two) = ("a1".repeat(32), "B2".repeat(32));
+        let check = |keys: &str| with(&[("TIDEGATE_API_KEY", keys)]).map(|config| config.api_keys);
+        let keys =
+            check(&format!("[{{name='a', sha256='{one}'}}, {{name='b', sha256='{two}', allow=['read']}}]"));
+        let keys = keys.unwrap();
+        assert_eq!((&keys[0].allow, &keys[1].allow), (&Grant::all(), &vec![Grant::Read]));
+        for (keys, says) in [
+            (format!("[{{name='', sha256='{one}'}}]"), "number 1"),
+            (format!("[{{name='{}', sha256='{one}'}}]", "n".repeat(65)), "1 to 64 bytes"),
+            (format!("[{{name='a', sha256='{one}', allow=[]}}]"), "allow is empty"),
+            (format!("[{{name='a', sha256='{one}', allow=['all']}}]"), "`publish`, `read`, `manage`"),
+            (format!("[{{name='a', sha256='{one}', key='x'}}]"), "unknown field `key`"),
+            (format!("[{{name='a', sha256='{one}'}}, {{name='a', sha256='{two}'}}]"), "stands twice"),
+            (format!("[{{name='a', sha256='{one}'}}, {{name='b', sha256='{one}'}}]"), "same key as a"),
+            (format!("[{{name='a', sha256='{}'}}]", "a1".repeat(31)), "64 hexadecimal digits"),
+            ("[{name='a'}]".into(), "sha256"),
+        ] {
+            let error = format!("{:#}", check(&keys).unwrap_err());
+            assert!(error.contains(says), "{keys}: {error}");
+        }
     }
 
     #[test]

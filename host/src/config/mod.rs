@@ -1,11 +1,13 @@
 //! The server's settings: one typed tree, from a TOML file, then the environment, then flags.
 //! Valid once built: nothing behind it checks again.
 
+mod key_hash;
 mod load;
 mod types;
 
+pub use key_hash::KeyHash;
 pub use load::{Overrides, load};
-pub use types::{ChannelConfig, Config, HeartbeatConfig, LimitsConfig, PluginConfig};
+pub use types::{ApiKeyConfig, ChannelConfig, Config, Grant, HeartbeatConfig, LimitsConfig, PluginConfig};
 
 use toml_example::TomlExample;
 

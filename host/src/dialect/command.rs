@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::{ChannelName, IdempotencyKey, Payload, Refusal};
 use crate::hub::wire::RequestId;
 
 /// One request, or why it is none, and the client's mark on it.
@@ -31,6 +31,7 @@ pub enum Command {
         event: Bytes,
         payload: Payload,
         echo: bool,
+        key: Option<IdempotencyKey>,
     },
     /// `data` is JSON; `null` where the client sent none.
     Action {

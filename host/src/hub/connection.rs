@@ -11,8 +11,10 @@ use bytes::Bytes;
 
 use super::audience::Seat;
 use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
+use super::shard::AbortOnDrop;
 use super::socket::Socket;
 use super::wire::WireId;
+use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, ClientId, Sender, UserId};
 
 /// Requests of one client that a channel's home has not answered yet; at this many
@@ -29,10 +31,16 @@ pub struct Connection {
     pub(super) dirty: Cell<bool>,
     closing: Cell<bool>,
     user: RefCell<UserId>,
+    /// The auth plugins have accepted it.
+    admitted: Cell<bool>,
+    /// When its identity ends, and what ends it then.
+    end: RefCell<(Option<UnixMillis>, Option<AbortOnDrop>)>,
+    pub(super) since: UnixMillis,
     in_flight: Cell<u32>,
     /// Subscriptions that their homes have not answered yet.
     unsettled: Cell<u32>,
-    credit: RefCell<Option<Waker>>,
+    /// Who waits for either: the session, and the server's API.
+    credit: RefCell<Vec<Waker>>,
     /// The shard's second in which it came: its heartbeats count from there.
     pub(super) born: u64,
     /// Heartbeats sent since the client was last heard.
@@ -56,9 +64,12 @@ impl Connection {
             dirty: Cell::new(false),
             closing: Cell::new(false),
             user: RefCell::new(UserId(id.to_string().into())),
+            admitted: Cell::new(false),
+            end: RefCell::default(),
+            since: UnixMillis::now(),
             in_flight: Cell::new(0),
             unsettled: Cell::new(0),
-            credit: RefCell::new(None),
+            credit: RefCell::default(),
             born,
             unheard: Cell::new(0),
         }
@@ -73,8 +84,28 @@ impl Connection {
         Sender { client: self.id, user: self.user.borrow().clone() }
     }
 
+    /// The auth plugins have accepted it as this user.
     pub fn set_user(&self, user: UserId) {
         *self.user.borrow_mut() = user;
+        self.admitted.set(true);
+    }
+
+    /// Accepted, and not on its way out.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted.get() && !self.closing.get()
+    }
+
+    pub(super) fn is_user(&self, user: &str) -> bool {
+        self.user.borrow().as_str() == user
+    }
+
+    /// When its identity ends; none: it does not.
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        self.end.borrow().0
+    }
+
+    pub(super) fn set_end(&self, at: Option<UnixMillis>, clock: Option<AbortOnDrop>) {
+        *self.end.borrow_mut() = (at, clock);
     }
 
     pub fn is_subscribed(&self, channel: &str) -> bool {
@@ -107,9 +138,7 @@ impl Connection {
     }
 
     fn wake_reader(&self) {
-        if let Some(waker) = self.credit.borrow_mut().take() {
-            waker.wake();
-        }
+        self.credit.take().into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn subscription_asked(&self) {
@@ -141,7 +170,10 @@ impl Connection {
             if holds() || self.closing.get() {
                 return Poll::Ready(());
             }
-            *self.credit.borrow_mut() = Some(context.waker().clone());
+            let mut waiting = self.credit.borrow_mut();
+            if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
+            }
             Poll::Pending
         })
         .await;

@@ -92,11 +92,13 @@ impl Post {
         &self.mesh
     }
 
+    /// A letter to a shard that does not exist is dropped: client ids, and the shards in them,
+    /// also come from plugins.
     pub fn send(&self, to: ShardId, letter: Letter) {
         if to == self.me {
             self.queue.push(Event::Letter(letter));
-        } else {
-            self.outgoing.borrow_mut()[to.index()].push(letter);
+        } else if let Some(letters) = self.outgoing.borrow_mut().get_mut(to.index()) {
+            letters.push(letter);
             self.queue.wake();
         }
     }

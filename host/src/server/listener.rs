@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use super::api::Api;
 use super::router::{self, Router};
 use crate::config::Config;
 use crate::core::ShardId;
@@ -93,7 +94,8 @@ async fn shard(setup: ShardSetup) {
         max_subscriptions: config.limits.subscriptions,
         handshake: Duration::from_secs(config.limits.handshake_secs),
     });
-    let router = Rc::new(Router { context, config, plugins });
+    let api = Api::new(&config);
+    let router = Rc::new(Router { context, config, plugins, api });
     loop {
         tokio::select! {
             biased;

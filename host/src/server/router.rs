@@ -11,7 +11,8 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::{api, console, handshake, websocket};
+use super::api::{self, Api};
+use super::{console, handshake, websocket};
 use crate::config::Config;
 use crate::plugin::PluginHost;
 use crate::session;
@@ -21,6 +22,7 @@ pub struct Router {
     pub context: Rc<session::Context>,
     pub config: Config,
     pub plugins: Arc<PluginHost>,
+    pub api: Api,
 }
 
 pub type Answer = Response<Full<Bytes>>;
@@ -44,8 +46,8 @@ pub async fn route(
         // Listeners open after the plugins are loaded: who is answered, finds them ready.
         (&Method::GET, "/healthz" | "/readyz") => text(StatusCode::OK, "ok\n"),
         (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
-        (&Method::GET, "/api/plugins") => api::plugins(&router, peer, &request),
-        (_, "/" | "/ws" | "/healthz" | "/readyz" | "/_broadcast" | "/api/plugins") => {
+        (_, path) if api::owns(path) => api::serve(router, peer, request).await,
+        (_, "/" | "/ws" | "/healthz" | "/readyz" | "/_broadcast") => {
             text(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.\n")
         }
         _ => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),

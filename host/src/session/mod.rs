@@ -67,7 +67,7 @@ impl Session {
                 self.reply(id.as_ref(), &Reply::Pong);
                 Ok(())
             }
-            Ok(Command::Publish { channel, event, payload, echo }) => {
+            Ok(Command::Publish { channel, event, payload, echo, key }) => {
                 let allowed = self.may(AuthAction::Publish, &channel).await;
                 match allowed {
                     Err(refusal) => Err((Some(channel), refusal)),
@@ -79,6 +79,7 @@ impl Session {
                                 subscribed: self.connection.is_subscribed(channel.as_str()),
                             },
                             except: (!echo).then_some(self.connection.id),
+                            key,
                             budget: PUBLICATIONS_A_MESSAGE,
                             channel,
                             event,
@@ -135,7 +136,7 @@ impl Session {
             None => None,
         };
         let sender = self.connection.sender();
-        let subscribe = Subscribe { channel, sender, params, request, filter };
+        let subscribe = Subscribe { channel, sender, params, request, filter, told: None };
         self.context.shard.subscribe(&self.connection, subscribe);
         Ok(())
     }

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::core::names::NameError;
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::{ChannelName, IdempotencyKey, Payload, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::wire::RequestId;
 
@@ -41,6 +41,7 @@ pub fn binary(message: &Bytes) -> Request {
                     event: Bytes::new(),
                     payload: Payload::binary(message.slice(start..)),
                     echo: true,
+                    key: None,
                 })
         }
         _ => Err(Refusal::ChannelRequired),
@@ -51,7 +52,8 @@ pub fn binary(message: &Bytes) -> Request {
 /// A publish by HTTP: the same fields, without a `type`.
 pub fn broadcast(body: &Bytes) -> Result<Command, Refusal> {
     let fields: Fields<'_> = serde_json::from_slice(body).map_err(|_| Refusal::BadJson)?;
-    fields.publish(body)
+    // SocketAPI has no such field: there it is one of those that are passed over.
+    Fields { idempotency_key: None, ..fields }.publish(body)
 }
 
 fn invalid(subject: &str, details: &str) -> Refusal {
@@ -73,6 +75,7 @@ struct Fields<'a> {
     echo: Option<&'a RawValue>,
     token: Option<&'a RawValue>,
     filter: Option<&'a RawValue>,
+    idempotency_key: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
@@ -119,6 +122,7 @@ impl<'a> Fields<'a> {
             event: self.text("event", self.event)?.map_or(Bytes::new(), |e| e.into_owned().into()),
             payload: Payload::json(share(message, self.data)),
             echo: self.echo.is_none_or(|raw| raw.get() != "false"),
+            key: self.key()?,
         })
     }
 
@@ -126,6 +130,13 @@ impl<'a> Fields<'a> {
         let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
         let name = string(raw).ok_or_else(|| invalid(&cut(raw.get()), "channel: is not a string"))?;
         channel_name(&name)
+    }
+
+    fn key(&self) -> Result<Option<IdempotencyKey>, Refusal> {
+        let Some(key) = self.text("idempotency_key", self.idempotency_key)? else { return Ok(None) };
+        let subject = self.channel.and_then(string).unwrap_or_default();
+        let parsed = IdempotencyKey::parse(&key);
+        parsed.map(Some).map_err(|error| invalid(&subject, &format!("idempotency_key: {error}")))
     }
 
     fn text(&self, name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, Refusal> {
@@ -195,6 +206,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                         "echo" => &mut fields.echo,
                         "token" => &mut fields.token,
                         "filter" => &mut fields.filter,
+                        "idempotency_key" => &mut fields.idempotency_key,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                             continue;
@@ -268,6 +280,7 @@ mod tests {
             event: Bytes::new(),
             payload: Payload::json(&br#"{"a" : 1.50, "b":"\u00fc"}"#[..]),
             echo: false,
+            key: None,
         };
         assert_eq!(got, Ok(want));
     }
@@ -314,6 +327,7 @@ mod tests {
             event: Bytes::new(),
             payload: Payload::binary(&b"\x00\xff"[..]),
             echo: true,
+            key: None,
         };
         assert_eq!(got.command, Ok(want));
         assert_eq!(binary(&Bytes::new()).command, Err(Refusal::ChannelRequired));

@@ -1,8 +1,10 @@
 //! The channels whose home is this shard: their order, their handlers, and the turns
 //! that carry their messages to every shard with subscribers.
 
+mod census;
 mod effects;
 mod plugins;
+mod repeats;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +21,11 @@ use crate::hub::wire::{Epoch, Position, RequestId, Wire};
 use crate::plugin::{
     Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
 };
+
+use repeats::{Met, Repeats};
+
+pub use census::ChannelFacts;
+pub use repeats::RepeatKey;
 
 /// A channel without subscribers and without a message for this many sweeps is forgotten.
 const IDLE_SWEEPS: u8 = 6;
@@ -56,6 +63,9 @@ pub struct Homes {
     open_messages: usize,
     /// Acknowledgements held back while some shard lags behind.
     withheld: Vec<(ShardId, Letter)>,
+    repeats: Repeats,
+    /// Messages that got a place in their channel since the start.
+    published: u64,
 }
 
 impl Homes {
@@ -76,6 +86,8 @@ impl Homes {
             dirty: Vec::new(),
             open_messages: 0,
             withheld: Vec::new(),
+            repeats: Repeats::default(),
+            published: 0,
         }
     }
 
@@ -99,6 +111,9 @@ impl Homes {
         if let Err(refusal) = may_publish(&publish, home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         }
+        if publish.key.is_some() {
+            return self.publish_once(publish, post);
+        }
         match &home.handler {
             None => self.accept(publish, post),
             Some((_, actor)) => {
@@ -110,6 +125,14 @@ impl Homes {
                 };
                 actor.send(job, Ticket::Publish(publish));
             }
+        }
+    }
+
+    fn publish_once(&mut self, publish: Publish, post: &Post) {
+        match self.repeats.meet(publish) {
+            Met::First(publish) => self.publish(publish, post),
+            Met::Answered(channel, origin, result) => self.answer(channel, origin, result, post),
+            Met::Waits => {}
         }
     }
 
@@ -228,6 +251,7 @@ impl Homes {
             let refusal = Refusal::ChannelNotFound(publish.channel.clone());
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         };
+        self.published += 1;
         home.offset = home.offset.next();
         home.idle = 0;
         let (offset, epoch) = (home.offset, home.epoch);
@@ -273,6 +297,7 @@ impl Homes {
             sender: subscribe.sender,
             request: subscribe.request,
             filter: subscribe.filter,
+            told: subscribe.told,
             result: Ok(accepted),
         };
         post.send(shard, Letter::Subscribed(answer));
@@ -311,10 +336,19 @@ impl Homes {
                     post.send(shard, letter);
                 }
             }
-            Origin::Server { answer } => {
-                let epoch = self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
+            Origin::Server { answer, .. } => {
+                let now = || self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
+                let published = result.map(|place| match place {
+                    Some((epoch, offset)) => Published { epoch, offset: Some(offset) },
+                    None => Published { epoch: now(), offset: None },
+                });
                 // The caller may have hung up.
-                let _ = answer.send(result.map(|place| Published { epoch, offset: place.map(|p| p.1) }));
+                let _ = answer.send(published);
+            }
+            Origin::Keyed { key, .. } => {
+                for origin in self.repeats.finish(&key, &result) {
+                    self.answer(channel.clone(), origin, result.clone(), post);
+                }
             }
             Origin::Plugin => {
                 if let Err(refusal) = result {
@@ -419,6 +453,7 @@ fn refuse_subscription(subscribe: Subscribe, refusal: Refusal, post: &Post) {
         sender: subscribe.sender.clone(),
         request: subscribe.request,
         filter: subscribe.filter,
+        told: subscribe.told,
         result: Err(refusal),
     };
     post.send(subscribe.sender.client.shard(), Letter::Subscribed(answer));

@@ -43,6 +43,7 @@ impl Homes {
 
     /// Forgets channels that nobody has used for a while. Called every ten seconds.
     pub fn sweep(&mut self) {
+        self.repeats.forget_old();
         self.homes.retain(|_, home| {
             if home.subscribers.iter().any(|count| *count > 0) || !home.turn.is_empty() {
                 home.idle = 0;

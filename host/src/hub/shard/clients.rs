@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
 use super::Shard;
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::{ChannelName, ClientId, IdempotencyKey, Payload, Refusal, Sender, UserId};
 use crate::hub::audience::FilterChoice;
 use crate::hub::connection::Connection;
 use crate::hub::delivery::Full;
@@ -19,6 +19,17 @@ use crate::plugin::{Effect, Filters, Registry};
 
 /// How long a closing connection has to take its last bytes and close its side.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// A message of the server's API.
+pub struct Publication {
+    pub channel: ChannelName,
+    pub event: Bytes,
+    pub payload: Payload,
+    /// In whose name.
+    pub sender: Option<UserId>,
+    pub except: Option<ClientId>,
+    pub key: Option<IdempotencyKey>,
+}
 
 impl Shard {
     /// A new client. `Full`: refuse it.
@@ -67,11 +78,28 @@ impl Shard {
         event: Bytes,
         payload: Payload,
     ) -> oneshot::Receiver<Result<Published, Refusal>> {
+        self.publish_for_server(Publication {
+            channel,
+            event,
+            payload,
+            sender: None,
+            except: None,
+            key: None,
+        })
+    }
+
+    /// The same with all that the API may say of a message.
+    pub fn publish_for_server(
+        &self,
+        publication: Publication,
+    ) -> oneshot::Receiver<Result<Published, Refusal>> {
+        let Publication { channel, event, payload, sender, except, key } = publication;
         let (answer, receiver) = oneshot::channel();
         let home = self.post.mesh().home(channel.as_str());
-        let origin = Origin::Server { answer };
+        let sender = sender.map(|user| Sender { client: ClientId::NOBODY, user });
+        let origin = Origin::Server { answer, sender };
         let publish =
-            Publish { channel, origin, event, payload, except: None, budget: PUBLICATIONS_A_MESSAGE };
+            Publish { channel, origin, event, payload, except, key, budget: PUBLICATIONS_A_MESSAGE };
         self.post.send(home, Letter::Publish(publish));
         receiver
     }

@@ -2,9 +2,18 @@
 //! writes each socket once.
 
 mod answers;
+mod ask;
+mod census;
 mod clients;
+mod expiry;
+mod orders;
 mod time;
 mod writing;
+
+pub use ask::Unanswered;
+pub use census::{ConnectionFacts, Counts, Page};
+pub use clients::Publication;
+pub use orders::Whom;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -198,6 +207,7 @@ impl Shard {
                     self.close(&connection, code, &reason);
                 }
             }
+            Letter::Ask(question) => question(self, homes),
             Letter::Install { registry, done } => {
                 self.filters.install(&registry);
                 homes.install(registry, &self.post);
