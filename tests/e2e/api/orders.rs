@@ -146,11 +146,13 @@ async fn a_channel_that_is_not_there_and_one_too_many_are_refused() {
     let mut ada = Client::with_token(&server, "ada").await;
     let mut also_ada = Client::with_token(&server, "ada").await;
     also_ada.ping().await;
-    ada.subscribe("room1").await;
-    ada.subscribe("room2").await;
+    ada.ping().await;
     let nowhere = r#"{"user":"ada","channel":"nowhere"}"#;
     let (status, code, _) = refused(&server, "/api/subscribe", nowhere).await;
     assert_eq!((status, &*code), (404, "channel_not_found"));
+    ada.expect("error").await;
+    ada.subscribe("room1").await;
+    ada.subscribe("room2").await;
     let answer = post(&server, "/api/subscribe", json!({ "user": "ada", "channel": "room3" })).await;
     assert_eq!(answer["subscribed"], 1);
     assert_eq!(answer["refused"][0]["error"]["code"], "limit_exceeded");

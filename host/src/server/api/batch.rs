@@ -82,7 +82,11 @@ pub async fn batch(call: Call, batch: Batch) -> Result<Results<Done>, ApiError> 
 }
 
 fn read(call: &Call, command: &RawValue) -> Result<Command, ApiError> {
-    let command = body::parse(command.get().as_bytes())?;
+    let command = body::parse(command.get().as_bytes()).map_err(|error| match error.code {
+        // It is JSON, or the whole body would not be.
+        "bad_json" => ApiError::invalid("A command is an object with one field, which names it."),
+        _ => error,
+    })?;
     call.caller.require(match command {
         Command::Publish(_) | Command::Broadcast(_) => Grant::Publish,
         _ => Grant::Manage,

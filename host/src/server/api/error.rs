@@ -13,7 +13,7 @@ use crate::hub::shard::Unanswered;
 #[derive(Clone, Debug)]
 pub struct ApiError {
     pub status: StatusCode,
-    code: &'static str,
+    pub code: &'static str,
     message: String,
     /// A plugin's own code, with `rejected`.
     reason_code: Option<u16>,
