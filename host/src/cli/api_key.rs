@@ -37,7 +37,7 @@ impl ApiKey {
         let allow = if self.allow.is_empty() { Grant::all() } else { self.allow };
         let lines = Lines { api_key: [ApiKeyConfig { name: self.name, sha256: KeyHash::of(&key), allow }] };
         println!("{key}\n");
-        println!("# The key above is shown this once. The configuration has only its hash:");
+        eprintln!("This key is kept nowhere. The configuration takes the lines below it:\n");
         print!("{}", toml::to_string(&lines)?);
         Ok(())
     }

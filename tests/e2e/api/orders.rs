@@ -110,6 +110,24 @@ async fn a_client_that_is_subscribed_by_the_server_receives_until_it_is_unsubscr
 }
 
 #[tokio::test]
+async fn a_subscription_that_is_still_under_way_is_ended_once_it_is_there() {
+    let config = "[[channel]]\npattern = '*'\n[plugins.hostile]\ncall_ms = 5000";
+    let server = Server::builder().plugins(&["hostile"]).config(config).start();
+    let mut client = Client::connect(&server).await;
+    let its = id(&mut client).await;
+    for _ in 0..5 {
+        client.send(json!({ "type": "publish", "channel": "hostile:a", "data": { "do": "spin" } })).await;
+    }
+    // The handler has some 40 ms to do before it comes to this.
+    client.send(json!({ "type": "subscribe", "channel": "hostile:a" })).await;
+    client.ping().await;
+    let order = json!({ "client": its, "channel": "hostile:a" });
+    assert_eq!(post(&server, "/api/unsubscribe", order).await, json!({ "unsubscribed": 1 }));
+    assert_eq!(client.next_json().await["type"], "subscribed");
+    assert_eq!(client.next_json().await["type"], "unsubscribed");
+}
+
+#[tokio::test]
 async fn subscribing_again_delivers_once() {
     let server = Server::with(&["test-auth"]);
     let mut ada = Client::with_token(&server, "ada").await;

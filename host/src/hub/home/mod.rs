@@ -8,6 +8,7 @@ mod repeats;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Message, Offset, PluginName, Refusal, Sender, ShardId};
@@ -129,7 +130,7 @@ impl Homes {
     }
 
     fn publish_once(&mut self, publish: Publish, post: &Post) {
-        match self.repeats.meet(publish) {
+        match self.repeats.meet(publish, Instant::now()) {
             Met::First(publish) => self.publish(publish, post),
             Met::Answered(channel, origin, result) => self.answer(channel, origin, result, post),
             Met::Waits => {}
@@ -346,7 +347,7 @@ impl Homes {
                 let _ = answer.send(published);
             }
             Origin::Keyed { key, .. } => {
-                for origin in self.repeats.finish(&key, &result) {
+                for origin in self.repeats.finish(&key, &result, Instant::now()) {
                     self.answer(channel.clone(), origin, result.clone(), post);
                 }
             }

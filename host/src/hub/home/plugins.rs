@@ -1,6 +1,7 @@
 //! Plugins come and go, and channels with them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Homes, IDLE_SWEEPS, attach, seal};
 use crate::core::ChannelName;
@@ -43,7 +44,7 @@ impl Homes {
 
     /// Forgets channels that nobody has used for a while. Called every ten seconds.
     pub fn sweep(&mut self) {
-        self.repeats.forget_old();
+        self.repeats.forget_old(Instant::now());
         self.homes.retain(|_, home| {
             if home.subscribers.iter().any(|count| *count > 0) || !home.turn.is_empty() {
                 home.idle = 0;

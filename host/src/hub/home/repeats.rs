@@ -75,8 +75,8 @@ pub struct Repeats {
 }
 
 impl Repeats {
-    pub fn meet(&mut self, mut publish: Publish) -> Met {
-        self.forget_old();
+    pub fn meet(&mut self, mut publish: Publish, now: Instant) -> Met {
+        self.forget_old(now);
         let Some(key) = publish.key.take() else { return Met::First(publish) };
         let (user, except) = match &publish.origin {
             // With `echo:false` a client that comes back is another to leave out.
@@ -114,7 +114,7 @@ impl Repeats {
     }
 
     /// The first has its answer: who waits for it.
-    pub fn finish(&mut self, key: &RepeatKey, result: &Result<Place, Refusal>) -> Vec<Origin> {
+    pub fn finish(&mut self, key: &RepeatKey, result: &Result<Place, Refusal>, now: Instant) -> Vec<Origin> {
         let Some(kept) = self.kept.get_mut(key) else { return Vec::new() };
         let State::UnderWay(waiting) = &mut kept.state else { return Vec::new() };
         let waiting = std::mem::take(waiting);
@@ -123,7 +123,7 @@ impl Repeats {
             Ok(place) => {
                 kept.state = State::Answered(*place);
                 self.bytes += key.weight();
-                self.answered.push_back((Instant::now(), key.clone()));
+                self.answered.push_back((now, key.clone()));
                 while self.answered.len() > ANSWERS || self.bytes > BYTES {
                     self.forget_oldest();
                 }
@@ -133,8 +133,8 @@ impl Repeats {
         waiting
     }
 
-    pub fn forget_old(&mut self) {
-        while self.answered.front().is_some_and(|(at, _)| at.elapsed() >= REMEMBERED) {
+    pub fn forget_old(&mut self, now: Instant) {
+        while self.answered.front().is_some_and(|(at, _)| now.duration_since(*at) >= REMEMBERED) {
             self.forget_oldest();
         }
     }
@@ -173,8 +173,12 @@ mod tests {
         Origin::Client { sender, request: None, subscribed: false }
     }
 
+    fn meet(repeats: &mut Repeats, publish: Publish) -> Met {
+        repeats.meet(publish, Instant::now())
+    }
+
     fn first(repeats: &mut Repeats, publish: Publish) -> RepeatKey {
-        match repeats.meet(publish) {
+        match meet(repeats, publish) {
             Met::First(Publish { origin: Origin::Keyed { key, .. }, .. }) => key,
             _ => panic!("it has been here before"),
         }
@@ -186,28 +190,42 @@ mod tests {
     fn a_repeat_waits_and_later_ones_are_answered_at_once() {
         let mut repeats = Repeats::default();
         let key = first(&mut repeats, keyed("k", "1", server()));
-        assert!(matches!(repeats.meet(keyed("k", "1", server())), Met::Waits));
-        assert_eq!(repeats.finish(&key, &Ok(PLACE)).len(), 2);
-        let again = repeats.meet(keyed("k", "1", server()));
+        assert!(matches!(meet(&mut repeats, keyed("k", "1", server())), Met::Waits));
+        assert_eq!(repeats.finish(&key, &Ok(PLACE), Instant::now()).len(), 2);
+        let again = meet(&mut repeats, keyed("k", "1", server()));
         assert!(matches!(again, Met::Answered(_, _, Ok(PLACE))));
-        assert!(repeats.finish(&key, &Ok(None)).is_empty(), "nobody waits twice");
+        assert!(repeats.finish(&key, &Ok(None), Instant::now()).is_empty(), "nobody waits twice");
     }
 
     #[test]
     fn another_message_under_the_same_key_is_refused() {
         let mut repeats = Repeats::default();
         let key = first(&mut repeats, keyed("k", "1", server()));
-        let other = |repeats: &mut Repeats| repeats.meet(keyed("k", "2", server()));
+        let other = |repeats: &mut Repeats| meet(repeats, keyed("k", "2", server()));
         assert!(matches!(other(&mut repeats), Met::Answered(_, _, Err(Refusal::KeyReused))));
-        repeats.finish(&key, &Ok(PLACE));
+        repeats.finish(&key, &Ok(PLACE), Instant::now());
         assert!(matches!(other(&mut repeats), Met::Answered(_, _, Err(Refusal::KeyReused))));
+    }
+
+    #[test]
+    fn an_answer_is_remembered_for_five_minutes() {
+        let mut repeats = Repeats::default();
+        let began = Instant::now();
+        let key = first(&mut repeats, keyed("k", "1", server()));
+        repeats.finish(&key, &Ok(PLACE), began);
+        let after = |secs| began + Duration::from_secs(secs);
+        let met = repeats.meet(keyed("k", "1", server()), after(299));
+        assert!(matches!(met, Met::Answered(_, _, Ok(PLACE))));
+        let met = repeats.meet(keyed("k", "2", server()), after(300));
+        assert!(matches!(met, Met::First(_)), "a new message now, under the same key");
+        assert_eq!((repeats.bytes, repeats.answered.len(), repeats.kept.len()), (0, 0, 1));
     }
 
     #[test]
     fn after_a_refusal_a_repeat_is_a_new_try() {
         let mut repeats = Repeats::default();
         let key = first(&mut repeats, keyed("k", "1", server()));
-        repeats.finish(&key, &Err(Refusal::TooLarge(1)));
+        repeats.finish(&key, &Err(Refusal::TooLarge(1)), Instant::now());
         first(&mut repeats, keyed("k", "2", server()));
     }
 
@@ -217,7 +235,7 @@ mod tests {
         first(&mut repeats, keyed("k", "1", server()));
         first(&mut repeats, keyed("k", "2", client("ada")));
         first(&mut repeats, keyed("k", "3", client("bob")));
-        assert!(matches!(repeats.meet(keyed("k", "2", client("ada"))), Met::Waits));
+        assert!(matches!(meet(&mut repeats, keyed("k", "2", client("ada"))), Met::Waits));
     }
 
     #[test]
@@ -225,19 +243,19 @@ mod tests {
         let mut repeats = Repeats::default();
         for n in 0..ANSWERS + 10 {
             let key = first(&mut repeats, keyed(&n.to_string(), "1", server()));
-            repeats.finish(&key, &Ok(PLACE));
+            repeats.finish(&key, &Ok(PLACE), Instant::now());
         }
         assert_eq!((repeats.answered.len(), repeats.kept.len()), (ANSWERS, ANSWERS));
         first(&mut repeats, keyed("0", "1", server()));
         for _ in 1..WAITING {
-            assert!(matches!(repeats.meet(keyed("0", "1", server())), Met::Waits));
+            assert!(matches!(meet(&mut repeats, keyed("0", "1", server())), Met::Waits));
         }
         let refused = |met| matches!(met, Met::Answered(_, _, Err(Refusal::RateLimited { .. })));
-        assert!(refused(repeats.meet(keyed("0", "1", server()))));
+        assert!(refused(meet(&mut repeats, keyed("0", "1", server()))));
         for n in 1..UNDER_WAY {
             first(&mut repeats, keyed(&format!("more-{n}"), "1", server()));
         }
-        assert!(refused(repeats.meet(keyed("one more", "1", server()))));
+        assert!(refused(meet(&mut repeats, keyed("one more", "1", server()))));
     }
 
     #[test]
@@ -245,7 +263,7 @@ mod tests {
         let mut repeats = Repeats::default();
         for n in 0..ANSWERS {
             let key = first(&mut repeats, keyed(&format!("{n:0250}"), "1", server()));
-            repeats.finish(&key, &Ok(PLACE));
+            repeats.finish(&key, &Ok(PLACE), Instant::now());
         }
         assert!(repeats.bytes <= BYTES && repeats.answered.len() < ANSWERS, "{}", repeats.answered.len());
         assert_eq!(repeats.kept.len(), repeats.answered.len());

@@ -97,7 +97,8 @@ impl Route {
             Box::pin(async move {
                 // A request's target is ASCII.
                 let input = body::parse_query(std::str::from_utf8(&query).unwrap_or_default())?;
-                done(&handler(call, input).await?)
+                // People read these.
+                done(serde_json::to_string_pretty(&handler(call, input).await?))
             })
         };
         Self {
@@ -127,7 +128,7 @@ impl Route {
             Box::pin(async move {
                 let input = body::parse(&body)?;
                 drop(body);
-                done(&handler(call, input).await?)
+                done(serde_json::to_string(&handler(call, input).await?))
             })
         };
         Self {
@@ -189,8 +190,8 @@ fn param(segment: &'static str) -> Option<&'static str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
-fn done<A: Serialize>(answer: &A) -> Result<Answer, ApiError> {
-    match serde_json::to_string_pretty(answer) {
+fn done(written: serde_json::Result<String>) -> Result<Answer, ApiError> {
+    match written {
         Ok(body) => Ok(json(StatusCode::OK, body + "\n")),
         Err(error) => Err(ApiError::unavailable(format!("The answer could not be written: {error}."))),
     }
