@@ -20,8 +20,7 @@ async fn the_bridge_begins_with_what_is_kept() {
     let server = server();
     let mut ada = Client::connect(&server).await;
     say(&mut ada, "room", 1..=7).await;
-    for (path, kept) in
-        [("/ws/room", 3..=7), ("/ws/room?history=2", 6..=7), ("/ws/room?history=100", 3..=7)]
+    for (path, kept) in [("/ws/room", 3..=7), ("/ws/room?history=2", 6..=7), ("/ws/room?history=100", 3..=7)]
     {
         let (mut bridge, _) = Client::open(&server, path, &[]).await;
         for number in kept {

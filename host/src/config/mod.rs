@@ -2,13 +2,16 @@
 //! Valid once built: nothing behind it checks again.
 
 mod jwt;
+mod key_hash;
 mod load;
 mod types;
 
 pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
+pub use key_hash::KeyHash;
 pub use load::{Overrides, environment, load};
 pub use types::{
-    ChannelConfig, Config, DialectsConfig, HeartbeatConfig, HistoryConfig, LimitsConfig, PluginConfig,
+    ApiKeyConfig, ChannelConfig, Config, DialectsConfig, Grant, HeartbeatConfig, HistoryConfig, LimitsConfig,
+    PluginConfig,
 };
 
 use toml_example::TomlExample;

@@ -9,6 +9,6 @@ pub mod refusal;
 
 pub use ids::{ClientId, Offset, ShardId};
 pub use message::{Message, Payload, PayloadKind, Sender};
-pub use names::{ChannelName, PluginName, UserId};
+pub use names::{ChannelName, IdempotencyKey, PluginName, UserId};
 pub use pattern::Pattern;
 pub use refusal::Refusal;

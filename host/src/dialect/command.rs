@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::{ChannelName, IdempotencyKey, Payload, Refusal};
 use crate::hub::letter::{About, Wishes};
 use crate::hub::wire::RequestId;
 
@@ -40,6 +40,7 @@ pub enum Command {
         echo: bool,
         /// How many did it reach?
         receipt: bool,
+        key: Option<IdempotencyKey>,
     },
     /// `data` is JSON; `null` where the client sent none.
     Action {
@@ -57,7 +58,7 @@ impl Command {
 
     /// A publication that comes back to its publisher too.
     pub fn publish(channel: ChannelName, event: Bytes, payload: Payload) -> Self {
-        Self::Publish { channel, event, payload, echo: true, receipt: false }
+        Self::Publish { channel, event, payload, echo: true, receipt: false, key: None }
     }
 }
 

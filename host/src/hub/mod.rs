@@ -25,4 +25,5 @@ mod turn;
 pub mod wire;
 
 pub use connection::Connection;
+pub use home::ChannelFacts;
 pub use shard::{Settings, Shard};

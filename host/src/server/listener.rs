@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use super::api::Api;
 use super::router::{self, Router};
 use super::stream;
 use crate::config::Config;
@@ -98,7 +99,8 @@ async fn shard(setup: ShardSetup) {
         max_subscriptions: config.limits.subscriptions,
         handshake: Duration::from_secs(config.limits.handshake_secs),
     });
-    let router = Rc::new(Router { context, config, plugins });
+    let api = Api::new(&config);
+    let router = Rc::new(Router { context, config, plugins, api });
     loop {
         tokio::select! {
             biased;

@@ -11,8 +11,9 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::api::{self, Api};
 use super::spoken::Spoken;
-use super::{api, console, handshake, sse, websocket};
+use super::{console, handshake, sse, websocket};
 use crate::config::Config;
 use crate::plugin::PluginHost;
 use crate::session;
@@ -22,6 +23,7 @@ pub struct Router {
     pub context: Rc<session::Context>,
     pub config: Config,
     pub plugins: Arc<PluginHost>,
+    pub api: Api,
 }
 
 pub type Answer = Response<Full<Bytes>>;
@@ -52,10 +54,10 @@ pub async fn route(
         // Listeners open after the plugins are loaded: who is answered, finds them ready.
         (&Method::GET, "/healthz" | "/readyz") => text(StatusCode::OK, "ok\n"),
         (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
-        (&Method::GET, "/api/plugins") => api::plugins(&router, peer, &request),
         _ if spoken.is_some() => method_not_allowed(),
+        (_, path) if api::owns(path) => api::serve(router, peer, request).await,
         (_, "/sse") if router.config.dialects.sse => method_not_allowed(),
-        (_, "/healthz" | "/readyz" | "/_broadcast" | "/api/plugins") => method_not_allowed(),
+        (_, "/healthz" | "/readyz" | "/_broadcast") => method_not_allowed(),
         _ => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
     })
 }

@@ -73,7 +73,7 @@ impl Session {
                 self.reply(id.as_ref(), Reply::Pong);
                 Ok(())
             }
-            Ok(Command::Publish { channel, event, payload, echo, receipt }) => {
+            Ok(Command::Publish { channel, event, payload, echo, receipt, key }) => {
                 let allowed = self.may(AuthAction::Publish, &channel).await;
                 match allowed {
                     Err(refusal) => Err((Some(channel), refusal)),
@@ -85,6 +85,7 @@ impl Session {
                                 subscribed: self.connection.is_subscribed(channel.as_str()),
                             },
                             except: (!echo).then_some(self.connection.id),
+                            key,
                             budget: PUBLICATIONS_A_MESSAGE,
                             // Without an id nobody hears of it.
                             receipt: receipt && id.is_some(),
@@ -167,7 +168,7 @@ impl Session {
             self.connection.until_replayed().await;
         }
         let (sender, wire) = (self.connection.sender(), self.connection.wire);
-        let subscribe = Subscribe { channel, sender, wire, wishes, params, request, filter };
+        let subscribe = Subscribe { channel, sender, wire, wishes, params, request, filter, told: None };
         self.context.shard.subscribe(&self.connection, subscribe);
         Ok(())
     }
@@ -187,7 +188,7 @@ impl Session {
         self.connection.until_replayed().await;
         let (sender, wire) = (self.connection.sender(), self.connection.wire);
         let question = Question { channel, sender, wire, request, about };
-        self.context.shard.ask(&self.connection, question, self.context.max_subscriptions)
+        self.context.shard.question(&self.connection, question, self.context.max_subscriptions)
     }
 
     async fn filter(&self, channel: &ChannelName, wanted: FilterRequest) -> Result<FilterChoice, Refusal> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::expiry::{Expiry, close_after};
+use super::expiry::close_after;
 use super::jwt::{Admitted, Grants};
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
@@ -37,7 +37,6 @@ struct Known {
 pub struct Standing {
     handshake: Handshake,
     state: State,
-    _expiry: Option<Expiry>,
     /// May it publish there? Of the set of plugins with number `asked_of`.
     verdicts: HashMap<ChannelName, bool>,
     asked_of: u64,
@@ -57,7 +56,7 @@ impl Standing {
                 State::Refused { reason, _timer: timer }
             }
         };
-        let mut standing = Self { handshake, state, _expiry: None, verdicts: HashMap::new(), asked_of: 0 };
+        let mut standing = Self { handshake, state, verdicts: HashMap::new(), asked_of: 0 };
         standing.settle(context, connection)?;
         Ok(standing)
     }
@@ -98,7 +97,7 @@ impl Standing {
         if identity.expires_at.is_some_and(|at| at <= UnixMillis::now()) {
             return Err(refuse(context, connection, "The token has expired."));
         }
-        self._expiry = identity.expires_at.map(|at| Expiry::start(context, connection, at));
+        context.shard.expire_at(connection, identity.expires_at);
         Ok(())
     }
 
@@ -136,6 +135,10 @@ impl Standing {
                 Err(_) => return Err(denied(connection, channel)),
             }
             self.settle(context, connection).map_err(|Ended| denied(connection, channel))?;
+        }
+        if let State::Known(known) = &mut self.state {
+            // The server's API may have moved it.
+            known.identity.expires_at = connection.expires_at();
         }
         let allowed = match (kept, &self.state) {
             (Some(allowed), _) => allowed,

@@ -1,0 +1,36 @@
+//! The table of the API's calls. One more is one more entry: path, method and both types are
+//! read from it by the router and by `/api/openapi.json`.
+
+use super::body::BodySize;
+use super::route::Route;
+use super::{batch, channels, connections, info, openapi, orders, publish};
+use crate::config::Grant;
+
+/// Of two routes that match a path the first is taken.
+pub fn all() -> Vec<Route> {
+    vec![
+        Route::post("/api/publish", "publish", "Publishes a message to a channel", publish::publish)
+            .needs(Grant::Publish),
+        Route::post(
+            "/api/broadcast",
+            "broadcast",
+            "Publishes a message to many channels",
+            publish::broadcast,
+        )
+        .needs(Grant::Publish)
+        .body(BodySize::Broadcast),
+        Route::post("/api/batch", "batch", "Does many commands in their order", batch::batch)
+            .for_any_key()
+            .body(BodySize::Batch),
+        Route::post("/api/subscribe", "subscribe", "Subscribes clients to a channel", orders::subscribe),
+        Route::post("/api/unsubscribe", "unsubscribe", "Ends clients' subscriptions", orders::unsubscribe),
+        Route::post("/api/disconnect", "disconnect", "Closes clients' connections", orders::disconnect),
+        Route::post("/api/refresh", "refresh", "Gives clients' identities a new end", orders::refresh),
+        Route::get("/api/channels", "listChannels", "Channels in use, by name", channels::list),
+        Route::get("/api/connections", "listConnections", "Clients, by id", connections::list),
+        Route::get("/api/connections/{id}", "getConnection", "One client and its channels", connections::one),
+        Route::get("/api/plugins", "listPlugins", "Plugins, their swaps and errors", info::plugins),
+        Route::get("/api/info", "getInfo", "The server and what it holds", info::info),
+        Route::get("/api/openapi.json", "getOpenapi", "This description", openapi::document).for_any_key(),
+    ]
+}
