@@ -36,6 +36,9 @@ pub async fn route(
     Ok(match (request.method(), path) {
         (&Method::GET, "/" | "/ws") if upgrade => open_websocket(router, peer, request),
         (&Method::GET, "/") => html(console::PAGE),
+        (&Method::GET, "/console/tidegate.js") => {
+            with_type(StatusCode::OK, "text/javascript; charset=utf-8", console::CLIENT)
+        }
         (&Method::GET, "/ws") => {
             let mut answer = text(StatusCode::UPGRADE_REQUIRED, "This is a WebSocket: connect with ws://.\n");
             answer.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
@@ -45,7 +48,10 @@ pub async fn route(
         (&Method::GET, "/healthz" | "/readyz") => text(StatusCode::OK, "ok\n"),
         (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
         (&Method::GET, "/api/plugins") => api::plugins(&router, peer, &request),
-        (_, "/" | "/ws" | "/healthz" | "/readyz" | "/_broadcast" | "/api/plugins") => {
+        (
+            _,
+            "/" | "/ws" | "/console/tidegate.js" | "/healthz" | "/readyz" | "/_broadcast" | "/api/plugins",
+        ) => {
             text(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.\n")
         }
         _ => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
