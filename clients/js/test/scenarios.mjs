@@ -186,6 +186,7 @@ export const scenarios = {
     }
     await Promise.all(published);
     while (seen < NUMBERS && !wrong) await progress.passed;
+    equal(wrong, '', 'what went wrong');
     // Had there been a double, it would be before this answer.
     await reader.presence(room.channel);
     equal([wrong, seen, cuts, lost], ['', NUMBERS, CUTS, CUTS], 'wrong, seen, cut, lost');

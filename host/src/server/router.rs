@@ -51,9 +51,7 @@ pub async fn route(
         (
             _,
             "/" | "/ws" | "/console/tidegate.js" | "/healthz" | "/readyz" | "/_broadcast" | "/api/plugins",
-        ) => {
-            text(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.\n")
-        }
+        ) => text(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.\n"),
         _ => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
     })
 }
