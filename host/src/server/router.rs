@@ -39,6 +39,9 @@ pub async fn route(
     let spoken = Spoken::at(path, request.uri().query().unwrap_or_default(), &router.config.dialects);
     Ok(match (request.method(), path) {
         (&Method::GET, "/") if !upgrade => html(console::PAGE),
+        (&Method::GET, "/console/tidegate.js") => {
+            with_type(StatusCode::OK, "text/javascript; charset=utf-8", console::CLIENT)
+        }
         (&Method::GET, _) if let Some(spoken) = spoken => match spoken {
             Err(error) => text(StatusCode::BAD_REQUEST, &format!("{error}.\n")),
             Ok(spoken) if upgrade => open_websocket(router, peer, request, spoken),
@@ -57,7 +60,7 @@ pub async fn route(
         _ if spoken.is_some() => method_not_allowed(),
         (_, path) if api::owns(path) => api::serve(router, peer, request).await,
         (_, "/sse") if router.config.dialects.sse => method_not_allowed(),
-        (_, "/healthz" | "/readyz" | "/_broadcast") => method_not_allowed(),
+        (_, "/console/tidegate.js" | "/healthz" | "/readyz" | "/_broadcast") => method_not_allowed(),
         _ => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
     })
 }
