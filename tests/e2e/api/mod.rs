@@ -2,6 +2,7 @@
 
 mod batch;
 mod ingress;
+mod keeping;
 mod keys;
 mod lists;
 mod openapi;

@@ -55,6 +55,11 @@ fn is_left_out(data: Option<&RawValue>) -> bool {
     data.is_none_or(|data| data.get() == "null")
 }
 
+/// Bytes as the API shows them.
+pub fn base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
+
 /// For `data`: `null` is a value too.
 pub fn any_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)

@@ -52,23 +52,23 @@ pub struct Publish {
 #[serde(deny_unknown_fields)]
 pub struct Broadcast {
     /// At most 1,000.
-    channels: Vec<String>,
+    pub channels: Vec<String>,
     /// Any JSON, passed on byte for byte.
     #[serde(default, deserialize_with = "any_json")]
-    data: Option<Box<RawValue>>,
-    text: Option<String>,
+    pub data: Option<Box<RawValue>>,
+    pub text: Option<String>,
     /// Bytes in base64: subscribers get a binary message.
-    base64: Option<String>,
+    pub base64: Option<String>,
     /// The event's name.
-    event: Option<String>,
+    pub event: Option<String>,
     /// The user in whose name it is published, 1 to 255 bytes.
-    sender: Option<String>,
+    pub sender: Option<String>,
     /// The id of a client that does not get it.
-    exclude: Option<String>,
+    pub exclude: Option<String>,
     /// 1 to 255 bytes; holds in each channel by itself.
-    idempotency_key: Option<String>,
+    pub idempotency_key: Option<String>,
     /// True: the answers say how many it was delivered to.
-    receipt: Option<bool>,
+    pub receipt: Option<bool>,
 }
 
 /// A message's place in its channel.
@@ -159,11 +159,20 @@ pub async fn start(call: &Call, message: Publish) -> Result<UnderWay, ApiError> 
 
 /// Sends a message on its way to each channel.
 pub async fn start_all(call: &Call, message: Broadcast) -> Result<Vec<Result<UnderWay, ApiError>>, ApiError> {
+    let count = message.channels.len();
+    if count > MAX_CHANNELS {
+        return Err(ApiError::invalid(format!("channels: {count} are more than {MAX_CHANNELS}")));
+    }
+    start_every(call, message).await
+}
+
+/// The same, however many they are.
+pub async fn start_every(
+    call: &Call,
+    message: Broadcast,
+) -> Result<Vec<Result<UnderWay, ApiError>>, ApiError> {
     let Broadcast { channels, data, text, base64, event, sender, exclude, idempotency_key, receipt } =
         message;
-    if channels.len() > MAX_CHANNELS {
-        return Err(ApiError::invalid(format!("channels: {} are more than {MAX_CHANNELS}", channels.len())));
-    }
     let content = Content { data, text, base64 };
     let mut common = Common::read(call, content, event, sender, exclude, idempotency_key)?;
     common.receipt = receipt.unwrap_or(false);
