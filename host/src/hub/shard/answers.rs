@@ -35,6 +35,7 @@ impl Shard {
                 let position = accepted.numbered.then_some(accepted.position);
                 if let Some(position) = position.filter(|_| self.wire(connection.wire).tells_places()) {
                     connection.starts_at(&channel, position);
+                    self.delivery.borrow_mut().mark_dirty(&connection);
                 }
                 self.reply(&connection, request.as_ref(), &Reply::Subscribed { channel, position });
             }
