@@ -6,6 +6,8 @@
 mod component;
 #[path = "targets/config.rs"]
 mod config;
+#[path = "targets/dialects.rs"]
+mod dialects;
 #[path = "targets/effects.rs"]
 mod effects;
 #[path = "targets/filter_bits.rs"]
@@ -27,6 +29,7 @@ mod sent;
 
 pub use component::component;
 pub use config::config;
+pub use dialects::dialects;
 pub use effects::effects;
 pub use filter_bits::filter_bits;
 pub use frames::frames;
@@ -38,9 +41,10 @@ pub use native_encode::native_encode;
 pub type Target = fn(&[u8]);
 
 /// By name: a target's corpus is the folder of its name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("component", component),
     ("config", config),
+    ("dialects", dialects),
     ("effects", effects),
     ("filter_bits", filter_bits),
     ("frames", frames),

@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Client, Events, Server, eventually, http, within};
+use crate::harness::{Client, Events, Raw, Server, eventually, http, within};
 
 const NUMBERED: &str = "
     [[channel]]
@@ -243,6 +243,32 @@ async fn a_client_that_hangs_up_is_gone_and_one_too_many_is_told() {
         answer.starts_with("HTTP/1.1 200 ").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_the_stream_begins_leaves_nothing_behind() {
+    let config = "
+        [[channel]]
+        pattern = 'room'
+        offsets = true
+        [plugins.hostile]
+        call_ms = 3000
+    ";
+    let server = Server::builder().plugins(&["hostile"]).config(config).start();
+    let mut native = Client::connect(&server).await;
+    native.ping().await;
+    let before = server.open_files();
+    // Its handler is busy: a second channel's answer, and so the stream, has to wait.
+    native.send(json!({ "type": "publish", "channel": "hostile:a", "data": { "do": "loop" } })).await;
+    for _ in 0..20 {
+        let mut raw = Raw::tcp(&server).await;
+        raw.write(b"GET /sse?channel=room&channel=hostile:a HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        native.ping().await;
+        native.publish("room", json!(1)).await;
+    }
+    assert_eq!(native.expect("error").await["code"], "plugin_failed");
+    eventually("no descriptors but those before", async || (server.open_files() <= before).then_some(()))
+        .await;
 }
 
 #[tokio::test]

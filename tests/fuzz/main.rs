@@ -72,6 +72,7 @@ macro_rules! tests {
 tests! {
     component: 60,
     config: 5_000,
+    dialects: 20_000,
     effects: 20_000,
     filter_bits: 20_000,
     frames: 50_000,

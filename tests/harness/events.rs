@@ -82,10 +82,11 @@ impl Events {
         self.find(|block| block.comment.is_some()).await.comment.unwrap()
     }
 
-    /// Until the id is what is expected: on several channels it comes after its message.
+    /// Until the id is what is expected: on several channels it comes after its message, and not
+    /// only when the next comment does.
     pub async fn until_id(&mut self, expected: impl Fn(&str) -> bool) {
         while !expected(&self.last_id) {
-            self.block().await;
+            assert_eq!(self.block().await.comment, None, "before the id {}", self.last_id);
         }
     }
 

@@ -75,6 +75,7 @@ async fn serve(stream: TcpStream, handshake: Handshake, wanted: Stream, router: 
     // Where it is not to be had, a silent client is gone when the kernel gives it up.
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     let socket = Rc::new(HeldSocket::new(TcpSocket::new(stream)));
+    let _given_up = GiveUp(socket.clone());
     let origin = router.config.sse.allow_origin.as_deref();
     let shard = &router.context.shard;
     let wire = if wanted.framed { SSE_FRAMED } else { SSE_PLAIN };
@@ -164,8 +165,8 @@ enum State {
     /// Nothing the hub writes leaves before the response's head.
     Held,
     Open,
-    /// The response was an error: what the hub has for the client is not for it any more.
-    Refused,
+    /// The client has gone, or its response is an error: nothing of the hub's is for it any more.
+    Over,
 }
 
 /// A TCP stream whose first bytes are not the hub's.
@@ -187,7 +188,7 @@ impl HeldSocket {
 
     /// Writes a response instead of a stream, and waits until the client has read it.
     async fn refuse(&self, response: &str) {
-        self.turn(State::Refused);
+        self.turn(State::Over);
         let told = async {
             if self.tcp.write_all(response.as_bytes()).await.is_ok() {
                 self.tcp.finish();
@@ -208,8 +209,17 @@ impl HeldSocket {
         match self.state.get() {
             State::Open => Ok(()),
             State::Held => Err(io::ErrorKind::WouldBlock.into()),
-            State::Refused => Err(io::ErrorKind::BrokenPipe.into()),
+            State::Over => Err(io::ErrorKind::BrokenPipe.into()),
         }
+    }
+}
+
+/// Whoever waits to write to the socket does not wait for ever.
+struct GiveUp(Rc<HeldSocket>);
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.turn(State::Over);
     }
 }
 
@@ -227,7 +237,7 @@ impl Socket for HeldSocket {
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.state.get() {
             State::Open => self.tcp.poll_writable(context),
-            State::Refused => Poll::Ready(Ok(())),
+            State::Over => Poll::Ready(Ok(())),
             State::Held => {
                 *self.waiting.borrow_mut() = Some(context.waker().clone());
                 Poll::Pending
@@ -243,7 +253,7 @@ impl Socket for HeldSocket {
 
     /// A refusal is read to its end, within its own time.
     fn shutdown(&self) {
-        if self.state.get() != State::Refused {
+        if self.state.get() != State::Over {
             self.tcp.shutdown();
         }
     }

@@ -1,13 +1,13 @@
 //! Event frames to requests. An event that is not one of the protocol's own is a publication.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
-use crate::core::Refusal;
+use crate::core::{Payload, Refusal};
 use crate::dialect::fields::fields;
 use crate::dialect::native::decode::{channel_name, cut, invalid, share, string};
 use crate::dialect::{Command, Request};
 use crate::hub::letter::Wishes;
-use serde_json::value::RawValue;
 
 /// Events that the server says of itself: no publication may be taken for one.
 pub(super) const RESERVED: [&str; 6] =
@@ -40,7 +40,7 @@ fn command(message: &Bytes) -> Result<Command, Refusal> {
         reserved if RESERVED.contains(&reserved) => Err(Refusal::UnknownType(reserved.into())),
         event => {
             let event = Bytes::copy_from_slice(event.as_bytes());
-            let payload = crate::core::Payload::json(share(message, data));
+            let payload = Payload::json(share(message, data));
             Ok(Command::publish(channel()?, event, payload))
         }
     }
@@ -56,7 +56,7 @@ fn token(data: Option<&RawValue>) -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{ChannelName, Payload};
+    use crate::core::ChannelName;
 
     fn got(frame: &str) -> Result<Command, Refusal> {
         text(&Bytes::copy_from_slice(frame.as_bytes())).command

@@ -43,6 +43,7 @@ impl Shard {
                     accepted.position.filter(|_| self.wire(connection.wire).tells_places())
                 {
                     connection.starts_at(&channel, position);
+                    self.delivery.borrow_mut().mark_dirty(&connection);
                 }
                 self.send(&connection, accepted.frame);
                 match (accepted.replay, replay_filter) {
