@@ -75,7 +75,7 @@ impl Key {
 
     /// A point is looked at only when it is used.
     fn tried(self) -> Result<Self, BadKey> {
-        match crypto::verify("", b"", &self.key, self.library_algorithm()) {
+        match crypto::verify("", b"", &self.key, self.algorithm_for_verify()) {
             Ok(_) => Ok(self),
             Err(_) => Err(BadKey::NoPoint),
         }
@@ -91,12 +91,12 @@ impl Key {
 
     fn has_signed(&self, token: &Token) -> bool {
         let verified =
-            crypto::verify(token.signature, token.signed.as_bytes(), &self.key, self.library_algorithm());
+            crypto::verify(token.signature, token.signed.as_bytes(), &self.key, self.algorithm_for_verify());
         // An error is a signature that is no base64.
         verified.unwrap_or(false)
     }
 
-    fn library_algorithm(&self) -> Algorithm {
+    fn algorithm_for_verify(&self) -> Algorithm {
         match self.algorithm {
             JwtAlgorithm::HS256 => Algorithm::HS256,
             JwtAlgorithm::RS256 => Algorithm::RS256,
