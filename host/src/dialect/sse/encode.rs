@@ -35,9 +35,10 @@ impl Wire for Plain {
         plain(event, payload, out);
     }
 
-    /// An id alone: nothing happens in the client, but it will come back to here.
+    /// An id alone: nothing happens in the client, but it will come back to here. One that recovers
+    /// has an id; this one would be past what it has yet to get.
     fn reply(&self, _: Option<&RequestId>, reply: Reply<'_>, out: &mut BytesMut) {
-        if let Reply::Subscribed { position: Some(position), .. } = reply {
+        if let Reply::Subscribed { position: Some(position), recovered: None, .. } = reply {
             id(position, out);
             out.put_u8(b'\n');
         }
@@ -251,6 +252,21 @@ mod tests {
         assert_eq!(encoded(&Plain, &message("", Payload::text("")), None), "data: \n\n");
         let bytes = message("", Payload::binary(&b"\x00\xff"[..]));
         assert_eq!(encoded(&Plain, &bytes, None), "event: binary\ndata: AP8=\n\n");
+    }
+
+    #[test]
+    fn who_recovers_is_not_sent_past_what_it_missed() {
+        let room = room();
+        let subscribed = |recovered| {
+            let position = Some(Position { epoch: Epoch(255), offset: Offset(7) });
+            let mut out = BytesMut::new();
+            let reply = Reply::Subscribed { channel: &room, position, recovered, members: None };
+            Plain.reply(None, reply, &mut out);
+            out
+        };
+        assert_eq!(subscribed(None), "id: 00000000000000ff:7\n\n");
+        assert_eq!(subscribed(Some(true)), "");
+        assert_eq!(subscribed(Some(false)), "");
     }
 
     #[test]
