@@ -7,7 +7,8 @@ use super::ids::{ClientId, Offset};
 use super::names::UserId;
 
 /// What the bytes of a payload are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PayloadKind {
     /// One JSON value, checked where it came in.
     Json,
