@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
+use super::rules;
 use super::types::{ChannelConfig, Config};
 use crate::core::{Pattern, PluginName, ShardId};
 
@@ -56,6 +57,8 @@ pub fn load(
     if file.is_none() && config.channels.is_empty() {
         config.channels.push(development_rule());
     }
+    // A file's own folder is where its paths begin.
+    rules::read_schemas(&mut config.channels, file.and_then(Path::parent).unwrap_or(Path::new("")))?;
     check(&config)?;
     Ok(config)
 }
@@ -67,6 +70,14 @@ fn development_rule() -> ChannelConfig {
         publish: Default::default(),
         slow: Default::default(),
         offsets: false,
+        rate: None,
+        on_excess: Default::default(),
+        require_auth: false,
+        payloads: None,
+        echo_to_sender: true,
+        max_subscribers: None,
+        params_schema: None,
+        data_schema: None,
     }
 }
 
@@ -111,11 +122,12 @@ fn check(config: &Config) -> Result<()> {
         ensure!(value >= 1, "limits.{name} = 0: a limit is at least 1; 0 does not mean unlimited");
     }
     ensure!(limits.message_bytes <= 64 << 20, "limits.message_bytes is more than 64 MiB");
+    limits.connection.check()?;
+    limits.user.check("limits.user")?;
+    limits.address.check("limits.address")?;
     ensure!(config.heartbeat.interval_secs >= 1, "heartbeat.interval_secs is at least 1");
     ensure!(config.heartbeat.missed >= 1, "heartbeat.missed is at least 1");
-    for rule in &config.channels {
-        Pattern::parse(&rule.pattern).context("a [[channel]] rule's pattern")?;
-    }
+    rules::check(&config.channels)?;
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
         for pattern in plugin.channels.iter().flatten() {

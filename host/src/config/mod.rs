@@ -1,11 +1,16 @@
 //! The server's settings: one typed tree, from a TOML file, then the environment, then flags.
 //! Valid once built: nothing behind it checks again.
 
+mod limits;
 mod load;
+mod rules;
+mod schema;
 mod types;
 
+pub use limits::{ConnectionLimits, RateConfig, SharedLimits};
 pub use load::{Overrides, load};
-pub use types::{ChannelConfig, Config, HeartbeatConfig, LimitsConfig, PluginConfig};
+pub use schema::SchemaConfig;
+pub use types::{ChannelConfig, Config, ForwardedHeader, HeartbeatConfig, LimitsConfig, PluginConfig};
 
 use toml_example::TomlExample;
 

@@ -17,6 +17,17 @@ pub enum PayloadKind {
     Binary,
 }
 
+impl PayloadKind {
+    /// As the configuration writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Binary => "binary",
+        }
+    }
+}
+
 /// Bytes and what they are. Cheap to clone: the bytes are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {

@@ -25,12 +25,12 @@ pub enum Command {
     Unsubscribe {
         channel: ChannelName,
     },
-    /// `echo` false: not back to the publisher.
+    /// `echo` false: not back to the publisher; none: as the channel's rule has it.
     Publish {
         channel: ChannelName,
         event: Bytes,
         payload: Payload,
-        echo: bool,
+        echo: Option<bool>,
     },
     /// `data` is JSON; `null` where the client sent none.
     Action {
@@ -38,6 +38,18 @@ pub enum Command {
         data: Bytes,
     },
     Ping,
+}
+
+impl Command {
+    /// The channel that it is about, where it is about one.
+    pub fn into_channel(self) -> Option<ChannelName> {
+        match self {
+            Self::Subscribe { channel, .. }
+            | Self::Unsubscribe { channel }
+            | Self::Publish { channel, .. } => Some(channel),
+            Self::Auth { .. } | Self::Action { .. } | Self::Ping => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

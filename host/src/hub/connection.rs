@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use bytes::Bytes;
 use super::audience::Seat;
 use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
 use super::socket::Socket;
+use super::tally::Tally;
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Sender, UserId};
 
@@ -37,6 +40,9 @@ pub struct Connection {
     pub(super) born: u64,
     /// Heartbeats sent since the client was last heard.
     pub(super) unheard: Cell<u8>,
+    /// The shard's second in which it last sent more than a pong, or had a subscription.
+    pub(super) active: Cell<u64>,
+    tally: RefCell<Tally>,
 }
 
 impl Connection {
@@ -61,6 +67,8 @@ impl Connection {
             credit: RefCell::new(None),
             born,
             unheard: Cell::new(0),
+            active: Cell::new(born),
+            tally: RefCell::default(),
         }
     }
 
@@ -114,10 +122,12 @@ impl Connection {
 
     pub(super) fn subscription_asked(&self) {
         self.unsettled.set(self.unsettled.get() + 1);
+        self.recount();
     }
 
     pub(super) fn subscription_answered(&self) {
         self.unsettled.set(self.unsettled.get().saturating_sub(1));
+        self.recount();
         self.wake_reader();
     }
 
@@ -134,6 +144,17 @@ impl Connection {
     /// Subscriptions that are, or may yet come about.
     pub fn subscriptions(&self) -> usize {
         self.seats.borrow().len() + self.unsettled.get() as usize
+    }
+
+    /// Counts its subscriptions in these sums from now on, and in no others.
+    pub fn count_in(&self, sums: Vec<Arc<AtomicUsize>>) {
+        *self.tally.borrow_mut() = Tally::new(sums);
+        self.recount();
+    }
+
+    /// Its subscriptions have changed.
+    pub(super) fn recount(&self) {
+        self.tally.borrow_mut().set(|| self.subscriptions());
     }
 
     async fn until(&self, holds: impl Fn() -> bool) {

@@ -63,6 +63,8 @@ pub struct Subscribe {
     pub request: Option<RequestId>,
     /// The subscriber's own, carried there and back.
     pub filter: Option<super::audience::FilterChoice>,
+    /// The client has a subscription, which this one replaces: it needs no further place.
+    pub replaces: bool,
 }
 
 /// What a home answers to a subscription.

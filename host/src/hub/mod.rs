@@ -16,6 +16,7 @@ mod post;
 pub mod rules;
 pub mod shard;
 pub mod socket;
+mod tally;
 mod turn;
 pub mod wire;
 

@@ -2,6 +2,7 @@
 
 use super::outbox::SlowPolicy;
 use crate::core::Pattern;
+use crate::core::meter::Limit;
 
 /// Who may publish to a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -20,6 +21,9 @@ pub struct ChannelRule {
     pub slow: SlowPolicy,
     /// Messages show their offset and time. Always so where a plugin handles the channel.
     pub offsets: bool,
+    /// Of clients' messages, all together.
+    pub rate: Option<Limit>,
+    pub max_subscribers: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default)]

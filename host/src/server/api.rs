@@ -32,6 +32,11 @@ pub async fn broadcast(router: &Router, peer: SocketAddr, request: Request<Incom
     if payload.bytes.len() > limit {
         return refused(&Refusal::TooLarge(limit));
     }
+    // The one way in that has no session: the rule's word on payloads holds here too.
+    let rule = router.context.rules.find(channel.as_str());
+    if let Some(Err(refusal)) = rule.map(|rule| rule.payload(&channel, &payload)) {
+        return refused(&refusal);
+    }
     let published = router.context.shard.publish_as_server(channel, event, payload).await;
     match published {
         Ok(Ok(_)) => json(StatusCode::OK, r#"{"status":"success"}"#.into()),

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use super::address::Proxies;
 use super::router::{self, Router};
 use crate::config::Config;
 use crate::core::ShardId;
@@ -64,6 +65,8 @@ pub struct ShardSetup {
     pub settings: Settings,
     pub config: Config,
     pub plugins: Arc<PluginHost>,
+    pub limits: Arc<session::limits::Limits>,
+    pub rules: Arc<session::rules::Rules>,
     pub stopped: watch::Receiver<bool>,
 }
 
@@ -77,7 +80,8 @@ pub fn run_shard(setup: ShardSetup) {
 }
 
 async fn shard(setup: ShardSetup) {
-    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, mut stopped } = setup;
+    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, limits, rules, mut stopped } =
+        setup;
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a shard cannot listen"),
@@ -92,8 +96,11 @@ async fn shard(setup: ShardSetup) {
         services: Services::new(),
         max_subscriptions: config.limits.subscriptions,
         handshake: Duration::from_secs(config.limits.handshake_secs),
+        limits,
+        rules,
     });
-    let router = Rc::new(Router { context, config, plugins });
+    let proxies = Proxies::new(&config);
+    let router = Rc::new(Router { context, config, plugins, proxies });
     loop {
         tokio::select! {
             biased;

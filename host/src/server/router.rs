@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::address::Proxies;
 use super::{api, console, handshake, websocket};
 use crate::config::Config;
 use crate::plugin::PluginHost;
@@ -21,6 +22,7 @@ pub struct Router {
     pub context: Rc<session::Context>,
     pub config: Config,
     pub plugins: Arc<PluginHost>,
+    pub proxies: Proxies,
 }
 
 pub type Answer = Response<Full<Bytes>>;
@@ -31,6 +33,8 @@ pub async fn route(
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
+    // From here on the peer is the client, also behind a proxy that may say so.
+    let peer = router.proxies.client(peer, request.headers());
     let upgrade = fastwebsockets::upgrade::is_upgrade_request(&request);
     let path = request.uri().path();
     Ok(match (request.method(), path) {
@@ -61,7 +65,7 @@ fn open_websocket(router: Rc<Router>, peer: SocketAddr, mut request: Request<Inc
             return text(StatusCode::BAD_REQUEST, &format!("This is no WebSocket handshake: {error}.\n"));
         }
     };
-    tokio::task::spawn_local(websocket::serve(upgrade, handshake, router));
+    tokio::task::spawn_local(websocket::serve(upgrade, handshake, peer.ip(), router));
     let mut answer = response.map(|_| Full::default());
     if let Some(protocol) = protocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
         answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);

@@ -17,6 +17,7 @@ use crate::hub::rules::{ChannelRule, Rules};
 use crate::hub::shard::Settings;
 use crate::hub::wire::Wire;
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
+use crate::session;
 
 /// The dialects, by [`crate::hub::wire::WireId`].
 pub static WIRES: [&dyn Wire; 1] = [&Native];
@@ -55,6 +56,8 @@ pub fn serve(config: &Config) -> Result<Server> {
     let address = listeners[0].local_addr()?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let settings = settings(config, shards)?;
+    let limits = Arc::new(session::limits::Limits::new(&config.limits)?);
+    let rules = Arc::new(session::rules::Rules::new(&config.channels)?);
     let mut threads = Vec::new();
     for ((me, inbox), listener) in mesh.shards().zip(inboxes).zip(listeners) {
         let setup = ShardSetup {
@@ -65,6 +68,8 @@ pub fn serve(config: &Config) -> Result<Server> {
             settings: settings.clone(),
             config: config.clone(),
             plugins: plugins.clone(),
+            limits: limits.clone(),
+            rules: rules.clone(),
             stopped: stopped.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -95,7 +100,13 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
 
 fn settings(config: &Config, shards: usize) -> Result<Settings> {
     let rules = config.channels.iter().map(|rule| {
-        let ruled = ChannelRule { publish: rule.publish, slow: rule.slow, offsets: rule.offsets };
+        let ruled = ChannelRule {
+            publish: rule.publish,
+            slow: rule.slow,
+            offsets: rule.offsets,
+            rate: rule.limit()?,
+            max_subscribers: rule.max_subscribers,
+        };
         Ok((Pattern::parse(&rule.pattern)?, ruled))
     });
     Ok(Settings {
@@ -106,6 +117,7 @@ fn settings(config: &Config, shards: usize) -> Result<Settings> {
         channels: config.limits.channels.div_ceil(shards),
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
+        idle_secs: config.limits.connection.idle_secs,
     })
 }
 

@@ -1,7 +1,7 @@
 //! A WebSocket from its upgrade to its end: frames to messages, messages to the session.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -22,27 +22,26 @@ use crate::hub::socket::Socket;
 use crate::hub::wire::WireId;
 use crate::hub::{Connection, Shard};
 use crate::plugin::Handshake;
-use crate::session::Session;
+use crate::session::{Ended, Session};
 
 /// The native dialect's place in [`super::run::WIRES`].
 const NATIVE: WireId = WireId(0);
 /// `too_large` is an answer up to this many times the limit; beyond it the frame is not read.
 const ANSWERED_TIMES: usize = 16;
 
-/// Serves one client until its connection ends.
-pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, router: Rc<Router>) {
+/// Serves one client at an address until its connection ends.
+pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, address: IpAddr, router: Rc<Router>) {
     let Some((stream, early)) = tcp(upgrade).await else { return };
     let (read, write) = stream.into_split();
     let socket = Rc::new(TcpSocket(write));
     let shard = &router.context.shard;
+    let allowance = match router.context.limits.admit(address) {
+        Ok(allowance) => allowance,
+        Err(too_many) => return turn_away(&socket, &too_many),
+    };
     let connection = match shard.connect(NATIVE, socket.clone()) {
         Ok(connection) => connection,
-        Err(full) => {
-            let mut goodbye = BytesMut::new();
-            frame::close(4009, &full.to_string(), &mut goodbye);
-            let _ = socket.try_write(&goodbye);
-            return;
-        }
+        Err(full) => return turn_away(&socket, &full),
     };
     let connected = Connected { shard: shard.clone(), connection };
     let limit = router.config.limits.message_bytes;
@@ -55,27 +54,35 @@ pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, router: Rc<Router>
         limit,
         fragments: router.config.limits.fragments,
     };
-    let session = Session::begin(router.context.clone(), connected.connection.clone(), handshake).await;
-    if let Ok(mut session) = session {
-        converse(&mut messages, &mut session).await;
+    let (context, connection) = (router.context.clone(), connected.connection.clone());
+    if let Ok(mut session) = Session::begin(context, connection, handshake, allowance).await {
+        // Ended or not, the goodbye is the same.
+        let _ = converse(&mut messages, &mut session).await;
     }
     messages.until_closed().await;
 }
 
-async fn converse(messages: &mut Messages, session: &mut Session) {
+/// There are as many as there may be.
+fn turn_away(socket: &TcpSocket, why: &dyn std::fmt::Display) {
+    let mut goodbye = BytesMut::new();
+    frame::close(4009, &why.to_string(), &mut goodbye);
+    let _ = socket.try_write(&goodbye);
+}
+
+async fn converse(messages: &mut Messages, session: &mut Session) -> Result<(), Ended> {
     while let Some(message) = messages.next().await {
-        let request = match message {
-            Message::Text(bytes) => native::text(&bytes),
-            Message::Binary(bytes) => native::binary(&bytes),
-            Message::TooLarge => {
-                session.refuse(Refusal::TooLarge(messages.limit));
-                continue;
+        match message {
+            Message::Text(bytes) => session.handle(native::text(&bytes), bytes.len()).await?,
+            Message::Binary(bytes) => session.handle(native::binary(&bytes), bytes.len()).await?,
+            Message::TooLarge(bytes) => session.refuse(Refusal::TooLarge(messages.limit), bytes)?,
+            Message::Ping(bytes) => {
+                if session.ping(bytes.len())? {
+                    messages.pong(&bytes);
+                }
             }
-        };
-        if session.handle(request).await.is_err() {
-            return;
         }
     }
+    Ok(())
 }
 
 /// The TCP stream beneath an upgraded request, and what was read of it beyond the request.
@@ -101,7 +108,10 @@ enum Message {
     /// UTF-8.
     Text(Bytes),
     Binary(Bytes),
-    TooLarge,
+    /// Its bytes.
+    TooLarge(usize),
+    /// To be answered with the same.
+    Ping(Bytes),
 }
 
 /// A message of which not all fragments have come.
@@ -155,6 +165,9 @@ impl Messages {
             Err(error) => return close_for(&error).map_or(Ok(None), Err),
         };
         self.connection.heard();
+        if frame.opcode != OpCode::Pong {
+            self.shard.acted(&self.connection);
+        }
         if !frame.masked {
             return Err(Close { code: 1002, reason: "A client's frames are masked." });
         }
@@ -166,19 +179,14 @@ impl Messages {
             OpCode::Ping | OpCode::Pong | OpCode::Close if payload.len() > MAX_CONTROL => {
                 Err(Close { code: 1002, reason: "A control frame has at most 125 bytes." })
             }
-            OpCode::Ping => {
-                let mut pong = BytesMut::new();
-                frame::frame(Opcode::Pong, &mut pong, |out| out.put_slice(&payload));
-                self.shard.send(&self.connection, pong.freeze());
-                Ok(None)
-            }
+            OpCode::Ping => Ok(Some(Message::Ping(payload))),
             OpCode::Pong => Ok(None),
             OpCode::Close => Err(answer_to_close(&payload)),
             OpCode::Text | OpCode::Binary if self.partial.is_some() => {
                 Err(Close { code: 1002, reason: "A message begins before the last has ended." })
             }
             OpCode::Text | OpCode::Binary if fin => Ok(Some(match opcode {
-                _ if payload.len() > self.limit => Message::TooLarge,
+                _ if payload.len() > self.limit => Message::TooLarge(payload.len()),
                 OpCode::Text => Message::Text(payload),
                 _ => Message::Binary(payload),
             })),
@@ -196,6 +204,12 @@ impl Messages {
                 if fin { self.finish().map(Some) } else { Ok(None) }
             }
         }
+    }
+
+    fn pong(&self, payload: &[u8]) {
+        let mut pong = BytesMut::new();
+        frame::frame(Opcode::Pong, &mut pong, |out| out.put_slice(payload));
+        self.shard.send(&self.connection, pong.freeze());
     }
 
     fn gather(&mut self, payload: &[u8]) -> Result<(), Close> {
@@ -216,9 +230,9 @@ impl Messages {
     }
 
     fn finish(&mut self) -> Result<Message, Close> {
-        let Some(partial) = self.partial.take() else { return Ok(Message::TooLarge) };
+        let Some(partial) = self.partial.take() else { return Ok(Message::TooLarge(0)) };
         if partial.length > self.limit {
-            return Ok(Message::TooLarge);
+            return Ok(Message::TooLarge(partial.length));
         }
         let bytes = partial.bytes.freeze();
         if !partial.text {

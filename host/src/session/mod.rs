@@ -2,13 +2,17 @@
 //! the hub and the plugins. One session a connection, on the connection's shard.
 
 mod expiry;
+pub mod limits;
+pub mod rules;
 mod standing;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::core::{ChannelName, Refusal};
+use crate::core::meter::{Cost, Excess, OnExcess};
+use crate::core::{ChannelName, Payload, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::audience::FilterChoice;
 use crate::hub::letter::{Origin, PUBLICATIONS_A_MESSAGE, Publish, Subscribe};
@@ -16,7 +20,12 @@ use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
 use crate::plugin::{AuthAction, FilterRefusal, Handshake, Services};
 
-use standing::Standing;
+use limits::{Allowance, Limits};
+use rules::{KnownRules, Rule, Rules};
+use standing::{Standing, denied};
+
+/// Close code of a client past a limit that ends connections.
+const RATE_LIMIT: u16 = 4002;
 
 /// What sessions of a shard share.
 pub struct Context {
@@ -26,6 +35,8 @@ pub struct Context {
     pub max_subscriptions: usize,
     /// For a client that is refused without a token to show one.
     pub handshake: std::time::Duration,
+    pub limits: Arc<Limits>,
+    pub rules: Arc<Rules>,
 }
 
 /// The connection was told why and is closing; nothing more is read from it.
@@ -36,6 +47,8 @@ pub struct Session {
     context: Rc<Context>,
     connection: Rc<Connection>,
     standing: Standing,
+    allowance: Option<Rc<Allowance>>,
+    known_rules: KnownRules,
 }
 
 impl Session {
@@ -44,15 +57,24 @@ impl Session {
         context: Rc<Context>,
         connection: Rc<Connection>,
         handshake: Handshake,
+        allowance: Option<Rc<Allowance>>,
     ) -> Result<Self, Ended> {
-        let standing = Standing::begin(&context, &connection, handshake).await?;
-        Ok(Self { context, connection, standing })
+        let standing = Standing::begin(&context, &connection, handshake, allowance.clone()).await?;
+        Ok(Self { context, connection, standing, allowance, known_rules: KnownRules::default() })
     }
 
-    /// Handles one request; its answers go through the connection's outbox. Returns once the
-    /// client may be read on.
-    pub async fn handle(&mut self, request: Request) -> Result<(), Ended> {
+    /// Handles one request that came as so many bytes; its answers go through the connection's
+    /// outbox. Returns once the client may be read on.
+    pub async fn handle(&mut self, request: Request, bytes: usize) -> Result<(), Ended> {
         let Request { id, command } = request;
+        let cost = match command {
+            Ok(Command::Ping) => Cost::ping(bytes),
+            _ => Cost::message(bytes),
+        };
+        if let Err(excess) = self.take(cost) {
+            let channel = command.ok().and_then(Command::into_channel);
+            return self.exceeded(id.as_ref(), channel, excess);
+        }
         if !matches!(command, Ok(Command::Auth { .. })) {
             self.standing.require(&self.context, &self.connection)?;
         }
@@ -68,10 +90,12 @@ impl Session {
                 Ok(())
             }
             Ok(Command::Publish { channel, event, payload, echo }) => {
-                let allowed = self.may(AuthAction::Publish, &channel).await;
+                let rule = self.known_rules.find(&self.context.rules, &channel);
+                let allowed = self.may_publish(&channel, &payload, rule.as_deref()).await;
                 match allowed {
                     Err(refusal) => Err((Some(channel), refusal)),
                     Ok(()) => {
+                        let echo = echo.unwrap_or(rule.is_none_or(|rule| rule.echo_to_sender));
                         let publish = Publish {
                             origin: Origin::Client {
                                 sender: self.connection.sender(),
@@ -109,9 +133,63 @@ impl Session {
         if self.connection.is_closing() { Err(Ended) } else { Ok(()) }
     }
 
-    /// A message that was not decoded: too large, or not of this dialect.
-    pub fn refuse(&self, refusal: Refusal) {
-        self.reply(None, &Reply::Refused { channel: None, refusal });
+    /// A message of so many bytes that was not decoded: too large, or not of this dialect.
+    pub fn refuse(&self, refusal: Refusal, bytes: usize) -> Result<(), Ended> {
+        match self.take(Cost::message(bytes)) {
+            Ok(()) => self.reply(None, &Reply::Refused { channel: None, refusal }),
+            Err(excess) => self.exceeded(None, None, excess)?,
+        }
+        Ok(())
+    }
+
+    /// A ping of the transport's own. False: not to be answered.
+    pub fn ping(&self, bytes: usize) -> Result<bool, Ended> {
+        match self.take(Cost::ping(bytes)) {
+            Ok(()) => Ok(true),
+            Err(excess) => self.exceeded(None, None, excess).map(|()| false),
+        }
+    }
+
+    fn take(&self, cost: Cost) -> Result<(), Excess> {
+        self.allowance.as_ref().map_or(Ok(()), |allowance| allowance.take(cost))
+    }
+
+    /// Past a limit.
+    fn exceeded(
+        &self,
+        request: Option<&RequestId>,
+        channel: Option<ChannelName>,
+        excess: Excess,
+    ) -> Result<(), Ended> {
+        match excess.on_excess {
+            OnExcess::Refuse => {
+                self.reply(request, &Reply::Refused { channel, refusal: excess.refusal() });
+                Ok(())
+            }
+            OnExcess::Disconnect => {
+                self.context.shard.close(&self.connection, RATE_LIMIT, &excess.reason());
+                Err(Ended)
+            }
+        }
+    }
+
+    async fn may_publish(
+        &mut self,
+        channel: &ChannelName,
+        payload: &Payload,
+        rule: Option<&Rule>,
+    ) -> Result<(), Refusal> {
+        self.known_enough(channel, rule)?;
+        self.may(AuthAction::Publish, channel).await?;
+        rule.map_or(Ok(()), |rule| rule.payload(channel, payload))
+    }
+
+    /// Anonymous clients have no business in some channels.
+    fn known_enough(&self, channel: &ChannelName, rule: Option<&Rule>) -> Result<(), Refusal> {
+        if rule.is_some_and(|rule| rule.require_auth) && self.standing.is_anonymous() {
+            return Err(denied(&self.connection, channel));
+        }
+        Ok(())
     }
 
     async fn may(&mut self, action: AuthAction, channel: &ChannelName) -> Result<(), Refusal> {
@@ -125,17 +203,35 @@ impl Session {
         filter: Option<FilterRequest>,
         request: Option<RequestId>,
     ) -> Result<(), Refusal> {
+        let rule = self.known_rules.find(&self.context.rules, &channel);
+        let rule = rule.as_deref();
+        if rule.is_some_and(|rule| rule.limited_places) {
+            // Whether it has a place already must be known.
+            self.connection.until_settled().await;
+        }
         let limit = self.context.max_subscriptions;
         if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(channel.as_str()) {
             return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
         }
+        self.known_enough(&channel, rule)?;
         self.may(AuthAction::Subscribe, &channel).await?;
+        let params = match rule {
+            Some(rule) => rule.params(&channel, params)?,
+            None => params,
+        };
         let filter = match filter {
             Some(filter) => Some(self.filter(&channel, filter).await?),
             None => None,
         };
+        let replaces = self.connection.is_subscribed(channel.as_str());
+        if let Some(allowance) = self.allowance.as_ref().filter(|_| !replaces)
+            && let Err(refusal) = allowance.subscribe()
+        {
+            self.context.shard.release(filter);
+            return Err(refusal);
+        }
         let sender = self.connection.sender();
-        let subscribe = Subscribe { channel, sender, params, request, filter };
+        let subscribe = Subscribe { channel, sender, params, request, filter, replaces };
         self.context.shard.subscribe(&self.connection, subscribe);
         Ok(())
     }
@@ -162,6 +258,7 @@ impl Session {
         let Some(generation) = registry.action(name) else {
             return Err(Refusal::ActionNotFound(name.into()));
         };
+        let _running = self.allowance.as_ref().map(|allowance| allowance.act()).transpose()?;
         let sender = self.connection.sender();
         match self.context.services.call(generation, name, &sender, &data).await {
             Ok(Ok((data, effects))) => {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::expiry::{Expiry, close_after};
+use super::limits::{Allowance, TooMany};
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal, UserId};
@@ -16,6 +17,7 @@ use crate::plugin::{AuthAction, Handshake, Identity};
 const KEPT_VERDICTS: usize = 256;
 
 const NOT_AUTHENTICATED: u16 = 4001;
+const TOO_MANY_CONNECTIONS: u16 = 4009;
 
 enum State {
     Known(Identity),
@@ -28,6 +30,7 @@ enum State {
 
 pub struct Standing {
     handshake: Handshake,
+    allowance: Option<Rc<Allowance>>,
     state: State,
     _expiry: Option<Expiry>,
     /// May it publish there? Of the set of plugins with number `asked_of`.
@@ -40,6 +43,7 @@ impl Standing {
         context: &Rc<Context>,
         connection: &Rc<Connection>,
         handshake: Handshake,
+        allowance: Option<Rc<Allowance>>,
     ) -> Result<Self, Ended> {
         let state = match authenticate(context, &handshake).await {
             Ok(identity) => State::Known(identity),
@@ -49,7 +53,8 @@ impl Standing {
                 State::Refused { reason, _timer: timer }
             }
         };
-        let mut standing = Self { handshake, state, _expiry: None, verdicts: HashMap::new(), asked_of: 0 };
+        let verdicts = HashMap::new();
+        let mut standing = Self { handshake, allowance, state, _expiry: None, verdicts, asked_of: 0 };
         standing.settle(context, connection)?;
         Ok(standing)
     }
@@ -90,8 +95,18 @@ impl Standing {
         if identity.expires_at.is_some_and(|at| at <= UnixMillis::now()) {
             return Err(refuse(context, connection, "The token has expired."));
         }
+        if let Some(allowance) = &self.allowance {
+            let admitted = allowance.set_user(&identity.user);
+            connection.count_in(allowance.subscription_sums());
+            admitted.map_err(|too_many| turn_away(context, connection, &too_many))?;
+        }
         self._expiry = identity.expires_at.map(|at| Expiry::start(context, connection, at));
         Ok(())
+    }
+
+    /// No auth plugin has named its user.
+    pub fn is_anonymous(&self) -> bool {
+        !matches!(&self.state, State::Known(identity) if !identity.user.is_empty())
     }
 
     /// Asks the auth plugins; a verdict on publishing is kept.
@@ -145,7 +160,7 @@ impl Standing {
     }
 }
 
-fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
+pub fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
     Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
 }
 
@@ -153,6 +168,11 @@ async fn authenticate(context: &Rc<Context>, handshake: &Handshake) -> Result<Id
     let registry = context.shard.registry();
     let asked = context.services.authenticate(registry.auth(), handshake);
     asked.await.map_err(|refused| refused.reason)
+}
+
+fn turn_away(context: &Rc<Context>, connection: &Rc<Connection>, too_many: &TooMany) -> Ended {
+    context.shard.close(connection, TOO_MANY_CONNECTIONS, &too_many.to_string());
+    Ended
 }
 
 fn refuse(context: &Rc<Context>, connection: &Rc<Connection>, reason: &str) -> Ended {

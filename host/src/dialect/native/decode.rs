@@ -40,7 +40,7 @@ pub fn binary(message: &Bytes) -> Request {
                     channel,
                     event: Bytes::new(),
                     payload: Payload::binary(message.slice(start..)),
-                    echo: true,
+                    echo: None,
                 })
         }
         _ => Err(Refusal::ChannelRequired),
@@ -118,7 +118,7 @@ impl<'a> Fields<'a> {
             channel: self.channel()?,
             event: self.text("event", self.event)?.map_or(Bytes::new(), |e| e.into_owned().into()),
             payload: Payload::json(share(message, self.data)),
-            echo: self.echo.is_none_or(|raw| raw.get() != "false"),
+            echo: self.echo.map(|raw| raw.get() != "false"),
         })
     }
 
@@ -267,7 +267,7 @@ mod tests {
             channel: lobby(),
             event: Bytes::new(),
             payload: Payload::json(&br#"{"a" : 1.50, "b":"\u00fc"}"#[..]),
-            echo: false,
+            echo: Some(false),
         };
         assert_eq!(got, Ok(want));
     }
@@ -313,7 +313,7 @@ mod tests {
             channel: lobby(),
             event: Bytes::new(),
             payload: Payload::binary(&b"\x00\xff"[..]),
-            echo: true,
+            echo: None,
         };
         assert_eq!(got.command, Ok(want));
         assert_eq!(binary(&Bytes::new()).command, Err(Refusal::ChannelRequired));

@@ -2,12 +2,14 @@
 //! that carry their messages to every shard with subscribers.
 
 mod effects;
+mod limits;
 mod plugins;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::core::clock::UnixMillis;
+use crate::core::meter::Meter;
 use crate::core::{ChannelName, Message, Offset, PluginName, Refusal, Sender, ShardId};
 use crate::hub::letter::{
     Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
@@ -41,6 +43,10 @@ struct Home {
     subscribers: Vec<u32>,
     turn: OpenTurn,
     idle: u8,
+    /// What clients may still publish, where the rule has a rate.
+    meter: Option<Box<Meter>>,
+    /// Subscriptions that the handler judges: their places are taken.
+    joining: u32,
 }
 
 pub struct Homes {
@@ -99,6 +105,9 @@ impl Homes {
         if let Err(refusal) = may_publish(&publish, home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         }
+        if let Err(excess) = limits::take(home, &publish) {
+            return self.exceeded(publish, excess, post);
+        }
         match &home.handler {
             None => self.accept(publish, post),
             Some((_, actor)) => {
@@ -117,11 +126,15 @@ impl Homes {
         let shards = self.shards(post);
         match self.open(&subscribe.channel, shards) {
             Err(refusal) => refuse_subscription(subscribe, refusal, post),
-            Ok(Home { handler: Some((_, actor)), .. }) => {
-                let job = Job::Subscribe { who: subscribe.sender.clone(), params: subscribe.params.clone() };
-                actor.send(job, Ticket::Subscribe(subscribe));
-            }
-            Ok(_) => self.admit(subscribe, post),
+            Ok(home) => match (limits::place(home, &subscribe), &home.handler) {
+                (Err(refusal), _) => refuse_subscription(subscribe, refusal, post),
+                (Ok(()), Some((_, actor))) => {
+                    home.joining += 1;
+                    let (who, params) = (subscribe.sender.clone(), subscribe.params.clone());
+                    actor.send(Job::Subscribe { who, params }, Ticket::Subscribe(subscribe));
+                }
+                (Ok(()), None) => self.admit(subscribe, post),
+            },
         }
     }
 
@@ -159,6 +172,11 @@ impl Homes {
 
     /// A handler has answered.
     pub fn decided(&mut self, ticket: Ticket, answer: Result<Answer, PluginFailure>, post: &Post) {
+        if let Ticket::Subscribe(subscribe) = &ticket
+            && let Some(home) = self.homes.get_mut(&subscribe.channel)
+        {
+            home.joining = home.joining.saturating_sub(1);
+        }
         match (ticket, answer) {
             (Ticket::Publish(publish), Ok(Answer::Published(outcome))) => self.judged(publish, outcome, post),
             (Ticket::Subscribe(subscribe), Ok(Answer::Subscribed(result))) => match result {
@@ -355,15 +373,18 @@ impl Homes {
             if self.homes.len() >= self.limit {
                 return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
             }
+            let rule = rule.unwrap_or_default();
             let home = Home {
                 name: name.clone(),
                 epoch: fresh_epoch(),
                 offset: Offset(0),
-                rule: rule.unwrap_or_default(),
+                rule,
                 handler: handler.map(|generation| attach(&self.actors, generation, name)),
                 subscribers: vec![0; shards],
                 turn: OpenTurn::default(),
                 idle: 0,
+                meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
+                joining: 0,
             };
             self.homes.insert(name.clone(), home);
         }

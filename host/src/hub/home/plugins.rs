@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Homes, IDLE_SWEEPS, attach, seal};
+use super::{Homes, IDLE_SWEEPS, attach, limits, seal};
 use crate::core::ChannelName;
+use crate::core::clock::Nanos;
 use crate::hub::letter::Letter;
 use crate::hub::post::Post;
 use crate::plugin::{Registry, Route};
@@ -43,8 +44,12 @@ impl Homes {
 
     /// Forgets channels that nobody has used for a while. Called every ten seconds.
     pub fn sweep(&mut self) {
+        let now = Nanos::now();
         self.homes.retain(|_, home| {
-            if home.subscribers.iter().any(|count| *count > 0) || !home.turn.is_empty() {
+            if home.subscribers.iter().any(|count| *count > 0)
+                || !home.turn.is_empty()
+                || limits::owes(home, now)
+            {
                 home.idle = 0;
             }
             home.idle += 1;

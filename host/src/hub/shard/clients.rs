@@ -37,6 +37,11 @@ impl Shard {
         }
     }
 
+    /// The client has done more than answer a heartbeat.
+    pub fn acted(&self, connection: &Connection) {
+        connection.active.set(self.second.get());
+    }
+
     /// Takes one of the client's credits; the answer returns it.
     pub fn publish(&self, connection: &Connection, publish: Publish) {
         connection.take_credit();
