@@ -7,17 +7,17 @@ use toml_example::TomlExample;
 use crate::core::meter::{Limit, OnExcess};
 use crate::core::rate::Rate;
 
-/// So much a second on average, and so many seconds' worth of it at once. At least one of the
-/// two rates; a rate that is left out is no limit.
+/// So much a second on average, and so many seconds' worth of it at once. A rate that is left
+/// out is no limit.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, TomlExample)]
 #[serde(deny_unknown_fields)]
 pub struct RateConfig {
-    /// Messages a second: 0.001 to 1,000,000. A ping counts as a tenth of one.
+    /// Messages a second: 0.0001 to 1,000,000. A ping counts as a tenth of one.
     #[toml_example(default = 50)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages_per_sec: Option<f64>,
-    /// Bytes of messages a second: 1 to 1,000,000,000. A message larger than all that may come
-    /// at once passes after as long a pause as its size takes.
+    /// Bytes of messages a second: 1 to 1,000,000,000. A message larger than a whole burst
+    /// passes after a pause, and is paid off by a longer one.
     #[toml_example(default = 65536)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_sec: Option<u64>,
@@ -40,8 +40,7 @@ pub struct ConnectionLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_secs: Option<u64>,
     #[toml_example(nesting)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate: Option<RateConfig>,
+    pub rate: RateConfig,
 }
 
 /// What all connections of one user, or of one address, may do together. Anonymous clients are
@@ -65,22 +64,24 @@ pub struct SharedLimits {
     #[toml_example(default = "refuse")]
     pub on_excess: OnExcess,
     #[toml_example(nesting)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate: Option<RateConfig>,
+    pub rate: RateConfig,
 }
 
 impl RateConfig {
-    /// The checked limit; `key` is where this stands, for the error.
-    pub fn limit(&self, key: &str, on_excess: OnExcess) -> Result<Limit> {
+    /// The checked limit, if there is one; `key` is where this stands, for the error.
+    pub fn limit(&self, key: &str, on_excess: OnExcess) -> Result<Option<Limit>> {
         let burst = self.burst_secs.unwrap_or(1.0);
-        ensure!(
-            self.messages_per_sec.is_some() || self.bytes_per_sec.is_some(),
-            "{key} has neither messages_per_sec nor bytes_per_sec"
-        );
+        if self.messages_per_sec.is_none() && self.bytes_per_sec.is_none() {
+            ensure!(
+                self.burst_secs.is_none(),
+                "{key}.burst_secs needs {key}.messages_per_sec or {key}.bytes_per_sec"
+            );
+            return Ok(None);
+        }
         if let Some(messages) = self.messages_per_sec {
             ensure!(
                 Limit::MESSAGES_PER_SEC.contains(&messages),
-                "{key}.messages_per_sec = {messages} is not 0.001 to 1000000: left out, it is no limit"
+                "{key}.messages_per_sec = {messages} is not 0.0001 to 1000000: left out, it is no limit"
             );
         }
         let bytes = self.bytes_per_sec.map(|bytes| bytes as f64);
@@ -92,14 +93,13 @@ impl RateConfig {
         }
         ensure!(Rate::BURST.contains(&burst), "{key}.burst_secs = {burst} is not 0.001 to 3600");
         let limit = Limit::new(self.messages_per_sec, bytes, burst, on_excess);
-        limit.ok_or_else(|| anyhow::anyhow!("{key} is out of its range"))
+        limit.map(Some).ok_or_else(|| anyhow::anyhow!("{key} is out of its range"))
     }
 }
 
 impl ConnectionLimits {
     pub fn limit(&self) -> Result<Option<Limit>> {
-        let limit = |rate: &RateConfig| rate.limit("limits.connection.rate", self.on_excess);
-        self.rate.as_ref().map(limit).transpose()
+        self.rate.limit("limits.connection.rate", self.on_excess)
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -111,8 +111,7 @@ impl ConnectionLimits {
 impl SharedLimits {
     /// `key` is where this stands, for the error.
     pub fn limit(&self, key: &str) -> Result<Option<Limit>> {
-        let limit = |rate: &RateConfig| rate.limit(&format!("{key}.rate"), self.on_excess);
-        self.rate.as_ref().map(limit).transpose()
+        self.rate.limit(&format!("{key}.rate"), self.on_excess)
     }
 
     pub(super) fn check(&self, key: &str) -> Result<()> {

@@ -70,7 +70,7 @@ fn development_rule() -> ChannelConfig {
         publish: Default::default(),
         slow: Default::default(),
         offsets: false,
-        rate: None,
+        rate: Default::default(),
         on_excess: Default::default(),
         require_auth: false,
         payloads: None,

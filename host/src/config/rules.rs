@@ -52,8 +52,7 @@ pub fn check(rules: &[ChannelConfig]) -> Result<()> {
 
 impl ChannelConfig {
     pub fn limit(&self) -> Result<Option<Limit>> {
-        let key = rule_key(&self.pattern, "rate");
-        self.rate.as_ref().map(|rate| rate.limit(&key, self.on_excess)).transpose()
+        self.rate.limit(&rule_key(&self.pattern, "rate"), self.on_excess)
     }
 
     /// The schema of subscriptions' parameters.

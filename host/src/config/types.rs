@@ -132,7 +132,7 @@ pub struct ChannelConfig {
     pub offsets: bool,
     /// What clients may publish to one channel, all of them together.
     #[serde(default)]
-    pub rate: Option<RateConfig>,
+    pub rate: RateConfig,
     /// Past the rate: `refuse` or `disconnect`.
     #[serde(default)]
     pub on_excess: OnExcess,

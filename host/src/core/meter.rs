@@ -30,7 +30,7 @@ pub struct Limit {
 
 impl Limit {
     /// Messages a second.
-    pub const MESSAGES_PER_SEC: std::ops::RangeInclusive<f64> = 0.001..=1e6;
+    pub const MESSAGES_PER_SEC: std::ops::RangeInclusive<f64> = 0.0001..=1e6;
 
     /// None: a rate is out of its range, or there is neither.
     pub fn new(
