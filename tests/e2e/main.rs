@@ -16,4 +16,5 @@ mod limits;
 mod protocol;
 mod rules;
 mod schemas;
+mod settings;
 mod slow;
