@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::audience::Seat;
 use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
 use super::socket::Socket;
-use super::tally::Tally;
+use super::share::Share;
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Sender, UserId};
 
@@ -42,7 +42,7 @@ pub struct Connection {
     pub(super) unheard: Cell<u8>,
     /// The shard's second in which it last sent more than a pong, or had a subscription.
     pub(super) active: Cell<u64>,
-    tally: RefCell<Tally>,
+    share: RefCell<Share>,
 }
 
 impl Connection {
@@ -68,7 +68,7 @@ impl Connection {
             born,
             unheard: Cell::new(0),
             active: Cell::new(born),
-            tally: RefCell::default(),
+            share: RefCell::default(),
         }
     }
 
@@ -148,13 +148,13 @@ impl Connection {
 
     /// Counts its subscriptions in these sums from now on, and in no others.
     pub fn count_in(&self, sums: Vec<Arc<AtomicUsize>>) {
-        *self.tally.borrow_mut() = Tally::new(sums);
+        *self.share.borrow_mut() = Share::new(sums);
         self.recount();
     }
 
     /// Its subscriptions have changed.
     pub(super) fn recount(&self) {
-        self.tally.borrow_mut().set(|| self.subscriptions());
+        self.share.borrow_mut().set(|| self.subscriptions());
     }
 
     async fn until(&self, holds: impl Fn() -> bool) {

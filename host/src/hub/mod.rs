@@ -15,8 +15,8 @@ mod pace;
 mod post;
 pub mod rules;
 pub mod shard;
+mod share;
 pub mod socket;
-mod tally;
 mod turn;
 pub mod wire;
 

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Takes what it has added away again when it is dropped.
 #[derive(Default)]
-pub struct Tally {
+pub struct Share {
     sums: Vec<Arc<AtomicUsize>>,
     added: usize,
 }
 
-impl Tally {
+impl Share {
     pub fn new(sums: Vec<Arc<AtomicUsize>>) -> Self {
         Self { sums, added: 0 }
     }
@@ -29,7 +29,7 @@ impl Tally {
     }
 }
 
-impl Drop for Tally {
+impl Drop for Share {
     fn drop(&mut self) {
         self.set(|| 0);
     }
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn a_sum_is_what_all_have_added() {
         let sum = Arc::new(AtomicUsize::new(0));
-        let (mut one, mut other) = (Tally::new(vec![sum.clone()]), Tally::new(vec![sum.clone()]));
+        let (mut one, mut other) = (Share::new(vec![sum.clone()]), Share::new(vec![sum.clone()]));
         one.set(|| 5);
         other.set(|| 2);
         one.set(|| 3);
