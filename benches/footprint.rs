@@ -1,4 +1,4 @@
-//! Start, memory of idle connections, and swaps, of the real server.
+//! Start, memory of idle connections and of channels, presence, and swaps, of the real server.
 //!
 //! cargo bench --bench footprint -- [--connections N]
 
@@ -15,8 +15,98 @@ fn main() {
     let plugins = plugins();
     start(&plugins);
     memory(&plugins, connections);
+    channels(&plugins);
+    presence(&plugins);
     swaps(&plugins, Compiled::Anew);
     swaps(&plugins, Compiled::Before);
+}
+
+/// Channels with a history, and one message of 100 bytes in each.
+fn channels(plugins: &Path) {
+    const COUNT: usize = 100_000;
+    let config = plugins.join("history.toml");
+    std::fs::write(&config, "[[channel]]\npattern = \"*\"\nhistory = { messages = 100 }\n")
+        .expect("a config");
+    let server = Server::start_with(plugins, &["--config", config.to_str().expect("a path")]);
+    let mut client = server.websocket();
+    let before = server.resident_kib();
+    let text = "x".repeat(100);
+    let mut frames = Vec::new();
+    // The last ones are answered: by then, so are all before them.
+    for number in 0..COUNT {
+        let id = if number + 20 >= COUNT { ",\"id\":1" } else { "" };
+        frame(&format!(r#"{{"type":"publish","channel":"room:{number}","data":"{text}"{id}}}"#), &mut frames);
+    }
+    let mut writer = client.try_clone().expect("a socket");
+    let sending = std::thread::spawn(move || writer.write_all(&frames).expect("publishes"));
+    read_until(&mut client, b"published", 20);
+    sending.join().expect("the writer");
+    let mib = (server.resident_kib() - before) / 1024.0;
+    println!(
+        "resident memory of {COUNT} channels with a message of 100 bytes in their history: {mib:.0} MiB"
+    );
+}
+
+/// What joining a channel and listing its members cost the server, by its CPU.
+fn presence(plugins: &Path) {
+    const MEMBERS: usize = 10_000;
+    const LISTS: usize = 500;
+    let server = Server::start(plugins);
+    let mut crowd: Vec<TcpStream> = (0..MEMBERS).map(|_| server.websocket()).collect();
+    let before = server.cpu_seconds();
+    for (number, client) in crowd.iter_mut().enumerate() {
+        let mut out = Vec::new();
+        let join = r#"{"type":"join","channel":"hall","data":{"name":"#;
+        frame(&format!(r#"{join}"member number {number}"}}}}"#), &mut out);
+        client.write_all(&out).expect("a join");
+    }
+    crowd.iter_mut().for_each(|client| read_until(client, b"joined", 1));
+    let each = (server.cpu_seconds() - before) / MEMBERS as f64 * 1e6;
+    println!("a join among {MEMBERS} members: {each:.0} µs of server CPU, its frames and writes included");
+    let before = server.cpu_seconds();
+    let asker = &mut crowd[0];
+    let mut ask = Vec::new();
+    frame(r#"{"type":"presence","channel":"hall"}"#, &mut ask);
+    for _ in 0..LISTS {
+        asker.write_all(&ask).expect("a question");
+        // The end of the list, and of its frame.
+        read_until(asker, br#""}]}"#, 1);
+    }
+    let each = (server.cpu_seconds() - before) / LISTS as f64 * 1e6;
+    println!("a list of {MEMBERS} members: {each:.0} µs of server CPU, its 0.8 MB of writes included");
+}
+
+/// A masked text frame; a mask of zeros leaves the bytes as they are.
+fn frame(text: &str, out: &mut Vec<u8>) {
+    out.push(0x81);
+    match text.len() {
+        length @ 0..126 => out.push(0x80 | length as u8),
+        length => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Reads until a word has come so many times.
+fn read_until(stream: &mut TcpStream, word: &[u8], mut times: usize) {
+    let mut kept: Vec<u8> = Vec::new();
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        while let Some(at) = kept.windows(word.len()).position(|window| window == word) {
+            kept.drain(..at + word.len());
+            times -= 1;
+            if times == 0 {
+                return;
+            }
+        }
+        kept.drain(..kept.len().saturating_sub(word.len()));
+        let read = stream.read(&mut chunk).expect("an answer");
+        assert!(read > 0, "the server hung up");
+        kept.extend_from_slice(&chunk[..read]);
+    }
 }
 
 /// Has the server's cache seen the component's bytes?
@@ -127,8 +217,12 @@ struct Server {
 
 impl Server {
     fn start(plugins: &Path) -> Self {
+        Self::start_with(plugins, &[])
+    }
+
+    fn start_with(plugins: &Path, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.args(["--listen", "127.0.0.1:0", "--shards", "2", "--plugins"]).arg(plugins);
+        command.args(["--listen", "127.0.0.1:0", "--shards", "2", "--plugins"]).arg(plugins).args(more);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the server");
         let mut log = BufReader::new(child.stderr.take().expect("its log")).lines().map_while(Result::ok);
         let address = log
@@ -160,6 +254,14 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
+    }
+
+    /// Seconds of user and system time so far.
+    fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("/proc");
+        let after_name = stat.rsplit_once(')').expect("a name").1;
+        let ticks = after_name.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks"));
+        ticks.sum::<u64>() as f64 / 100.0
     }
 
     fn resident_kib(&self) -> f64 {

@@ -26,7 +26,8 @@ struct Shared {
     scratch: RefCell<Vec<u8>>,
 }
 
-pub async fn connect(port: u16, subscribers: usize) -> Load {
+/// `presence`: subscribers join, and hear who comes and goes.
+pub async fn connect(port: u16, subscribers: usize, presence: bool) -> Load {
     let shared = Rc::new(Shared {
         subscribers: subscribers as u64,
         delivered: Cell::new(0),
@@ -35,6 +36,10 @@ pub async fn connect(port: u16, subscribers: usize) -> Load {
     });
     for _ in 0..subscribers {
         let mut stream = open(port).await;
+        if presence {
+            stream.write_all(&frame(br#"{"type":"join","channel":"bench"}"#)).await.expect("a join");
+            assert!(stream.read(&mut [0; 256]).await.expect("an answer") > 0);
+        }
         stream.write_all(&frame(br#"{"type":"subscribe","channel":"bench"}"#)).await.expect("a subscription");
         let mut answer = [0; 256];
         // `subscribed`: whole, because it is small.

@@ -2,10 +2,11 @@
 //! the server's CPU a delivery. `--peer bun` measures Bun's topics beside it, run by run.
 //!
 //! cargo bench --bench fanout -- [--subscribers N] [--window W] [--messages M] [--runs R]
-//!                               [--shards S] [--peer bun]
+//!                               [--shards S] [--peer bun] [--history]
 //!
 //! Without `--shards` the server has one, as Bun has one thread: the client needs the other
-//! core of a machine with two.
+//! core of a machine with two. `--history` measures a channel that keeps its last thousand
+//! messages and who is there beside one that does not, run by run.
 
 mod client;
 mod server;
@@ -21,6 +22,7 @@ struct Plan {
     runs: usize,
     shards: usize,
     peer: bool,
+    history: bool,
 }
 
 struct Figures {
@@ -37,31 +39,44 @@ fn main() {
     );
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
+    let mut kept = Vec::new();
     for run in 1..=plan.runs {
-        ours.push(measure(&Server::tidegate(plan.shards), &plan));
+        ours.push(measure(&Server::tidegate(plan.shards, false), &plan, false));
         print(&format!("tidegate {run}"), &ours[run - 1..]);
+        if plan.history {
+            kept.push(measure(&Server::tidegate(plan.shards, true), &plan, true));
+            print(&format!("history  {run}"), &kept[run - 1..]);
+        }
         if plan.peer {
-            theirs.push(measure(&Server::bun(), &plan));
+            theirs.push(measure(&Server::bun(), &plan, false));
             print(&format!("bun      {run}"), &theirs[run - 1..]);
         }
     }
     print("tidegate median", &ours);
+    if plan.history {
+        print("history  median", &kept);
+        ratio("with history and presence", &kept, &ours);
+    }
     if plan.peer {
         print("bun      median", &theirs);
-        let ratio = |of: fn(&Figures) -> f64| median(&ours, of) / median(&theirs, of);
-        println!(
-            "ratio: {:.2}× the deliveries/s, {:.2}× the server CPU a delivery",
-            ratio(|f| f.per_second),
-            ratio(|f| f.server_cpu)
-        );
+        ratio("beside Bun", &ours, &theirs);
     }
 }
 
-fn measure(server: &Server, plan: &Plan) -> Figures {
+fn ratio(label: &str, one: &[Figures], other: &[Figures]) {
+    let of = |of: fn(&Figures) -> f64| median(one, of) / median(other, of);
+    println!(
+        "{label}: {:.2}× the deliveries/s, {:.2}× the server CPU a delivery",
+        of(|f| f.per_second),
+        of(|f| f.server_cpu)
+    );
+}
+
+fn measure(server: &Server, plan: &Plan, presence: bool) -> Figures {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let local = tokio::task::LocalSet::new();
     let (seconds, cpu) = local.block_on(&runtime, async {
-        let mut load = client::connect(server.port, plan.subscribers).await;
+        let mut load = client::connect(server.port, plan.subscribers, presence).await;
         // A tenth as a warm-up.
         load.run(plan.messages / 10, plan.window).await;
         let (cpu, began) = (server.cpu_seconds(), Instant::now());
@@ -88,8 +103,15 @@ fn print(label: &str, figures: &[Figures]) {
 
 impl Plan {
     fn from_arguments() -> Self {
-        let mut plan =
-            Self { subscribers: 1000, window: 64, messages: 20_000, runs: 5, shards: 1, peer: false };
+        let mut plan = Self {
+            subscribers: 1000,
+            window: 64,
+            messages: 20_000,
+            runs: 5,
+            shards: 1,
+            peer: false,
+            history: false,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut number =
@@ -101,6 +123,7 @@ impl Plan {
                 "--runs" => plan.runs = number(),
                 "--shards" => plan.shards = number(),
                 "--peer" => plan.peer = arguments.next().as_deref() == Some("bun"),
+                "--history" => plan.history = true,
                 "--bench" => {}
                 other => panic!("unknown option {other}"),
             }

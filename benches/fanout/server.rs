@@ -9,11 +9,18 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn tidegate(shards: usize) -> Self {
+    /// `history`: its channels keep a thousand messages.
+    pub fn tidegate(shards: usize, history: bool) -> Self {
         let empty = std::env::temp_dir().join("tidegate-bench-no-plugins");
         std::fs::create_dir_all(&empty).expect("an empty folder");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.args(["--listen", "127.0.0.1:0", "--shards", &shards.to_string(), "--plugins"]).arg(&empty);
+        if history {
+            let file = empty.join("history.toml");
+            let rule = "[[channel]]\npattern = \"*\"\nhistory = { messages = 1000 }\n";
+            std::fs::write(&file, rule).expect("a configuration");
+            command.arg("--config").arg(file);
+        }
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the server");
         let log = BufReader::new(child.stderr.take().expect("its log"));
         let port = port_in(log.lines().map_while(Result::ok));

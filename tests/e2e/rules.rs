@@ -59,6 +59,9 @@ async fn where_a_user_is_required_anonymous_clients_are_denied() {
     });
     assert_eq!(client.ask(json!({ "type": "subscribe", "channel": "members.1" })).await, denied);
     assert_eq!(client.try_publish("members.1", json!(1)).await, denied);
+    for kind in ["history", "presence", "join"] {
+        assert_eq!(client.ask(json!({ "type": kind, "channel": "members.1" })).await, denied, "{kind}");
+    }
     client.subscribe("members").await;
     client.ask(json!({ "type": "auth", "token": "ada" })).await;
     client.subscribe("members.1").await;

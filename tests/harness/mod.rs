@@ -9,6 +9,7 @@ pub mod http;
 pub mod plugins;
 pub mod raw;
 pub mod server;
+pub mod sign;
 pub mod wait;
 
 pub use client::Client;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::config::{self, Overrides};
+use crate::server;
 
 #[derive(Args)]
 pub struct Config {
@@ -15,7 +16,7 @@ pub struct Config {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check a file together with the environment
+    /// Check a file together with the environment, and the key files it names
     Check { file: Option<PathBuf> },
     /// Print the commented default file
     Default,
@@ -26,7 +27,8 @@ impl Config {
         match self.command {
             Command::Default => print!("{}", config::default_file()),
             Command::Check { file } => {
-                config::load(file.as_deref(), std::env::vars(), &Overrides::default())?;
+                let config = config::load(file.as_deref(), config::environment(), &Overrides::default())?;
+                server::check(&config)?;
                 println!("The configuration is valid.");
             }
         }

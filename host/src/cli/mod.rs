@@ -37,7 +37,7 @@ enum Command {
     Subscribe(subscribe::Subscribe),
     /// Publish a message and print what became of it
     Publish(publish::Publish),
-    /// Make a token that the example auth plugin accepts
+    /// Make a token that `[jwt]` or the plugin `token-auth` accepts
     Token(token::Token),
     /// Check a configuration, or print the default one
     Config(config::Config),

@@ -32,7 +32,7 @@ impl Serve {
         let began = Instant::now();
         log_to_stderr();
         let flags = Overrides { listen: self.listen, plugins_dir: self.plugins, shards: self.shards };
-        let config = config::load(self.config.as_deref(), std::env::vars(), &flags)?;
+        let config = config::load(self.config.as_deref(), config::environment(), &flags)?;
         raise_descriptor_limit();
         let goodbye = Goodbye::listen()?;
         let server = server::serve(&config)?;

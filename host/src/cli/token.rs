@@ -14,7 +14,7 @@ const DEVELOPMENT_SECRET: &str = "tidegate-development-secret";
 pub struct Token {
     /// The user
     user: String,
-    /// The secret that the auth plugin is configured with
+    /// The secret that `[jwt]` or the plugin `token-auth` is configured with
     #[arg(long, env = "TIDEGATE_TOKEN_SECRET", default_value = DEVELOPMENT_SECRET, hide_env_values = true)]
     secret: String,
     /// Ends after so many seconds; never, if left out
@@ -38,7 +38,8 @@ impl Token {
     pub fn run(self) -> Result<()> {
         let exp = match self.expires_in {
             Some(seconds) => {
-                let end = SystemTime::now() + Duration::from_secs(seconds);
+                let end = SystemTime::now().checked_add(Duration::from_secs(seconds));
+                let end = end.context("--expires-in is longer than time goes on")?;
                 Some(end.duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs())
             }
             None => None,

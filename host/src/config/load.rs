@@ -1,5 +1,6 @@
 //! File, environment and flags to one checked [`Config`].
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -8,10 +9,16 @@ use toml::{Table, Value};
 use super::rules;
 use super::types::{ChannelConfig, Config};
 use crate::core::{Pattern, PluginName, ShardId};
+use crate::hub::presence::PresenceRule;
 
 const PREFIX: &str = "TIDEGATE_";
-/// Read by the logger, and by tests that look for a built binary; not settings.
-const NOT_SETTINGS: [&str; 1] = ["TIDEGATE_LOG"];
+/// Read by the logger and by the other commands; not settings.
+const NOT_SETTINGS: [&str; 3] = ["TIDEGATE_LOG", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_SECRET"];
+/// Parts of a variable's name between `__`. Settings and plugins' own go less deep; tables are
+/// walked by recursion.
+const MOST_PARTS: usize = 16;
+/// Longer than any request's head takes; a clock cannot add much more.
+const MOST_HANDSHAKE_SECS: u64 = 24 * 60 * 60;
 
 /// What flags say; stronger than file and environment.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +26,17 @@ pub struct Overrides {
     pub listen: Option<String>,
     pub plugins_dir: Option<PathBuf>,
     pub shards: Option<usize>,
+}
+
+/// The process's variables. What is not UTF-8 in them shows as `\u{fffd}`: most of them are nobody's
+/// settings, and no reason not to start.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    readable(std::env::vars_os())
+}
+
+fn readable(variables: impl Iterator<Item = (OsString, OsString)>) -> impl Iterator<Item = (String, String)> {
+    let text = |raw: OsString| raw.to_string_lossy().into_owned();
+    variables.map(move |(name, value)| (text(name), text(value)))
 }
 
 /// Builds the settings. Errors name the setting, where it came from and what it may be.
@@ -70,6 +88,9 @@ fn development_rule() -> ChannelConfig {
         publish: Default::default(),
         slow: Default::default(),
         offsets: false,
+        history: None,
+        presence: PresenceRule::Explicit,
+        join_leave: true,
         rate: Default::default(),
         on_excess: Default::default(),
         require_auth: false,
@@ -91,6 +112,7 @@ impl Config {
 /// parses as such (numbers, lists), else a string.
 fn set(table: &mut Table, path: &str, value: &str) -> Result<()> {
     let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+    ensure!(keys.len() <= MOST_PARTS, "has more than {MOST_PARTS} parts");
     let Some((last, folders)) = keys.split_last() else { bail!("names no setting") };
     let mut at = table;
     for key in folders {
@@ -122,11 +144,24 @@ fn check(config: &Config) -> Result<()> {
         ensure!(value >= 1, "limits.{name} = 0: a limit is at least 1; 0 does not mean unlimited");
     }
     ensure!(limits.message_bytes <= 64 << 20, "limits.message_bytes is more than 64 MiB");
+    ensure!(limits.handshake_secs <= MOST_HANDSHAKE_SECS, "limits.handshake_secs is more than a day");
     limits.connection.check()?;
     limits.user.check("limits.user")?;
     limits.address.check("limits.address")?;
     ensure!(config.heartbeat.interval_secs >= 1, "heartbeat.interval_secs is at least 1");
     ensure!(config.heartbeat.missed >= 1, "heartbeat.missed is at least 1");
+    if let Some(jwt) = &config.jwt {
+        jwt.check()?;
+    }
+    for rule in &config.channels {
+        if let Some(history) = &rule.history {
+            let of = format!("[[channel]] \"{}\": history", rule.pattern);
+            ensure!(history.messages >= 1, "{of}.messages = 0: leave `history` out for none");
+            ensure!(history.bytes >= 1, "{of}.bytes = 0: a limit is at least 1");
+            ensure!(history.bytes <= 64 << 20, "{of}.bytes is more than 64 MiB: it is kept for each channel");
+            ensure!(history.ttl_secs >= 1, "{of}.ttl_secs = 0: a message is kept for at least a second");
+        }
+    }
     rules::check(&config.channels)?;
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
@@ -168,6 +203,19 @@ mod tests {
         assert!(format!("{:#}", with(&[("TIDEGATE_LISTN", "x")]).unwrap_err()).contains("TIDEGATE_LISTN"));
         assert!(with(&[("TIDEGATE_LIMITS__OUTBOX_BYTES", "0")]).is_err());
         assert!(with(&[("TIDEGATE_LISTEN", "here")]).is_err());
+    }
+
+    #[test]
+    fn what_other_commands_read_is_not_a_setting() {
+        assert!(with(&[("TIDEGATE_TOKEN", "x"), ("TIDEGATE_TOKEN_SECRET", "x")]).is_ok());
+    }
+
+    #[test]
+    fn a_variable_that_is_not_utf_8_is_no_reason_to_stop() {
+        use std::os::unix::ffi::OsStringExt;
+        let raw = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let read: Vec<_> = readable([(raw(b"A"), raw(b"\xff"))].into_iter()).collect();
+        assert_eq!(read, [("A".to_owned(), "\u{fffd}".to_owned())]);
     }
 
     #[test]

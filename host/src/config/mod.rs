@@ -1,22 +1,27 @@
 //! The server's settings: one typed tree, from a TOML file, then the environment, then flags.
 //! Valid once built: nothing behind it checks again.
 
+mod jwt;
 mod limits;
 mod load;
 mod rules;
 mod schema;
 mod types;
 
+pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use limits::{ConnectionLimits, RateConfig, SharedLimits};
-pub use load::{Overrides, load};
+pub use load::{Overrides, environment, load};
 pub use schema::SchemaConfig;
-pub use types::{ChannelConfig, Config, ForwardedHeader, HeartbeatConfig, LimitsConfig, PluginConfig};
+pub use types::{
+    ChannelConfig, Config, ForwardedHeader, HeartbeatConfig, HistoryConfig, LimitsConfig, PluginConfig,
+};
 
 use toml_example::TomlExample;
 
 /// The commented default file, generated from the types.
 pub fn default_file() -> String {
-    Config::toml_example()
+    // An optional setting of an optional section would be commented out twice.
+    Config::toml_example().replace("\n# # ", "\n# ")
 }
 
 #[cfg(test)]

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml_example::TomlExample;
 
+use super::jwt::JwtConfig;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
 use super::schema::SchemaConfig;
 use crate::core::PayloadKind;
 use crate::core::address::Network;
 use crate::core::meter::OnExcess;
 use crate::hub::outbox::SlowPolicy;
+use crate::hub::presence::PresenceRule;
 use crate::hub::rules::WhoMayPublish;
 
 /// Every setting may also come from the environment: `TIDEGATE_LISTEN`, or
@@ -47,6 +49,9 @@ pub struct Config {
     pub limits: LimitsConfig,
     #[toml_example(nesting)]
     pub heartbeat: HeartbeatConfig,
+    #[toml_example(nesting)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<JwtConfig>,
     /// Rules of channels, the most specific pattern first. With no configuration file at all
     /// one rule opens every name, for development.
     #[toml_example(skip)]
@@ -127,9 +132,19 @@ pub struct ChannelConfig {
     /// `disconnect`, `drop_oldest` or `latest`.
     #[serde(default)]
     pub slow: SlowPolicy,
-    /// Messages carry `offset` and `timestamp`. Always so where a plugin handles the channel.
+    /// Messages carry `offset` and `timestamp`. Always so where a plugin handles the channel, or
+    /// where it has a history.
     #[serde(default)]
     pub offsets: bool,
+    /// The last messages, kept for who comes back or comes late. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryConfig>,
+    /// `explicit` (by asking to join), `auto` (subscribers are in) or `off`.
+    #[serde(default)]
+    pub presence: PresenceRule,
+    /// Subscribers that ask for presence hear who comes and goes.
+    #[serde(default = "yes")]
+    pub join_leave: bool,
     /// What clients may publish to one channel, all of them together.
     #[serde(default)]
     pub rate: RateConfig,
@@ -157,8 +172,31 @@ pub struct ChannelConfig {
     pub data_schema: Option<SchemaConfig>,
 }
 
+/// What a channel keeps: `history = { messages = 100 }`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryConfig {
+    /// At most so many messages.
+    pub messages: usize,
+    /// At most so many bytes of them; a message counts 192 beside its payload. One client's replay
+    /// is as large, beyond `limits.outbox_bytes`.
+    #[serde(default = "mebibyte")]
+    pub bytes: usize,
+    /// Seconds that a message is kept.
+    #[serde(default = "hour")]
+    pub ttl_secs: u64,
+}
+
 fn yes() -> bool {
     true
+}
+
+fn mebibyte() -> usize {
+    1 << 20
+}
+
+fn hour() -> u64 {
+    3600
 }
 
 /// One `[plugins.NAME]`.
@@ -193,6 +231,7 @@ impl Default for Config {
             forwarded_header: ForwardedHeader::default(),
             limits: LimitsConfig::default(),
             heartbeat: HeartbeatConfig::default(),
+            jwt: None,
             channels: Vec::new(),
             plugins: BTreeMap::new(),
         }

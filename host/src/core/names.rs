@@ -91,7 +91,7 @@ impl fmt::Display for PluginName {
 }
 
 /// A user, as an auth plugin names it; an anonymous client's is its client id. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(pub Arc<str>);
 
 impl UserId {

@@ -49,11 +49,18 @@ fn is_separator(c: char) -> bool {
     matches!(c, '.' | ':' | '/')
 }
 
+impl BadPattern {
+    /// Fit for a line of the log: a pattern may be a plugin's.
+    fn new(text: &str, why: &'static str) -> Self {
+        const SHOWN: usize = 100;
+        let shown = text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c });
+        Self { pattern: shown.collect(), why }
+    }
+}
+
 impl Pattern {
     pub fn parse(text: &str) -> Result<Self, BadPattern> {
-        parts(text)
-            .map(|parts| Self { text: text.into(), parts })
-            .map_err(|why| BadPattern { pattern: text.into(), why })
+        parts(text).map(|parts| Self { text: text.into(), parts }).map_err(|why| BadPattern::new(text, why))
     }
 
     pub fn matches(&self, name: &str) -> bool {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::core::{ChannelName, Payload, Refusal};
+use crate::hub::letter::{About, Wishes};
 use crate::hub::wire::RequestId;
 
 /// One request, or why it is none, and the client's mark on it.
@@ -21,6 +22,12 @@ pub enum Command {
         channel: ChannelName,
         params: Option<Bytes>,
         filter: Option<FilterRequest>,
+        wishes: Wishes,
+    },
+    /// Presence and history.
+    Ask {
+        channel: ChannelName,
+        about: About,
     },
     Unsubscribe {
         channel: ChannelName,
@@ -31,6 +38,8 @@ pub enum Command {
         event: Bytes,
         payload: Payload,
         echo: Option<bool>,
+        /// How many did it reach?
+        receipt: bool,
     },
     /// `data` is JSON; `null` where the client sent none.
     Action {
@@ -46,7 +55,8 @@ impl Command {
         match self {
             Self::Subscribe { channel, .. }
             | Self::Unsubscribe { channel }
-            | Self::Publish { channel, .. } => Some(channel),
+            | Self::Publish { channel, .. }
+            | Self::Ask { channel, .. } => Some(channel),
             Self::Auth { .. } | Self::Action { .. } | Self::Ping => None,
         }
     }

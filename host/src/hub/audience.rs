@@ -17,6 +17,8 @@ pub struct FilterChoice {
 pub struct GroupKey {
     pub wire: WireId,
     pub filter: Option<FilterChoice>,
+    /// Is told who comes and goes.
+    pub presence: bool,
 }
 
 pub struct Member {

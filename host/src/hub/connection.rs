@@ -2,7 +2,7 @@
 //! what it may have under way.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use bytes::Bytes;
 
 use super::audience::Seat;
 use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
-use super::socket::Socket;
 use super::share::Share;
+use super::socket::Socket;
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Sender, UserId};
 
@@ -33,15 +33,19 @@ pub struct Connection {
     closing: Cell<bool>,
     user: RefCell<UserId>,
     in_flight: Cell<u32>,
-    /// Subscriptions that their homes have not answered yet.
+    /// Subscriptions and questions that their homes have not answered yet.
     unsettled: Cell<u32>,
     credit: RefCell<Option<Waker>>,
     /// The shard's second in which it came: its heartbeats count from there.
     pub(super) born: u64,
+    /// Channels whose presence it has joined by asking.
+    pub(super) joined: RefCell<HashSet<ChannelName>>,
     /// Heartbeats sent since the client was last heard.
     pub(super) unheard: Cell<u8>,
     /// The shard's second in which it last sent more than a pong, or had a subscription.
     pub(super) active: Cell<u64>,
+    /// Subscriptions among what is unsettled.
+    asked: Cell<u32>,
     share: RefCell<Share>,
 }
 
@@ -66,8 +70,10 @@ impl Connection {
             unsettled: Cell::new(0),
             credit: RefCell::new(None),
             born,
+            joined: RefCell::default(),
             unheard: Cell::new(0),
             active: Cell::new(born),
+            asked: Cell::new(0),
             share: RefCell::default(),
         }
     }
@@ -120,14 +126,12 @@ impl Connection {
         }
     }
 
-    pub(super) fn subscription_asked(&self) {
+    pub(super) fn answer_awaited(&self) {
         self.unsettled.set(self.unsettled.get() + 1);
-        self.recount();
     }
 
-    pub(super) fn subscription_answered(&self) {
+    pub(super) fn answer_came(&self) {
         self.unsettled.set(self.unsettled.get().saturating_sub(1));
-        self.recount();
         self.wake_reader();
     }
 
@@ -136,9 +140,21 @@ impl Connection {
         self.until(|| self.in_flight.get() < MAX_IN_FLIGHT).await;
     }
 
-    /// Until every subscription that the client asked for is answered.
+    /// Until every subscription and question of the client is answered.
     pub async fn until_settled(&self) {
         self.until(|| self.unsettled.get() == 0).await;
+    }
+
+    /// Until nothing of the past waits for it: it may ask for more of that.
+    pub async fn until_replayed(&self) {
+        self.until(|| !self.outbox.borrow().has_replay()).await;
+    }
+
+    /// The socket has taken all that waited.
+    pub(super) fn written(&self) {
+        if self.credit.borrow().is_some() {
+            self.wake_reader();
+        }
     }
 
     /// Subscriptions that are, or may yet come about.
@@ -152,9 +168,25 @@ impl Connection {
         self.recount();
     }
 
+    /// A subscription is asked for, and counts in the sums until its answer takes its place.
+    pub(super) fn subscription_asked(&self) {
+        self.asked.set(self.asked.get() + 1);
+        self.recount();
+    }
+
+    pub(super) fn subscription_answered(&self) {
+        self.asked.set(self.asked.get().saturating_sub(1));
+        self.recount();
+    }
+
     /// Its subscriptions have changed.
     pub(super) fn recount(&self) {
-        self.share.borrow_mut().set(|| self.subscriptions());
+        self.share.borrow_mut().set(|| self.seats.borrow().len() + self.asked.get() as usize);
+    }
+
+    /// It has no place in any channel, and none to come.
+    pub(super) fn waits_for_nothing(&self) -> bool {
+        self.subscriptions() == 0 && self.joined.borrow().is_empty()
     }
 
     async fn until(&self, holds: impl Fn() -> bool) {
@@ -189,6 +221,13 @@ impl Connection {
             return Through::Not;
         }
         self.outbox.borrow_mut().write_through(&*self.socket, bytes)
+    }
+
+    /// See [`Outbox::push_replay`].
+    pub(super) fn push_replay(&self, bytes: Bytes) {
+        if !self.closing.get() {
+            self.outbox.borrow_mut().push_replay(bytes);
+        }
     }
 
     pub(super) fn push_reply(&self, bytes: Bytes) -> Result<(), TooSlow> {

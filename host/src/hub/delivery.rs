@@ -12,7 +12,8 @@ use super::connection::Connection;
 use super::letter::Accepted;
 use super::outbox::{Through, TooSlow};
 use super::socket::Socket;
-use super::turn::Turn;
+use super::tally::Receipt;
+use super::turn::{Content, Turn};
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Offset, PluginName, ShardId};
 
@@ -112,8 +113,8 @@ impl Delivery {
             .by_channel
             .entry(channel.clone())
             .or_insert_with(|| self.audiences.insert(Audience::new(accepted.slow)));
-        let key = GroupKey { wire: connection.wire, filter };
-        let member = Member { client: connection.id, since: accepted.position.offset };
+        let key = GroupKey { wire: connection.wire, filter, presence: accepted.presence };
+        let member = Member { client: connection.id, since: accepted.since };
         let seat = self.audiences[audience].add(audience, key, member);
         connection.seats.borrow_mut().insert(channel.clone(), seat);
         connection.recount();
@@ -158,7 +159,7 @@ impl Delivery {
         let Self { audiences, connections, dirty, slow, .. } = self;
         let audience = &audiences[key];
         let mut waiting = Vec::new();
-        for group in &audience.groups {
+        for group in audience.groups.iter().filter(|group| concerns(turn, group)) {
             if let Some(filter) = &group.key.filter {
                 if !group.members.is_empty() && !waiting.contains(&filter.plugin) {
                     waiting.push(filter.plugin.clone());
@@ -167,6 +168,12 @@ impl Delivery {
             }
             let run = turn.run(group.key.wire);
             let last_frame = run.last_frame();
+            if let Some(tally) = &turn.tally {
+                let excluded =
+                    group.members.iter().filter(|member| turn.leaves_out(member.client)).count() as u64;
+                let delivered = group.members.len() as u64 - excluded;
+                tally.add(Receipt { delivered, excluded, filtered: 0 });
+            }
             for member in &group.members {
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
@@ -227,6 +234,9 @@ impl Delivery {
             };
             let verdicts: Vec<bool> = (0..turn.messages.len()).map(|i| passes(i, choice)).collect();
             if !verdicts.contains(&true) {
+                if let Some(tally) = &turn.tally {
+                    tally.add(Receipt { filtered: members.len() as u64, ..Receipt::default() });
+                }
                 continue;
             }
             let run = turn.run(group_key.wire);
@@ -243,10 +253,41 @@ impl Delivery {
                 } else {
                     chosen.clone()
                 };
+                if let Some(tally) = &turn.tally {
+                    let one = u64::from(!mine.is_empty());
+                    tally.add(Receipt { delivered: one, excluded: 1 - one, filtered: 0 });
+                }
                 if !mine.is_empty() {
                     note(dirty, slow, connection, connection.push_run(mine, 0, key, audience.slow));
                 }
             }
+        }
+    }
+
+    /// Changes of presence, for the subscribers of one plugin's filters: nobody judges those.
+    pub fn deliver_unjudged(&mut self, turn: &Turn, plugin: &PluginName) {
+        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
+        let Self { audiences, connections, dirty, slow, .. } = self;
+        let audience = &audiences[key];
+        let chose = |group: &&Group| group.key.filter.as_ref().is_some_and(|choice| choice.plugin == *plugin);
+        for group in audience.groups.iter().filter(|group| concerns(turn, group)).filter(chose) {
+            let run = turn.run(group.key.wire);
+            for connection in group.members.iter().filter_map(|member| connections.get(member.client.slot()))
+            {
+                let pushed = connection.push_run(run.bytes.clone(), run.last_frame(), key, audience.slow);
+                note(dirty, slow, connection, pushed);
+            }
+        }
+    }
+
+    /// What one subscriber missed, of which it gets what `passes`.
+    pub fn deliver_replay(&mut self, client: ClientId, turn: &Turn, passes: impl FnMut(usize) -> bool) {
+        let Some(connection) = self.find(client).cloned() else { return };
+        let run = turn.run(connection.wire);
+        let bytes = gather(|each| run.pick(passes, each));
+        if !bytes.is_empty() {
+            connection.push_replay(bytes);
+            note(&mut self.dirty, &mut self.slow, &connection, Ok(()));
         }
     }
 
@@ -274,6 +315,11 @@ impl Delivery {
     pub fn take_slow(&mut self) -> Vec<Rc<Connection>> {
         std::mem::take(&mut self.slow)
     }
+}
+
+/// Is the turn for this group at all?
+fn concerns(turn: &Turn, group: &Group) -> bool {
+    turn.content == Content::Messages || group.key.presence
 }
 
 fn note(

@@ -6,19 +6,29 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::audience::FilterChoice;
 use super::delivery::SharedDelivery;
 use super::post::LocalQueue;
-use super::turn::Turn;
-use crate::core::PluginName;
+use super::turn::{Content, Turn};
+use crate::core::{ClientId, PluginName};
 use crate::plugin::{FilterBatch, Filters};
 
 /// Past this many bytes of turns waiting for one plugin the newest are not judged,
 /// and so, filters being closed by default, not delivered.
 const WAITING_BYTES: usize = 32 << 20;
 
+/// Who a turn is for.
+#[derive(Clone)]
+enum To {
+    /// All subscribers with a filter of the plugin.
+    Everyone,
+    /// One that has just come, with what it missed.
+    Newcomer(ClientId, FilterChoice),
+}
+
 #[derive(Default)]
 struct Waiting {
-    turns: VecDeque<Arc<Turn>>,
+    turns: VecDeque<(To, Arc<Turn>)>,
     bytes: usize,
     running: bool,
 }
@@ -36,6 +46,15 @@ impl Filtered {
     }
 
     pub fn judge(self: &Rc<Self>, plugin: PluginName, turn: Arc<Turn>) {
+        self.wait(plugin, To::Everyone, turn);
+    }
+
+    /// What a new subscriber missed comes before all that is published from now on.
+    pub fn judge_replay(self: &Rc<Self>, client: ClientId, choice: FilterChoice, turn: Arc<Turn>) {
+        self.wait(choice.plugin.clone(), To::Newcomer(client, choice), turn);
+    }
+
+    fn wait(self: &Rc<Self>, plugin: PluginName, to: To, turn: Arc<Turn>) {
         let mut all = self.waiting.borrow_mut();
         let waiting = all.entry(plugin.clone()).or_default();
         if waiting.bytes > WAITING_BYTES {
@@ -44,7 +63,7 @@ impl Filtered {
             return;
         }
         waiting.bytes += turn.weight();
-        waiting.turns.push_back(turn);
+        waiting.turns.push_back((to, turn));
         if !std::mem::replace(&mut waiting.running, true) {
             let this = self.clone();
             tokio::task::spawn_local(async move { this.run(plugin).await });
@@ -53,8 +72,16 @@ impl Filtered {
 
     async fn run(self: Rc<Self>, plugin: PluginName) {
         let mut batch = FilterBatch::default();
-        while let Some(turn) = self.next(&plugin) {
-            let choices = self.delivery.borrow().filters(&turn.channel, &plugin);
+        while let Some((to, turn)) = self.next(&plugin) {
+            if turn.content == Content::Presence {
+                self.delivery.borrow_mut().deliver_unjudged(&turn, &plugin);
+                self.queue.wake();
+                continue;
+            }
+            let choices = match &to {
+                To::Everyone => self.delivery.borrow().filters(&turn.channel, &plugin),
+                To::Newcomer(_, choice) => vec![choice.clone()],
+            };
             if choices.is_empty() {
                 continue;
             }
@@ -65,19 +92,27 @@ impl Filtered {
                 batch.push(&message.event, message.payload.kind, &message.payload.bytes);
             }
             let bits = self.filters.evaluate(&plugin, &ids, &batch).await;
-            self.delivery.borrow_mut().deliver_filtered(&turn, &plugin, |message, choice| {
-                index.get(&choice.id).is_some_and(|i| bits.passes(message, *i))
-            });
+            match to {
+                To::Everyone => {
+                    self.delivery.borrow_mut().deliver_filtered(&turn, &plugin, |message, choice| {
+                        index.get(&choice.id).is_some_and(|i| bits.passes(message, *i))
+                    })
+                }
+                To::Newcomer(client, _) => {
+                    let passes = |message| bits.passes(message, 0);
+                    self.delivery.borrow_mut().deliver_replay(client, &turn, passes);
+                }
+            }
             self.queue.wake();
         }
     }
 
-    fn next(&self, plugin: &PluginName) -> Option<Arc<Turn>> {
+    fn next(&self, plugin: &PluginName) -> Option<(To, Arc<Turn>)> {
         let mut all = self.waiting.borrow_mut();
         let waiting = all.get_mut(plugin)?;
         let turn = waiting.turns.pop_front();
         match &turn {
-            Some(turn) => waiting.bytes -= turn.weight(),
+            Some((_, turn)) => waiting.bytes -= turn.weight(),
             None => {
                 all.remove(plugin);
             }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::groups::{GroupInquiry, GroupName};
+use super::presence::Member;
+use super::tally::Receipt;
 use super::turn::Turn;
-use super::wire::{Epoch, Position, RequestId};
-use crate::core::{ChannelName, ClientId, Offset, Payload, Refusal, Sender, ShardId};
+use super::wire::{Epoch, Position, RequestId, WireId};
+use crate::core::{ChannelName, ClientId, Message, Offset, Payload, Refusal, Sender, ShardId};
 use crate::plugin::Registry;
 
 /// What a publish led to: the message's place, or none where the channel's handler dropped it.
@@ -16,6 +19,8 @@ use crate::plugin::Registry;
 pub struct Published {
     pub epoch: Epoch,
     pub offset: Option<Offset>,
+    /// Where it was asked for.
+    pub receipt: Option<Receipt>,
 }
 
 /// Where a message comes from, and who hears what became of it.
@@ -51,14 +56,29 @@ pub struct Publish {
     pub except: Option<ClientId>,
     /// How many publications this message may still set off, directly or through others.
     pub budget: u16,
+    /// Whoever published it wants to hear how many it reached.
+    pub receipt: bool,
 }
 
 /// All that one message sets off is at most this many publications.
 pub const PUBLICATIONS_A_MESSAGE: u16 = 1024;
 
+/// What a subscriber wants of the past and of presence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Everything since its last visit.
+    pub recover: Option<Position>,
+    /// The last so many messages, where it does not recover.
+    pub history: usize,
+    /// Who is there, and who comes and goes.
+    pub presence: bool,
+}
+
 pub struct Subscribe {
     pub channel: ChannelName,
     pub sender: Sender,
+    pub wire: WireId,
+    pub wishes: Wishes,
     pub params: Option<Bytes>,
     pub request: Option<RequestId>,
     /// The subscriber's own, carried there and back.
@@ -76,12 +96,56 @@ pub struct Subscribed {
     pub result: Result<Accepted, Refusal>,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// A subscription that a home has taken.
 pub struct Accepted {
-    pub position: Position,
-    /// Messages of the channel show their offsets.
-    pub numbered: bool,
+    /// The first message after it follows this one.
+    pub since: Offset,
     pub slow: super::outbox::SlowPolicy,
+    pub presence: bool,
+    /// The answer to the client.
+    pub frame: Bytes,
+    /// What it asked for of the past, to be delivered next.
+    pub replay: Option<Arc<Turn>>,
+}
+
+/// A client's question to a channel's home, which is answered with a frame of its dialect.
+pub struct Question {
+    pub channel: ChannelName,
+    pub sender: Sender,
+    pub wire: WireId,
+    pub request: Option<RequestId>,
+    pub about: About,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum About {
+    /// Join, or change one's metadata: a JSON object, empty for none.
+    Join {
+        metadata: Option<Bytes>,
+    },
+    Leave,
+    Presence,
+    /// What came after a place, at most so many.
+    History {
+        since: Option<Position>,
+        limit: usize,
+    },
+}
+
+/// What the server's own API asks of a channel's home.
+pub enum Inquiry {
+    History { since: Option<Position>, limit: usize, answer: oneshot::Sender<Result<Page, Refusal>> },
+    ClearHistory { answer: oneshot::Sender<Result<Position, Refusal>> },
+    Presence { answer: oneshot::Sender<Result<Vec<Member>, Refusal>> },
+    ClearPresence { answer: oneshot::Sender<Result<usize, Refusal>> },
+}
+
+/// Some of a channel's history, oldest first.
+pub struct Page {
+    pub position: Position,
+    /// Nothing after the place that was asked for is gone.
+    pub complete: bool,
+    pub messages: Vec<Message>,
 }
 
 pub enum Letter {
@@ -95,6 +159,20 @@ pub enum Letter {
         request: Option<Option<RequestId>>,
         /// It had a subscription: the home counts one less.
         subscribed: bool,
+    },
+    Question(Question),
+    Group {
+        group: GroupName,
+        inquiry: GroupInquiry,
+    },
+    Inquiry {
+        channel: ChannelName,
+        inquiry: Inquiry,
+    },
+    /// A connection that had joined has ended.
+    Gone {
+        channel: ChannelName,
+        client: ClientId,
     },
     /// A subscription that replaced an earlier one of the same client.
     ForgetOne {
@@ -113,7 +191,12 @@ pub enum Letter {
         channel: ChannelName,
         client: ClientId,
         request: Option<RequestId>,
-        result: Result<Option<Offset>, Refusal>,
+        result: Result<Published, Refusal>,
+    },
+    /// A question's answer, encoded.
+    Answered {
+        client: ClientId,
+        frame: Bytes,
     },
     Deliver(Arc<Turn>),
     /// The channel's handler was removed: its subscribers are told, and are none any more.

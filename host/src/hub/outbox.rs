@@ -64,6 +64,8 @@ pub struct Outbox {
     runs: VecDeque<Run>,
     bytes: usize,
     limit: usize,
+    /// Bytes of replays since the outbox was empty: they do not count as slowness.
+    replayed: usize,
     /// The front run is partly on the wire: it must not be dropped.
     front_started: bool,
     blocked: bool,
@@ -73,12 +75,31 @@ pub struct Outbox {
 impl Outbox {
     /// `limit` in bytes.
     pub fn new(limit: usize) -> Self {
-        Self { runs: VecDeque::new(), bytes: 0, limit, front_started: false, blocked: false, dropped: 0 }
+        Self {
+            runs: VecDeque::new(),
+            bytes: 0,
+            limit,
+            replayed: 0,
+            front_started: false,
+            blocked: false,
+            dropped: 0,
+        }
     }
 
     /// A reply to the client.
     pub fn push_reply(&mut self, bytes: Bytes) -> Result<(), TooSlow> {
         self.push(Run { bytes, lossy: None })
+    }
+
+    /// What a subscriber missed, or asked for of the past: as large as a channel's history may
+    /// be. Who reads it slowly is not cut off for that; one replay at a time bounds it.
+    pub fn push_replay(&mut self, bytes: Bytes) {
+        self.replayed += bytes.len();
+        self.push_last(bytes);
+    }
+
+    pub fn has_replay(&self) -> bool {
+        self.replayed > 0
     }
 
     /// Messages of a channel; `last_frame` is where the last of them begins in `bytes`.
@@ -100,10 +121,11 @@ impl Outbox {
     fn push(&mut self, run: Run) -> Result<(), TooSlow> {
         self.bytes += run.bytes.len();
         self.runs.push_back(run);
-        if self.bytes > self.limit {
+        let limit = self.limit.saturating_add(self.replayed);
+        if self.bytes > limit {
             let droppable = |run: &Run| run.lossy.is_some_and(|l| l.policy != SlowPolicy::Disconnect);
-            self.drop_where(droppable, self.limit);
-            if self.bytes > self.limit {
+            self.drop_where(droppable, limit);
+            if self.bytes > limit {
                 return Err(TooSlow);
             }
         }
@@ -212,6 +234,9 @@ impl Outbox {
             if written == 0 {
                 break;
             }
+        }
+        if self.runs.is_empty() {
+            self.replayed = 0;
         }
         if self.runs.is_empty() && self.runs.capacity() > 32 {
             // A burst should not cost an idle connection its queue for ever.

@@ -1,6 +1,8 @@
 //! What the operator says of channels: patterns, the most specific first.
 
+use super::history::HistoryRule;
 use super::outbox::SlowPolicy;
+use super::presence::PresenceRule;
 use crate::core::Pattern;
 use crate::core::meter::Limit;
 
@@ -19,8 +21,14 @@ pub enum WhoMayPublish {
 pub struct ChannelRule {
     pub publish: WhoMayPublish,
     pub slow: SlowPolicy,
-    /// Messages show their offset and time. Always so where a plugin handles the channel.
+    /// Messages show their offset and time. Always so where a plugin handles the channel, or
+    /// where it keeps a history.
     pub offsets: bool,
+    /// None: it keeps nothing.
+    pub history: Option<HistoryRule>,
+    pub presence: PresenceRule,
+    /// Subscribers that ask for presence hear who comes and goes.
+    pub join_leave: bool,
     /// Of clients' messages, all together.
     pub rate: Option<Limit>,
     pub max_subscribers: Option<u32>,

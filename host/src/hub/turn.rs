@@ -5,16 +5,31 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::presence::PresenceEvent;
+use super::tally::Tally;
 use super::wire::{Wire, WireId};
 use crate::core::{ChannelName, ClientId, Message, Offset};
 
 /// A turn is sealed early past this many bytes of frames, so that memory stays bounded.
 const SEAL_AT_BYTES: usize = 256 << 10;
 
+/// What a turn's frames are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    #[default]
+    Messages,
+    /// Changes of presence: for those who asked for them, past any filter.
+    Presence,
+}
+
 /// Messages of one channel in order, ready to deliver. Immutable.
 pub struct Turn {
     pub channel: ChannelName,
+    pub content: Content,
+    /// None, where it is about presence.
     pub messages: Vec<Message>,
+    /// Counts what becomes of the only message.
+    pub tally: Option<Arc<Tally>>,
     runs: Vec<Run>,
     /// Some message leaves a client out.
     has_exceptions: bool,
@@ -79,14 +94,22 @@ impl Turn {
 /// A turn that still grows.
 #[derive(Default)]
 pub struct OpenTurn {
+    content: Content,
+    frames: usize,
     messages: Vec<Message>,
     runs: Vec<(BytesMut, Vec<u32>)>,
     has_exceptions: bool,
+    tally: Option<Arc<Tally>>,
 }
 
 impl OpenTurn {
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.frames == 0
+    }
+
+    /// May this go into it? One of another kind must be sealed first.
+    pub fn takes(&self, content: Content) -> bool {
+        self.is_empty() || self.content == content
     }
 
     /// Encodes a message in every dialect. True: the turn is large enough to seal now.
@@ -97,29 +120,54 @@ impl OpenTurn {
         numbered: bool,
         message: Message,
     ) -> bool {
-        self.runs.resize_with(wires.len(), Default::default);
-        let mut bytes = 0;
-        for (wire, (run, ends)) in wires.iter().zip(&mut self.runs) {
-            wire.message(channel, &message, numbered, run);
-            // SEAL_AT_BYTES and the message limit keep a run far below 4 GiB.
-            ends.push(run.len() as u32);
-            bytes += run.len();
-        }
+        let bytes = self.encode(wires, |wire, run| wire.message(channel, &message, numbered, run));
+        self.content = Content::Messages;
         self.has_exceptions |= message.except.is_some();
         self.messages.push(message);
         bytes >= SEAL_AT_BYTES
     }
 
+    /// The same for a change of presence.
+    pub fn push_presence(
+        &mut self,
+        wires: &[&dyn Wire],
+        channel: &ChannelName,
+        event: &PresenceEvent,
+    ) -> bool {
+        self.content = Content::Presence;
+        self.encode(wires, |wire, run| wire.presence(channel, event, run)) >= SEAL_AT_BYTES
+    }
+
+    /// What becomes of the one message in it is counted.
+    pub fn count(&mut self, tally: Tally) {
+        self.tally = Some(Arc::new(tally));
+    }
+
+    fn encode(&mut self, wires: &[&dyn Wire], one: impl Fn(&dyn Wire, &mut BytesMut)) -> usize {
+        self.frames += 1;
+        self.runs.resize_with(wires.len(), Default::default);
+        let mut bytes = 0;
+        for (wire, (run, ends)) in wires.iter().zip(&mut self.runs) {
+            one(*wire, run);
+            // SEAL_AT_BYTES and the message limit keep a run far below 4 GiB.
+            ends.push(run.len() as u32);
+            bytes += run.len();
+        }
+        bytes
+    }
+
     /// Takes what has come; empty afterwards.
-    pub fn seal(&mut self, channel: &ChannelName) -> Arc<Turn> {
+    pub fn seal(&mut self, channel: &ChannelName) -> Turn {
         let taken = std::mem::take(self);
         let runs = taken.runs.into_iter().map(|(run, ends)| Run { bytes: run.freeze(), ends }).collect();
-        Arc::new(Turn {
+        Turn {
             channel: channel.clone(),
+            content: taken.content,
             messages: taken.messages,
+            tally: taken.tally,
             runs,
             has_exceptions: taken.has_exceptions,
-        })
+        }
     }
 }
 

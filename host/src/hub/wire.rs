@@ -2,15 +2,25 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::presence::{Presence, PresenceEvent};
+use super::tally::Receipt;
 use crate::core::{ChannelName, Message, Offset, Payload, Refusal, UserId};
 
 /// A request's own mark, echoed by whatever answers it: opaque to the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Bytes);
 
-/// A channel's life: offsets count from 1 in each.
+/// A channel's life: offsets count from 1 in each. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// As [`Epoch`] is displayed. Anything else is an epoch that no channel has ever had.
+    pub fn parse(text: &str) -> Self {
+        let shown = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        Self(shown.then(|| u64::from_str_radix(text, 16).ok()).flatten().unwrap_or(0))
+    }
+}
 
 impl std::fmt::Display for Epoch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -26,15 +36,18 @@ pub struct Position {
 }
 
 /// What the server says to one client about one of its requests.
-#[derive(Clone, Debug)]
-pub enum Reply {
+pub enum Reply<'a> {
     Authenticated {
         user: UserId,
     },
-    /// With a position where the channel's messages carry offsets.
     Subscribed {
-        channel: ChannelName,
+        channel: &'a ChannelName,
+        /// Where the channel's messages carry offsets.
         position: Option<Position>,
+        /// Has it all that it missed? Where it asked to recover.
+        recovered: Option<bool>,
+        /// Where it asked for presence.
+        members: Option<&'a Presence>,
     },
     Unsubscribed {
         channel: ChannelName,
@@ -43,6 +56,24 @@ pub enum Reply {
     Published {
         channel: ChannelName,
         offset: Option<Offset>,
+        receipt: Option<Receipt>,
+    },
+    Joined {
+        channel: ChannelName,
+    },
+    Left {
+        channel: ChannelName,
+    },
+    Presence {
+        channel: &'a ChannelName,
+        members: &'a Presence,
+    },
+    History {
+        channel: &'a ChannelName,
+        position: Position,
+        /// Nothing after the place that was asked for is gone.
+        complete: bool,
+        messages: Box<dyn Iterator<Item = &'a Message> + 'a>,
     },
     ActionCompleted {
         action: String,
@@ -65,7 +96,10 @@ pub trait Wire: Sync {
     /// A message to one client, outside the channel's order.
     fn direct(&self, channel: &ChannelName, event: &[u8], payload: &Payload, out: &mut BytesMut);
 
-    fn reply(&self, request: Option<&RequestId>, reply: &Reply, out: &mut BytesMut);
+    /// A change of who is in a channel.
+    fn presence(&self, channel: &ChannelName, event: &PresenceEvent, out: &mut BytesMut);
+
+    fn reply(&self, request: Option<&RequestId>, reply: Reply<'_>, out: &mut BytesMut);
 
     fn ping(&self, out: &mut BytesMut);
 

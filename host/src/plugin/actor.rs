@@ -22,7 +22,7 @@ use super::engine::OWN_STORES;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::health::Health;
-use super::limits::{REASON_BYTES, cut};
+use super::limits::{REASON_BYTES, line};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Payload, PluginName, Sender};
 
@@ -333,7 +333,7 @@ impl<S: ActorSink> Runner<S> {
                     .watch(opened)
                     .await
                     .map_err(|error| PluginFailure::from_wasmtime(&error))?
-                    .map_err(|reason| PluginFailure::OpenRefused(cut(reason, REASON_BYTES)))?;
+                    .map_err(|reason| PluginFailure::OpenRefused(line(reason, REASON_BYTES)))?;
                 *room.resource.insert(resource)
             }
         };

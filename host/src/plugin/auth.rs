@@ -34,6 +34,11 @@ pub struct Identity {
 type Claims = Vec<(String, String)>;
 
 impl Identity {
+    /// Of one who was not asked of any plugin.
+    pub fn named(user: String, expires_at: Option<UnixMillis>) -> Self {
+        Self { user, expires_at, claims: Vec::new() }
+    }
+
     /// Has each of these plugins accepted the client? One that came later has not been asked.
     pub fn is_known_to(&self, plugins: &[Arc<Generation>]) -> bool {
         plugins.iter().all(|generation| self.claims_of(generation).is_some())

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use super::actor::Denial;
 use super::bindings::{channel_handler, types};
 use super::failure::PluginFailure;
-use super::limits::{EFFECTS, REASON_BYTES, cut};
+use super::limits::{EFFECTS, REASON_BYTES, cut, line};
 use crate::core::{ChannelName, ClientId, Payload, PayloadKind};
 
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Checks a handler's answer to a message of this kind.
-    pub(super) fn check(
+    pub fn check(
         outcome: channel_handler::Outcome,
         kind: PayloadKind,
         payload_bytes: usize,
@@ -98,7 +98,7 @@ fn check(effect: types::Effect, payload_bytes: usize) -> Result<Effect, PluginFa
     Ok(match effect {
         types::Effect::Publish(publication) => Effect::Publish(Publication {
             channel: ChannelName::parse(&publication.channel).or_else(|why| {
-                bad(format!("it publishes to `{}`, which {why}", cut(publication.channel, 100)))
+                bad(format!("it publishes to `{}`, which {why}", line(publication.channel, 100)))
             })?,
             event: publication.event.into(),
             payload: payload(publication.kind.into(), publication.payload, payload_bytes)?,

@@ -2,6 +2,11 @@
 
 use wasmtime::Trap;
 
+use super::limits::{REASON_BYTES, line};
+
+/// Of one function's name.
+const NAME_BYTES: usize = 128;
+
 /// The call's time is over: carried through wasmtime as the trap's cause.
 #[derive(Debug, thiserror::Error)]
 #[error("the call took more than {ms} ms")]
@@ -65,7 +70,7 @@ impl PluginFailure {
         match error.downcast_ref::<Trap>() {
             Some(Trap::UnreachableCodeReached) => Self::Panic(where_it_was(error)),
             Some(Trap::StackOverflow) => Self::StackOverflow,
-            _ => Self::Other(format!("{error:#}").replace('\n', " ")),
+            _ => Self::Other(line(format!("{error:#}"), REASON_BYTES)),
         }
     }
 }
@@ -82,7 +87,7 @@ fn where_it_was(error: &wasmtime::Error) -> String {
 
 /// As it stands in the source, without the hash that Rust puts behind a function's name.
 fn short_name(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    line(format!("{:#}", rustc_demangle::demangle(name)), NAME_BYTES)
 }
 
 fn is_panic_machinery(name: &str) -> bool {

@@ -14,7 +14,7 @@ use super::bindings::{filter, types};
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::health::Health;
-use super::limits::{REASON_BYTES, cut};
+use super::limits::{REASON_BYTES, cut, line};
 use super::registry::Registry;
 use super::slot::Slot;
 use crate::core::{PayloadKind, PluginName};
@@ -277,7 +277,7 @@ impl Filters {
             let added = added.map_err(|error| (Some(id), failed(error)))?;
             if let Err(reason) = &added {
                 tracing::warn!(plugin = %generation.name, "the new version refuses a filter in use, which \
-                    passes nothing from now on: {}", cut(reason.clone(), REASON_BYTES));
+                    passes nothing from now on: {}", line(reason.clone(), REASON_BYTES));
             }
             runner.known.insert(id, added.ok());
         }

@@ -58,3 +58,8 @@ pub fn cut(mut text: String, bytes: usize) -> String {
     }
     text
 }
+
+/// Cuts a text, and makes it one line: in the log no plugin can forge another's.
+pub fn line(text: String, bytes: usize) -> String {
+    cut(text, bytes).replace(['\n', '\r'], " ")
+}

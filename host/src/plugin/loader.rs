@@ -15,7 +15,7 @@ use super::engine::PluginEngine;
 use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
 use super::host::PluginSettings;
-use super::limits::FILE_BYTES;
+use super::limits::{FILE_BYTES, REASON_BYTES, line};
 use super::store::{arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -25,6 +25,9 @@ const PACKAGE: &str = "tidegate:plugin/";
 const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
 const OFFERED: &str = "tidegate:plugin/log@0.1.0, tidegate:plugin/config@0.1.0 and cli, clocks, filesystem, io, random, sockets of wasi@0.2";
+/// A name in a file and in an error, in bytes; unknown imports that are named.
+const NAME_BYTES: usize = 128;
+const MOST_NAMED: usize = 16;
 const WASI: [&str; 6] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
@@ -99,13 +102,11 @@ pub async fn load(
     let Source { name, file, bytes } = source;
     look(&bytes)?;
     let began = Instant::now();
-    let component = Component::from_binary(&engine.engine, &bytes)
-        .map_err(|error| LoadError::Invalid(format!("{error:#}").replace('\n', " ")))?;
+    let component =
+        Component::from_binary(&engine.engine, &bytes).map_err(|error| LoadError::Invalid(said(&error)))?;
     let imports = imports(engine, &component)?;
-    let pre = engine
-        .linker
-        .instantiate_pre(&component)
-        .map_err(|error| LoadError::WrongImports(format!("{error:#}").replace('\n', " ")))?;
+    let pre =
+        engine.linker.instantiate_pre(&component).map_err(|error| LoadError::WrongImports(said(&error)))?;
     let capabilities = capabilities(engine, &component, &pre)?;
     // So that the first room does not pay for it; where it cannot be done, it does.
     let _ = component.initialize_copy_on_write_image();
@@ -132,6 +133,11 @@ pub async fn load(
     };
     start_once(&mut generation, settings).await?;
     Ok(generation)
+}
+
+/// An error of wasmtime's, which may quote names in the file.
+fn said(error: &wasmtime::Error) -> String {
+    line(format!("{error:#}"), REASON_BYTES)
 }
 
 /// What the first bytes tell.
@@ -166,7 +172,8 @@ fn imports(engine: &PluginEngine, component: &Component) -> Result<Vec<String>, 
         });
         known || WASI.iter().any(|package| name.starts_with(package)) && name.contains("@0.2.")
     };
-    let unknown: Vec<String> = names.iter().filter(|name| !offered(name)).cloned().collect();
+    let unknown = names.iter().filter(|name| !offered(name)).take(MOST_NAMED);
+    let unknown: Vec<String> = unknown.map(|name| line(name.clone(), NAME_BYTES)).collect();
     if unknown.is_empty() { Ok(names) } else { Err(LoadError::UnknownImports(unknown)) }
 }
 
@@ -174,7 +181,7 @@ fn imports(engine: &PluginEngine, component: &Component) -> Result<Vec<String>, 
 fn other_contract(name: &str) -> Option<String> {
     let (_, version) = name.strip_prefix(PACKAGE)?.split_once('@')?;
     let same = version == CONTRACT || version.starts_with(&format!("{CONTRACT}."));
-    (!same).then(|| version.to_owned())
+    (!same).then(|| line(version.to_owned(), NAME_BYTES))
 }
 
 fn capabilities(
@@ -189,7 +196,7 @@ fn capabilities(
     }
     let has =
         |interface: &str| exports.iter().any(|name| name.starts_with(&format!("{PACKAGE}{interface}@")));
-    let wrong = |error: wasmtime::Error| LoadError::WrongExports(format!("{error:#}").replace('\n', " "));
+    let wrong = |error: wasmtime::Error| LoadError::WrongExports(said(&error));
     let found = Capabilities {
         channel_handler: has("channel-handler")
             .then(|| channel_handler::GuestIndices::new(pre))
@@ -207,7 +214,7 @@ fn capabilities(
 /// Makes an instance, checks the types of its exports, and asks what it says of itself.
 async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> Result<(), LoadError> {
     let failed = |error: wasmtime::Error| LoadError::DoesNotStart(PluginFailure::from_wasmtime(&error));
-    let wrong = |error: wasmtime::Error| LoadError::WrongExports(format!("{error:#}").replace('\n', " "));
+    let wrong = |error: wasmtime::Error| LoadError::WrongExports(said(&error));
     let limits = &generation.limits;
     let mut store = new_store(generation.pre.engine(), generation.owner(), limits.memory_bytes);
     let clock = arm(&mut store, limits.instantiate_ms);
@@ -234,8 +241,8 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
         let clock = arm(&mut store, limits.open_ms);
         let about = clock.watch(guest.call_describe(&mut store)).await.map_err(failed)?;
-        generation.version = super::limits::cut(about.version, 64);
-        generation.summary = super::limits::cut(about.summary, 256);
+        generation.version = line(about.version, 64);
+        generation.summary = line(about.summary, 256);
         routes = about.channels;
     }
     if has.channel_handler.is_some() {

@@ -8,7 +8,7 @@
 mod actions;
 mod actor;
 mod auth;
-mod bindings;
+pub mod bindings;
 mod effects;
 mod engine;
 mod failure;

@@ -37,7 +37,7 @@ pub async fn broadcast(router: &Router, peer: SocketAddr, request: Request<Incom
     if let Some(Err(refusal)) = rule.map(|rule| rule.payload(&channel, &payload)) {
         return refused(&refusal);
     }
-    let published = router.context.shard.publish_as_server(channel, event, payload).await;
+    let published = router.context.shard.publish_as_server(channel, event, payload, false).await;
     match published {
         Ok(Ok(_)) => json(StatusCode::OK, r#"{"status":"success"}"#.into()),
         Ok(Err(refusal)) => refused(&refusal),

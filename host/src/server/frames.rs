@@ -1,5 +1,5 @@
 //! Frames as they come in. The reader and its buffer of 8 KiB are there only while bytes
-//! are: an idle connection has none.
+//! are: an idle connection has none. Public for the fuzz targets, which read from memory.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -22,17 +22,29 @@ pub struct Incoming {
     pub payload: Bytes,
 }
 
-pub struct Frames {
-    source: Source,
-    reader: Option<WebSocketRead<Source>>,
+/// What frames are read from.
+pub trait Readable: AsyncRead + Unpin {
+    /// Ready where a read need not wait; takes nothing.
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Readable for OwnedReadHalf {
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.as_ref().poll_read_ready(context)
+    }
+}
+
+pub struct Frames<R = OwnedReadHalf> {
+    source: Source<R>,
+    reader: Option<WebSocketRead<Source<R>>>,
     /// Bytes of the frames so far.
     consumed: u64,
     limit: usize,
 }
 
-impl Frames {
+impl<R: Readable> Frames<R> {
     /// `early` was read together with the handshake; a frame may have `limit` bytes.
-    pub fn new(half: OwnedReadHalf, early: Bytes, limit: usize) -> Self {
+    pub fn new(half: R, early: Bytes, limit: usize) -> Self {
         let source = Source(Rc::new(RefCell::new(Stream { half, early, produced: 0 })));
         Self { source, reader: None, consumed: 0, limit }
     }
@@ -59,7 +71,7 @@ impl Frames {
     }
 }
 
-fn reader(source: Source, limit: usize) -> WebSocketRead<Source> {
+fn reader<R: Readable>(source: Source<R>, limit: usize) -> WebSocketRead<Source<R>> {
     let (mut reader, _) = fastwebsockets::after_handshake_split(source, tokio::io::sink(), Role::Server);
     reader.set_auto_close(false);
     reader.set_auto_pong(false);
@@ -68,17 +80,22 @@ fn reader(source: Source, limit: usize) -> WebSocketRead<Source> {
 }
 
 /// The stream, shared by the reader of the moment and by who waits for the next.
-#[derive(Clone)]
-struct Source(Rc<RefCell<Stream>>);
+struct Source<R>(Rc<RefCell<Stream<R>>>);
 
-struct Stream {
-    half: OwnedReadHalf,
+impl<R> Clone for Source<R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+struct Stream<R> {
+    half: R,
     early: Bytes,
     /// Bytes handed out so far.
     produced: u64,
 }
 
-impl Source {
+impl<R: Readable> Source<R> {
     fn produced(&self) -> u64 {
         self.0.borrow().produced
     }
@@ -88,11 +105,11 @@ impl Source {
     }
 
     async fn ready(&self) -> io::Result<()> {
-        poll_fn(|context| self.0.borrow().half.as_ref().poll_read_ready(context)).await
+        poll_fn(|context| self.0.borrow().half.poll_readable(context)).await
     }
 }
 
-impl AsyncRead for Source {
+impl<R: Readable> AsyncRead for Source<R> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -43,7 +43,8 @@ fn readable(headers: &HeaderMap) -> Vec<(String, String)> {
 fn from_header(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
 }
 
 fn from_query(query: &str) -> Option<String> {
@@ -52,7 +53,8 @@ fn from_query(query: &str) -> Option<String> {
 }
 
 fn from_protocol(headers: &HeaderMap) -> Option<String> {
-    protocols(headers).find_map(|name| name.strip_prefix(BEARER_PROTOCOL).map(str::to_owned))
+    let mut tokens = protocols(headers).filter_map(|name| name.strip_prefix(BEARER_PROTOCOL));
+    tokens.find(|token| !token.is_empty()).map(str::to_owned)
 }
 
 fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {

@@ -65,6 +65,7 @@ pub struct ShardSetup {
     pub settings: Settings,
     pub config: Config,
     pub plugins: Arc<PluginHost>,
+    pub jwt: Option<Arc<session::jwt::Verifier>>,
     pub limits: Arc<session::limits::Limits>,
     pub rules: Arc<session::rules::Rules>,
     pub stopped: watch::Receiver<bool>,
@@ -80,7 +81,7 @@ pub fn run_shard(setup: ShardSetup) {
 }
 
 async fn shard(setup: ShardSetup) {
-    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, limits, rules, mut stopped } =
+    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, jwt, limits, rules, mut stopped } =
         setup;
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
@@ -94,6 +95,7 @@ async fn shard(setup: ShardSetup) {
     let context = Rc::new(session::Context {
         shard: shard.clone(),
         services: Services::new(),
+        jwt,
         max_subscriptions: config.limits.subscriptions,
         handshake: Duration::from_secs(config.limits.handshake_secs),
         limits,

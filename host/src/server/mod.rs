@@ -2,12 +2,14 @@
 
 mod address;
 mod api;
+pub mod assembly;
 mod console;
-mod frames;
-mod handshake;
+pub mod frames;
+pub mod handshake;
+mod jwks;
 mod listener;
 mod router;
 mod run;
 mod websocket;
 
-pub use run::{Server, serve};
+pub use run::{Server, check, serve};

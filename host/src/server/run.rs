@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::jwks;
 use super::listener::{self, ShardSetup};
-use crate::config::{Config, PluginConfig};
+use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::Pattern;
 use crate::dialect::Native;
+use crate::hub::history::HistoryRule;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::rules::{ChannelRule, Rules};
@@ -18,6 +20,7 @@ use crate::hub::shard::Settings;
 use crate::hub::wire::Wire;
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
 use crate::session;
+use crate::session::jwt::Verifier;
 
 /// The dialects, by [`crate::hub::wire::WireId`].
 pub static WIRES: [&dyn Wire; 1] = [&Native];
@@ -43,9 +46,21 @@ impl Server {
     }
 }
 
+/// What [`serve`] would read before it listens, and would stop at: the keys of `[jwt]`.
+///
+/// # Errors
+/// Names the setting and the file.
+pub fn check(config: &Config) -> Result<()> {
+    config.jwt.as_ref().map_or(Ok(()), |jwt| Verifier::new(jwt).map(drop))
+}
+
 /// Loads the plugins, starts the shards, and listens.
 pub fn serve(config: &Config) -> Result<Server> {
+    let jwt = config.jwt.as_ref().map(verifier).transpose()?;
     let plugins = Arc::new(PluginHost::start(plugins_config(config)?)?);
+    if let Some(jwt) = &jwt {
+        say_who_decides(jwt, &plugins.registry());
+    }
     let shards = match config.shards {
         Some(shards) => shards,
         None => std::thread::available_parallelism().map_or(1, usize::from).min(256),
@@ -68,6 +83,7 @@ pub fn serve(config: &Config) -> Result<Server> {
             settings: settings.clone(),
             config: config.clone(),
             plugins: plugins.clone(),
+            jwt: jwt.clone(),
             limits: limits.clone(),
             rules: rules.clone(),
             stopped: stopped.clone(),
@@ -80,6 +96,28 @@ pub fn serve(config: &Config) -> Result<Server> {
     }
     plugins.on_change(move |registry| install(&mesh, &registry));
     Ok(Server { address, threads, stop })
+}
+
+/// With keys from elsewhere, somebody is sent for them.
+fn verifier(config: &JwtConfig) -> Result<Arc<Verifier>> {
+    let (verifier, desk) = Verifier::new(config)?;
+    if let (Some(desk), KeySource::JwksUrl(url)) = (desk, config.source()?) {
+        jwks::start(url, desk)?;
+    }
+    Ok(Arc::new(verifier))
+}
+
+/// Settings that are not in use would be missed by nobody until it is too late.
+fn say_who_decides(jwt: &Verifier, registry: &Registry) {
+    let algorithms = jwt.algorithms();
+    match registry.auth().first() {
+        None => tracing::info!("tokens are checked by [jwt]: {algorithms}"),
+        Some(plugin) => tracing::warn!(
+            "[jwt] is not used while an auth plugin is loaded: {} says who a client is; remove {} to use it",
+            plugin.name,
+            plugin.file.display()
+        ),
+    }
 }
 
 /// Gives every shard the new plugins, and waits until all have them.
@@ -100,10 +138,18 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
 
 fn settings(config: &Config, shards: usize) -> Result<Settings> {
     let rules = config.channels.iter().map(|rule| {
+        let history = rule.history.as_ref().map(|history| HistoryRule {
+            messages: history.messages,
+            bytes: history.bytes,
+            ttl: Duration::from_secs(history.ttl_secs),
+        });
         let ruled = ChannelRule {
             publish: rule.publish,
             slow: rule.slow,
             offsets: rule.offsets,
+            history,
+            presence: rule.presence,
+            join_leave: rule.join_leave,
             rate: rule.limit()?,
             max_subscribers: rule.max_subscribers,
         };

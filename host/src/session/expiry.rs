@@ -21,7 +21,7 @@ impl Expiry {
         let task = tokio::task::spawn_local(async move {
             tokio::time::sleep(left.saturating_sub(WARNING)).await;
             if let Some(context) = context.upgrade() {
-                context.shard.reply(&connection, None, &Reply::Expiring);
+                context.shard.reply(&connection, None, Reply::Expiring);
             }
             tokio::time::sleep(left.min(WARNING)).await;
             if let Some(context) = context.upgrade() {

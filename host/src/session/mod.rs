@@ -2,6 +2,7 @@
 //! the hub and the plugins. One session a connection, on the connection's shard.
 
 mod expiry;
+pub mod jwt;
 pub mod limits;
 pub mod rules;
 mod standing;
@@ -15,7 +16,7 @@ use crate::core::meter::{Cost, Excess, OnExcess};
 use crate::core::{ChannelName, Payload, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::audience::FilterChoice;
-use crate::hub::letter::{Origin, PUBLICATIONS_A_MESSAGE, Publish, Subscribe};
+use crate::hub::letter::{About, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
 use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
 use crate::plugin::{AuthAction, FilterRefusal, Handshake, Services};
@@ -31,6 +32,8 @@ const RATE_LIMIT: u16 = 4002;
 pub struct Context {
     pub shard: Rc<Shard>,
     pub services: Services,
+    /// Asked while no auth plugin is loaded.
+    pub jwt: Option<Arc<jwt::Verifier>>,
     /// Subscriptions of one client.
     pub max_subscriptions: usize,
     /// For a client that is refused without a token to show one.
@@ -82,14 +85,14 @@ impl Session {
             Err(refusal) => Err((None, refusal)),
             Ok(Command::Auth { token }) => {
                 let user = self.standing.renew(&self.context, &self.connection, token).await?;
-                self.reply(id.as_ref(), &Reply::Authenticated { user });
+                self.reply(id.as_ref(), Reply::Authenticated { user });
                 Ok(())
             }
             Ok(Command::Ping) => {
-                self.reply(id.as_ref(), &Reply::Pong);
+                self.reply(id.as_ref(), Reply::Pong);
                 Ok(())
             }
-            Ok(Command::Publish { channel, event, payload, echo }) => {
+            Ok(Command::Publish { channel, event, payload, echo, receipt }) => {
                 let rule = self.known_rules.find(&self.context.rules, &channel);
                 let allowed = self.may_publish(&channel, &payload, rule.as_deref()).await;
                 match allowed {
@@ -104,6 +107,8 @@ impl Session {
                             },
                             except: (!echo).then_some(self.connection.id),
                             budget: PUBLICATIONS_A_MESSAGE,
+                            // Without an id nobody hears of it.
+                            receipt: receipt && id.is_some(),
                             channel,
                             event,
                             payload,
@@ -113,8 +118,12 @@ impl Session {
                     }
                 }
             }
-            Ok(Command::Subscribe { channel, params, filter }) => {
-                let refused = self.subscribe(channel.clone(), params, filter, id.clone()).await;
+            Ok(Command::Subscribe { channel, params, filter, wishes }) => {
+                let refused = self.subscribe(channel.clone(), params, filter, wishes, id.clone()).await;
+                refused.map_err(|refusal| (Some(channel), refusal))
+            }
+            Ok(Command::Ask { channel, about }) => {
+                let refused = self.ask(channel.clone(), about, id.clone()).await;
                 refused.map_err(|refusal| (Some(channel), refusal))
             }
             Ok(Command::Unsubscribe { channel }) => {
@@ -127,7 +136,7 @@ impl Session {
             }
         };
         if let Err((channel, refusal)) = done {
-            self.reply(id.as_ref(), &Reply::Refused { channel, refusal });
+            self.reply(id.as_ref(), Reply::Refused { channel, refusal });
         }
         self.connection.until_credit().await;
         if self.connection.is_closing() { Err(Ended) } else { Ok(()) }
@@ -136,7 +145,7 @@ impl Session {
     /// A message of so many bytes that was not decoded: too large, or not of this dialect.
     pub fn refuse(&self, refusal: Refusal, bytes: usize) -> Result<(), Ended> {
         match self.take(Cost::message(bytes)) {
-            Ok(()) => self.reply(None, &Reply::Refused { channel: None, refusal }),
+            Ok(()) => self.reply(None, Reply::Refused { channel: None, refusal }),
             Err(excess) => self.exceeded(None, None, excess)?,
         }
         Ok(())
@@ -163,7 +172,7 @@ impl Session {
     ) -> Result<(), Ended> {
         match excess.on_excess {
             OnExcess::Refuse => {
-                self.reply(request, &Reply::Refused { channel, refusal: excess.refusal() });
+                self.reply(request, Reply::Refused { channel, refusal: excess.refusal() });
                 Ok(())
             }
             OnExcess::Disconnect => {
@@ -179,12 +188,13 @@ impl Session {
         payload: &Payload,
         rule: Option<&Rule>,
     ) -> Result<(), Refusal> {
-        self.known_enough(channel, rule)?;
         self.may(AuthAction::Publish, channel).await?;
+        self.known_enough(channel, rule)?;
         rule.map_or(Ok(()), |rule| rule.payload(channel, payload))
     }
 
-    /// Anonymous clients have no business in some channels.
+    /// Anonymous clients have no business in some channels. Asked after [`Session::may`], which
+    /// may have found out anew who the client is.
     fn known_enough(&self, channel: &ChannelName, rule: Option<&Rule>) -> Result<(), Refusal> {
         if rule.is_some_and(|rule| rule.require_auth) && self.standing.is_anonymous() {
             return Err(denied(&self.connection, channel));
@@ -201,6 +211,7 @@ impl Session {
         channel: ChannelName,
         params: Option<Bytes>,
         filter: Option<FilterRequest>,
+        wishes: Wishes,
         request: Option<RequestId>,
     ) -> Result<(), Refusal> {
         let rule = self.known_rules.find(&self.context.rules, &channel);
@@ -213,8 +224,8 @@ impl Session {
         if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(channel.as_str()) {
             return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
         }
-        self.known_enough(&channel, rule)?;
         self.may(AuthAction::Subscribe, &channel).await?;
+        self.known_enough(&channel, rule)?;
         let params = match rule {
             Some(rule) => rule.params(&channel, params)?,
             None => params,
@@ -223,6 +234,11 @@ impl Session {
             Some(filter) => Some(self.filter(&channel, filter).await?),
             None => None,
         };
+        if wishes.recover.is_some() || wishes.history > 0 {
+            // One replay at a time, so that who does not read cannot pile them up.
+            self.connection.until_settled().await;
+            self.connection.until_replayed().await;
+        }
         let replaces = self.connection.is_subscribed(channel.as_str());
         if let Some(allowance) = self.allowance.as_ref().filter(|_| !replaces)
             && let Err(refusal) = allowance.subscribe()
@@ -230,10 +246,30 @@ impl Session {
             self.context.shard.release(filter);
             return Err(refusal);
         }
-        let sender = self.connection.sender();
-        let subscribe = Subscribe { channel, sender, params, request, filter, replaces };
+        let (sender, wire) = (self.connection.sender(), self.connection.wire);
+        let subscribe = Subscribe { channel, sender, wire, wishes, params, request, filter, replaces };
         self.context.shard.subscribe(&self.connection, subscribe);
         Ok(())
+    }
+
+    /// Who is in a channel and what was said there is for those who may subscribe to it.
+    async fn ask(
+        &mut self,
+        channel: ChannelName,
+        about: About,
+        request: Option<RequestId>,
+    ) -> Result<(), Refusal> {
+        if about != About::Leave {
+            let rule = self.known_rules.find(&self.context.rules, &channel);
+            self.may(AuthAction::Subscribe, &channel).await?;
+            self.known_enough(&channel, rule.as_deref())?;
+        }
+        // One at a time: answers may be as large as a replay.
+        self.connection.until_settled().await;
+        self.connection.until_replayed().await;
+        let (sender, wire) = (self.connection.sender(), self.connection.wire);
+        let question = Question { channel, sender, wire, request, about };
+        self.context.shard.ask(&self.connection, question, self.context.max_subscriptions)
     }
 
     async fn filter(&self, channel: &ChannelName, wanted: FilterRequest) -> Result<FilterChoice, Refusal> {
@@ -266,7 +302,7 @@ impl Session {
                 if let Ok(name) = ChannelName::parse(name) {
                     self.context.shard.apply(&name, effects);
                 }
-                self.reply(request, &Reply::ActionCompleted { action: name.into(), data });
+                self.reply(request, Reply::ActionCompleted { action: name.into(), data });
                 Ok(())
             }
             Ok(Err(denial)) => Err(Refusal::Rejected { reason: denial.reason, code: denial.code }),
@@ -277,7 +313,7 @@ impl Session {
         }
     }
 
-    fn reply(&self, request: Option<&RequestId>, reply: &Reply) {
+    fn reply(&self, request: Option<&RequestId>, reply: Reply<'_>) {
         self.context.shard.reply(&self.connection, request, reply);
     }
 }

@@ -1,17 +1,19 @@
-//! Who a client is, as the auth plugins see it, and what it has been allowed.
+//! Who a client is, as the auth plugins or the built-in verifier see it, and what it has been
+//! allowed.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::expiry::{Expiry, close_after};
+use super::jwt::{Admitted, Grants};
 use super::limits::{Allowance, TooMany};
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal, UserId};
 use crate::hub::Connection;
 use crate::hub::shard::AbortOnDrop;
-use crate::plugin::{AuthAction, Handshake, Identity};
+use crate::plugin::{AuthAction, Handshake, Identity, Registry};
 
 /// Verdicts on publishing that a connection keeps; past it they are asked for anew.
 const KEPT_VERDICTS: usize = 256;
@@ -20,12 +22,18 @@ const NOT_AUTHENTICATED: u16 = 4001;
 const TOO_MANY_CONNECTIONS: u16 = 4009;
 
 enum State {
-    Known(Identity),
+    Known(Known),
     /// Refused without a token: an `auth` frame may still come, until the timer ends it.
     Refused {
         reason: String,
         _timer: AbortOnDrop,
     },
+}
+
+struct Known {
+    identity: Identity,
+    /// By the built-in verifier; none where the auth plugins say who may what.
+    grants: Option<Grants>,
 }
 
 pub struct Standing {
@@ -45,8 +53,8 @@ impl Standing {
         handshake: Handshake,
         allowance: Option<Rc<Allowance>>,
     ) -> Result<Self, Ended> {
-        let state = match authenticate(context, &handshake).await {
-            Ok(identity) => State::Known(identity),
+        let state = match authenticate(context, &context.shard.registry(), &handshake).await {
+            Ok(known) => State::Known(known),
             Err(reason) if handshake.token.is_some() => return Err(refuse(context, connection, &reason)),
             Err(reason) => {
                 let timer = close_after(context, connection, context.handshake, reason.clone());
@@ -75,8 +83,8 @@ impl Standing {
         token: String,
     ) -> Result<UserId, Ended> {
         self.handshake.token = Some(token);
-        match authenticate(context, &self.handshake).await {
-            Ok(identity) => self.state = State::Known(identity),
+        match authenticate(context, &context.shard.registry(), &self.handshake).await {
+            Ok(known) => self.state = State::Known(known),
             Err(reason) => return Err(refuse(context, connection, &reason)),
         }
         self.verdicts.clear();
@@ -86,7 +94,7 @@ impl Standing {
 
     /// Tells the connection its user and starts the identity's clock.
     fn settle(&mut self, context: &Rc<Context>, connection: &Rc<Connection>) -> Result<(), Ended> {
-        let State::Known(identity) = &self.state else { return Ok(()) };
+        let State::Known(Known { identity, .. }) = &self.state else { return Ok(()) };
         let user = match identity.user.as_str() {
             "" => connection.id.to_string().into(),
             user => Arc::from(user),
@@ -104,12 +112,12 @@ impl Standing {
         Ok(())
     }
 
-    /// No auth plugin has named its user.
+    /// Nobody has named its user.
     pub fn is_anonymous(&self) -> bool {
-        !matches!(&self.state, State::Known(identity) if !identity.user.is_empty())
+        !matches!(&self.state, State::Known(known) if !known.identity.user.is_empty())
     }
 
-    /// Asks the auth plugins; a verdict on publishing is kept.
+    /// Asks the auth plugins, or the token's own lists; a plugin's verdict on publishing is kept.
     pub async fn may(
         &mut self,
         context: &Rc<Context>,
@@ -118,7 +126,8 @@ impl Standing {
         channel: &ChannelName,
     ) -> Result<(), Refusal> {
         let registry = context.shard.registry();
-        if registry.auth().is_empty() {
+        let built_in = registry.auth().is_empty();
+        if built_in && context.jwt.is_none() {
             return Ok(());
         }
         if self.asked_of != registry.number {
@@ -129,19 +138,25 @@ impl Standing {
             AuthAction::Publish => self.verdicts.get(channel.as_str()).copied(),
             AuthAction::Subscribe => None,
         };
-        if let State::Known(identity) = &mut self.state
-            && !identity.is_known_to(registry.auth())
-        {
-            // An auth plugin has come since: it knows nobody yet.
-            match authenticate(context, &self.handshake).await {
-                Ok(anew) => *identity = anew,
+        let is_known = match &self.state {
+            State::Known(known) if built_in => known.grants.is_some(),
+            State::Known(known) => known.identity.is_known_to(registry.auth()),
+            State::Refused { .. } => true,
+        };
+        if !is_known {
+            // An auth plugin has come since, or the last one has gone: who decides now has not
+            // been asked yet.
+            match authenticate(context, &registry, &self.handshake).await {
+                Ok(anew) => self.state = State::Known(anew),
                 Err(_) => return Err(denied(connection, channel)),
             }
+            self.settle(context, connection).map_err(|Ended| denied(connection, channel))?;
         }
         let allowed = match (kept, &self.state) {
             (Some(allowed), _) => allowed,
             (None, State::Refused { .. }) => false,
-            (None, State::Known(identity)) => {
+            (None, State::Known(Known { grants: Some(grants), .. })) => grants.allow(action, channel),
+            (None, State::Known(Known { identity, grants: None })) => {
                 let asked = context.services.authorize(registry.auth(), identity, action, channel).await;
                 let allowed = asked.map_err(|(plugin, failure)| {
                     tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
@@ -164,10 +179,21 @@ pub fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
     Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
 }
 
-async fn authenticate(context: &Rc<Context>, handshake: &Handshake) -> Result<Identity, String> {
-    let registry = context.shard.registry();
+async fn authenticate(
+    context: &Rc<Context>,
+    registry: &Registry,
+    handshake: &Handshake,
+) -> Result<Known, String> {
+    if let Some(jwt) = &context.jwt
+        && registry.auth().is_empty()
+    {
+        let admitted = jwt.authenticate(handshake.token.as_deref()).await;
+        let Admitted { identity, grants } = admitted.map_err(|refused| refused.to_string())?;
+        return Ok(Known { identity, grants: Some(grants) });
+    }
     let asked = context.services.authenticate(registry.auth(), handshake);
-    asked.await.map_err(|refused| refused.reason)
+    let identity = asked.await.map_err(|refused| refused.reason)?;
+    Ok(Known { identity, grants: None })
 }
 
 fn turn_away(context: &Rc<Context>, connection: &Rc<Connection>, too_many: &TooMany) -> Ended {

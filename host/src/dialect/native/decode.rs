@@ -2,6 +2,7 @@
 //! field left out; unknown fields are passed over; `data` is not looked into.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -9,12 +10,17 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::core::names::NameError;
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::{ChannelName, Offset, Payload, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
-use crate::hub::wire::RequestId;
+use crate::hub::letter::{About, Wishes};
+use crate::hub::wire::{Epoch, Position, RequestId};
 
 /// Actions are named by clients, so their names are bounded like channels'.
 const MAX_ACTION_NAME: usize = 255;
+/// What a member of a channel says of itself is kept for as long as it is there. In bytes.
+const MAX_METADATA: usize = 4096;
+/// Characters of a refused name: one that is a little too long is shown whole.
+const MOST_OF_A_NAME: usize = 300;
 
 /// A text frame. `message` is UTF-8, checked by the WebSocket layer.
 pub fn text(message: &Bytes) -> Request {
@@ -41,6 +47,7 @@ pub fn binary(message: &Bytes) -> Request {
                     event: Bytes::new(),
                     payload: Payload::binary(message.slice(start..)),
                     echo: None,
+                    receipt: false,
                 })
         }
         _ => Err(Refusal::ChannelRequired),
@@ -55,7 +62,7 @@ pub fn broadcast(body: &Bytes) -> Result<Command, Refusal> {
 }
 
 fn invalid(subject: &str, details: &str) -> Refusal {
-    Refusal::InvalidParams { subject: subject.into(), details: details.into() }
+    Refusal::InvalidParams { subject: cut_at(subject, MOST_OF_A_NAME), details: details.into() }
 }
 
 fn channel_name(name: &str) -> Result<ChannelName, Refusal> {
@@ -73,6 +80,12 @@ struct Fields<'a> {
     echo: Option<&'a RawValue>,
     token: Option<&'a RawValue>,
     filter: Option<&'a RawValue>,
+    recover: Option<&'a RawValue>,
+    since: Option<&'a RawValue>,
+    history: Option<&'a RawValue>,
+    limit: Option<&'a RawValue>,
+    presence: Option<&'a RawValue>,
+    receipt: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
@@ -94,11 +107,19 @@ impl<'a> Fields<'a> {
                 channel: self.channel()?,
                 params: self.data.map(|_| share(message, self.data)),
                 filter: self.filter(message)?,
+                wishes: self.wishes()?,
+            }),
+            "join" => self.ask(About::Join { metadata: self.metadata(message)? }),
+            "leave" => self.ask(About::Leave),
+            "presence" => self.ask(About::Presence),
+            "history" => self.ask(About::History {
+                since: self.position("since", self.since)?,
+                limit: self.count("limit", self.limit)?.unwrap_or(usize::MAX),
             }),
             "unsubscribe" => Ok(Command::Unsubscribe { channel: self.channel()? }),
             "action" => {
                 let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
-                let name = string(raw).ok_or_else(|| invalid(&cut(raw.get()), "channel: is not a string"))?;
+                let name = string(raw).ok_or_else(|| invalid(raw.get(), "channel: is not a string"))?;
                 if name.len() > MAX_ACTION_NAME {
                     return Err(Refusal::ActionNotFound(cut(&name)));
                 }
@@ -119,13 +140,70 @@ impl<'a> Fields<'a> {
             event: self.text("event", self.event)?.map_or(Bytes::new(), |e| e.into_owned().into()),
             payload: Payload::json(share(message, self.data)),
             echo: self.echo.map(|raw| raw.get() != "false"),
+            receipt: self.receipt.is_some_and(|raw| raw.get() == "true"),
         })
     }
 
     fn channel(&self) -> Result<ChannelName, Refusal> {
         let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
-        let name = string(raw).ok_or_else(|| invalid(&cut(raw.get()), "channel: is not a string"))?;
+        let name = string(raw).ok_or_else(|| invalid(raw.get(), "channel: is not a string"))?;
         channel_name(&name)
+    }
+
+    fn ask(&self, about: About) -> Result<Command, Refusal> {
+        Ok(Command::Ask { channel: self.channel()?, about })
+    }
+
+    fn wishes(&self) -> Result<Wishes, Refusal> {
+        Ok(Wishes {
+            recover: self.position("recover", self.recover)?,
+            history: self.count("history", self.history)?.unwrap_or(0),
+            presence: match self.presence.map(RawValue::get) {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(_) => return Err(self.wrong("presence: is neither true nor false")),
+            },
+        })
+    }
+
+    /// A place in a channel. An epoch that is none of ours is an old one, not an error.
+    fn position(&self, name: &str, raw: Option<&RawValue>) -> Result<Option<Position>, Refusal> {
+        let Some(raw) = raw else { return Ok(None) };
+        let place = || {
+            let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+            let epoch = fields.get("epoch").and_then(|epoch| string(epoch))?;
+            let offset = fields.get("offset")?.get().parse().ok()?;
+            Some(Position { epoch: Epoch::parse(&epoch), offset: Offset(offset) })
+        };
+        let wrong = "is not an object with `epoch`, a string, and `offset`, a whole number from 0";
+        place().map(Some).ok_or_else(|| self.wrong(&format!("{name}: {wrong}")))
+    }
+
+    fn count(&self, name: &str, raw: Option<&RawValue>) -> Result<Option<usize>, Refusal> {
+        let Some(raw) = raw else { return Ok(None) };
+        match raw.get().parse::<u64>() {
+            Ok(count) => Ok(Some(usize::try_from(count).unwrap_or(usize::MAX))),
+            Err(_) => Err(self.wrong(&format!("{name}: is not a whole number from 0"))),
+        }
+    }
+
+    /// What a member says of itself: a JSON object without the server's own fields.
+    fn metadata(&self, message: &Bytes) -> Result<Option<Bytes>, Refusal> {
+        let Some(raw) = self.data else { return Ok(None) };
+        if raw.get().len() > MAX_METADATA {
+            return Err(self.wrong(&format!("data: has more than {MAX_METADATA} bytes")));
+        }
+        let Ok(object) = serde_json::from_str::<BTreeMap<Cow<'_, str>, IgnoredAny>>(raw.get()) else {
+            return Err(self.wrong("data: is not an object"));
+        };
+        if let Some(own) = ["user_id", "joined_at"].into_iter().find(|own| object.contains_key(*own)) {
+            return Err(self.wrong(&format!("data.{own}: is the server's own field")));
+        }
+        Ok(Some(message.slice_ref(raw.get().as_bytes())))
+    }
+
+    fn wrong(&self, details: &str) -> Refusal {
+        invalid(&self.channel.and_then(string).unwrap_or_default(), details)
     }
 
     fn text(&self, name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, Refusal> {
@@ -147,8 +225,11 @@ impl<'a> Fields<'a> {
 
 /// A refused word is echoed, but not at any length.
 fn cut(text: &str) -> String {
-    const MAX: usize = 100;
-    match text.char_indices().nth(MAX) {
+    cut_at(text, 100)
+}
+
+fn cut_at(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into(),
     }
@@ -195,6 +276,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                         "echo" => &mut fields.echo,
                         "token" => &mut fields.token,
                         "filter" => &mut fields.filter,
+                        "recover" => &mut fields.recover,
+                        "since" => &mut fields.since,
+                        "history" => &mut fields.history,
+                        "limit" => &mut fields.limit,
+                        "presence" => &mut fields.presence,
+                        "receipt" => &mut fields.receipt,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                             continue;
@@ -268,6 +355,7 @@ mod tests {
             event: Bytes::new(),
             payload: Payload::json(&br#"{"a" : 1.50, "b":"\u00fc"}"#[..]),
             echo: Some(false),
+            receipt: false,
         };
         assert_eq!(got, Ok(want));
     }
@@ -314,6 +402,7 @@ mod tests {
             event: Bytes::new(),
             payload: Payload::binary(&b"\x00\xff"[..]),
             echo: None,
+            receipt: false,
         };
         assert_eq!(got.command, Ok(want));
         assert_eq!(binary(&Bytes::new()).command, Err(Refusal::ChannelRequired));

@@ -1,9 +1,13 @@
 //! Messages and replies to native frames.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use bytes::{BufMut, BytesMut};
 
+use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Message, Payload, PayloadKind, Refusal};
 use crate::dialect::frame::{self, Opcode, frame};
+use crate::hub::presence::{Member, Presence, PresenceEvent};
 use crate::hub::wire::{Reply, RequestId, Wire};
 
 /// The native JSON protocol's encoder.
@@ -15,19 +19,10 @@ impl Wire for Native {
             return binary(channel, &message.payload, out);
         }
         frame(Opcode::Text, out, |out| {
-            data(channel, &message.payload, &message.event, out);
-            if let Some(sender) = &message.sender {
-                out.put_slice(br#","sender":"#);
-                string(sender.user.as_str(), out);
-            }
-            if numbered {
-                out.put_slice(br#","offset":"#);
-                number(message.offset.0, out);
-                out.put_slice(br#","timestamp":"#);
-                number(message.at.0 / 1000, out);
-                let millis = message.at.0 % 1000;
-                out.put_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
-            }
+            out.put_slice(br#"{"type":"data","channel":"#);
+            string(channel.as_str(), out);
+            out.put_u8(b',');
+            body(message, numbered, out);
             out.put_u8(b'}');
         });
     }
@@ -37,12 +32,30 @@ impl Wire for Native {
             return binary(channel, payload, out);
         }
         frame(Opcode::Text, out, |out| {
-            data(channel, payload, event, out);
+            out.put_slice(br#"{"type":"data","channel":"#);
+            string(channel.as_str(), out);
+            out.put_u8(b',');
+            content(payload, event, out);
             out.put_u8(b'}');
         });
     }
 
-    fn reply(&self, request: Option<&RequestId>, reply: &Reply, out: &mut BytesMut) {
+    fn presence(&self, channel: &ChannelName, event: &PresenceEvent, out: &mut BytesMut) {
+        let (kind, who) = match event {
+            PresenceEvent::Join(who) => ("join", who),
+            PresenceEvent::Leave(who) => ("leave", who),
+        };
+        frame(Opcode::Text, out, |out| {
+            let mut object = Object::open(out);
+            object.field("type", kind);
+            object.field("channel", channel.as_str());
+            object.key("member");
+            member(who, object.out);
+            object.close();
+        });
+    }
+
+    fn reply(&self, request: Option<&RequestId>, reply: Reply<'_>, out: &mut BytesMut) {
         frame(Opcode::Text, out, |out| {
             let mut object = Object::open(out);
             match reply {
@@ -50,30 +63,68 @@ impl Wire for Native {
                     object.field("type", "authenticated");
                     object.field("user", user.as_str());
                 }
-                Reply::Subscribed { channel, position } => {
+                Reply::Subscribed { channel, position, recovered, members } => {
                     object.field("type", "subscribed");
                     object.field("channel", channel.as_str());
                     if let Some(position) = position {
                         object.field("epoch", &position.epoch.to_string());
                         object.raw("offset", position.offset.to_string().as_bytes());
                     }
+                    if let Some(recovered) = recovered {
+                        object.raw("recovered", recovered.to_string().as_bytes());
+                    }
+                    if let Some(members) = members {
+                        list(members, &mut object);
+                    }
+                }
+                Reply::Joined { channel } => {
+                    object.field("type", "joined");
+                    object.field("channel", channel.as_str());
+                }
+                Reply::Left { channel } => {
+                    object.field("type", "left");
+                    object.field("channel", channel.as_str());
+                }
+                Reply::Presence { channel, members } => {
+                    object.field("type", "presence");
+                    object.field("channel", channel.as_str());
+                    object.raw("count", members.len().to_string().as_bytes());
+                    list(members, &mut object);
+                }
+                Reply::History { channel, position, complete, messages } => {
+                    object.field("type", "history");
+                    object.field("channel", channel.as_str());
+                    object.field("epoch", &position.epoch.to_string());
+                    object.raw("offset", position.offset.to_string().as_bytes());
+                    object.raw("complete", complete.to_string().as_bytes());
+                    object.key("messages");
+                    array(messages, object.out, |message, out| {
+                        out.put_u8(b'{');
+                        body(message, true, out);
+                        out.put_u8(b'}');
+                    });
                 }
                 Reply::Unsubscribed { channel } => {
                     object.field("type", "unsubscribed");
                     object.field("channel", channel.as_str());
                 }
-                Reply::Published { channel, offset } => {
+                Reply::Published { channel, offset, receipt } => {
                     object.field("type", "published");
                     object.field("channel", channel.as_str());
                     if let Some(offset) = offset {
                         object.raw("offset", offset.to_string().as_bytes());
                     }
+                    if let Some(receipt) = receipt {
+                        object.raw("delivered", receipt.delivered.to_string().as_bytes());
+                        object.raw("filtered", receipt.filtered.to_string().as_bytes());
+                        object.raw("excluded", receipt.excluded.to_string().as_bytes());
+                    }
                 }
                 Reply::ActionCompleted { action, data } => {
                     object.field("type", "action");
-                    object.field("channel", action);
+                    object.field("channel", &action);
                     object.field("status", "completed");
-                    object.raw("data", data);
+                    object.raw("data", &data);
                 }
                 Reply::Pong => object.field("type", "pong"),
                 Reply::Expiring => object.field("type", "expiring"),
@@ -84,7 +135,7 @@ impl Wire for Native {
                     if let Some(channel) = channel {
                         object.field("channel", channel.as_str());
                     }
-                    more(refusal, &mut object);
+                    more(&refusal, &mut object);
                 }
             }
             if let Some(id) = request {
@@ -115,19 +166,87 @@ fn more(refusal: &Refusal, object: &mut Object<'_>) {
     }
 }
 
-/// A `data` frame's beginning, up to where more fields may follow.
-fn data(channel: &ChannelName, payload: &Payload, event: &[u8], out: &mut BytesMut) {
-    out.put_slice(br#"{"type":"data","channel":"#);
-    string(channel.as_str(), out);
-    out.put_slice(br#","data":"#);
+/// A message's fields, from its data on.
+fn body(message: &Message, numbered: bool, out: &mut BytesMut) {
+    content(&message.payload, &message.event, out);
+    if let Some(sender) = &message.sender {
+        out.put_slice(br#","sender":"#);
+        string(sender.user.as_str(), out);
+    }
+    if numbered {
+        out.put_slice(br#","offset":"#);
+        number(message.offset.0, out);
+        out.put_slice(br#","timestamp":"#);
+        seconds(message.at, out);
+    }
+}
+
+/// Bytes that are not text stand as `base64` where a frame of their own is not possible.
+fn content(payload: &Payload, event: &[u8], out: &mut BytesMut) {
     match payload.kind {
-        PayloadKind::Json => out.put_slice(&payload.bytes),
-        PayloadKind::Text | PayloadKind::Binary => string(&String::from_utf8_lossy(&payload.bytes), out),
+        PayloadKind::Json => {
+            out.put_slice(br#""data":"#);
+            out.put_slice(&payload.bytes);
+        }
+        PayloadKind::Text => {
+            out.put_slice(br#""data":"#);
+            string(&String::from_utf8_lossy(&payload.bytes), out);
+        }
+        PayloadKind::Binary => {
+            out.put_slice(br#""base64":"#);
+            string(&BASE64.encode(&payload.bytes), out);
+        }
     }
     if !event.is_empty() {
         out.put_slice(br#","event":"#);
         string(&String::from_utf8_lossy(event), out);
     }
+}
+
+fn list(members: &Presence, object: &mut Object<'_>) {
+    object.key("members");
+    let list = members.listed(|members| {
+        // Room for metadata of a usual size: a list may be long, and growing copies it.
+        let mut out = BytesMut::with_capacity(members.len() * 128);
+        array(members.members(), &mut out, member);
+        out.freeze()
+    });
+    object.out.reserve(list.len() + 64);
+    object.out.put_slice(&list);
+}
+
+/// `{"user_id":…,"joined_at":…}` and the metadata's own fields.
+fn member(member: &Member, out: &mut BytesMut) {
+    out.put_slice(br#"{"user_id":"#);
+    string(member.user.as_str(), out);
+    out.put_slice(br#","joined_at":"#);
+    seconds(member.joined_at, out);
+    let inside = member.metadata.trim_ascii();
+    let inside = inside.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or_default();
+    let inside = inside.trim_ascii();
+    if !inside.is_empty() {
+        out.put_u8(b',');
+        out.put_slice(inside);
+    }
+    out.put_u8(b'}');
+}
+
+fn array<T>(items: impl Iterator<Item = T>, out: &mut BytesMut, each: impl Fn(T, &mut BytesMut)) {
+    out.put_u8(b'[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.put_u8(b',');
+        }
+        each(item, out);
+    }
+    out.put_u8(b']');
+}
+
+/// Unix seconds with milliseconds as a fraction.
+fn seconds(at: UnixMillis, out: &mut BytesMut) {
+    number(at.0 / 1000, out);
+    let millis = at.0 % 1000;
+    out.put_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
 }
 
 fn binary(channel: &ChannelName, payload: &Payload, out: &mut BytesMut) {
@@ -162,7 +281,9 @@ fn number(n: u64, out: &mut BytesMut) {
 
 /// A JSON string; the common case, nothing to escape, is one copy.
 fn string(text: &str, out: &mut BytesMut) {
-    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+    // Without an early end, so that the compiler looks at many bytes at once.
+    let escapes = text.bytes().fold(false, |found, b| found | (b < 0x20) | (b == b'"') | (b == b'\\'));
+    if !escapes {
         out.put_u8(b'"');
         out.put_slice(text.as_bytes());
         out.put_u8(b'"');
@@ -210,8 +331,8 @@ impl<'a> Object<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::clock::UnixMillis;
     use crate::core::{ClientId, Offset, Sender, UserId};
+    use crate::hub::wire::{Epoch, Position};
     use bytes::Bytes;
 
     fn channel() -> ChannelName {
@@ -249,19 +370,34 @@ mod tests {
 
     #[test]
     fn replies_are_worded_as_the_protocol_page_has_them() {
-        let said = |reply: Reply, id: Option<&str>| {
+        let said = |reply: Reply<'_>, id: Option<&str>| {
             let id = id.map(|id| RequestId(Bytes::copy_from_slice(id.as_bytes())));
             let mut out = BytesMut::new();
-            Native.reply(id.as_ref(), &reply, &mut out);
+            Native.reply(id.as_ref(), reply, &mut out);
             text_of(&out).to_owned()
         };
         let lobby = || ChannelName::parse("chat").unwrap();
         assert_eq!(
-            said(Reply::Subscribed { channel: lobby(), position: None }, None),
+            said(
+                Reply::Subscribed { channel: &lobby(), position: None, recovered: None, members: None },
+                None
+            ),
             r#"{"type":"subscribed","channel":"chat"}"#
         );
+        let position = Position { epoch: Epoch(10), offset: Offset(2) };
+        let mut members = Presence::default();
+        let ada = Sender { client: ClientId(1), user: UserId("ada".into()) };
+        members.join(&ada, Some(Bytes::from_static(b"{ \"a\": [1] }")), UnixMillis(1_500));
+        let (channel, members, recovered) = (&lobby(), Some(&members), Some(true));
         assert_eq!(
-            said(Reply::Published { channel: lobby(), offset: Some(Offset(3)) }, Some("\"x\"")),
+            said(Reply::Subscribed { channel, position: Some(position), recovered, members }, None),
+            r#"{"type":"subscribed","channel":"chat","epoch":"000000000000000a","offset":2,"recovered":true,"members":[{"user_id":"ada","joined_at":1.500,"a": [1]}]}"#
+        );
+        assert_eq!(
+            said(
+                Reply::Published { channel: lobby(), offset: Some(Offset(3)), receipt: None },
+                Some("\"x\"")
+            ),
             r#"{"type":"published","channel":"chat","offset":3,"id":"x"}"#
         );
         let refusal = Refusal::ChannelNotFound(lobby());

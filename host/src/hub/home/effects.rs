@@ -35,6 +35,7 @@ impl Homes {
                         payload: publication.payload,
                         except: publication.except,
                         budget: share,
+                        receipt: false,
                     };
                     if own && self.homes.contains_key(channel) {
                         self.accept(publish, post);

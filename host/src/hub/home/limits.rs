@@ -2,7 +2,8 @@
 //! home, because all its messages and subscriptions come by: counted on the publishers' shards,
 //! a limit would hold for each shard and not for the channel.
 
-use super::{Home, Homes};
+use super::Homes;
+use super::channel::Home;
 use crate::core::Refusal;
 use crate::core::clock::Nanos;
 use crate::core::meter::{Cost, Excess, OnExcess};
@@ -23,8 +24,8 @@ pub fn take(home: &Home, publish: &Publish) -> Result<(), Excess> {
 }
 
 /// Its meter is not full: forgotten, the channel would come back with a full one.
-pub fn owes(home: &Home, now: Nanos) -> bool {
-    home.meter.as_ref().is_some_and(|meter| meter.full_at() > now)
+pub fn owes(home: &Home) -> bool {
+    home.meter.as_ref().is_some_and(|meter| meter.full_at() > Nanos::now())
 }
 
 /// Is there a place for this subscriber?

@@ -1,52 +1,39 @@
 //! The channels whose home is this shard: their order, their handlers, and the turns
 //! that carry their messages to every shard with subscribers.
 
+mod channel;
 mod effects;
 mod limits;
 mod plugins;
+mod questions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
+use channel::Home;
+
 use crate::core::clock::UnixMillis;
-use crate::core::meter::Meter;
-use crate::core::{ChannelName, Message, Offset, PluginName, Refusal, Sender, ShardId};
+use crate::core::{ChannelName, Message, PluginName, Refusal, Sender, ShardId};
+use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{
     Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
 };
+use crate::hub::mesh::Mesh;
 use crate::hub::post::{Post, Verdicts};
+use crate::hub::presence::{Presence, PresenceRule};
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
-use crate::hub::turn::OpenTurn;
-use crate::hub::wire::{Epoch, Position, RequestId, Wire};
+use crate::hub::tally::{Receipt, Tally};
+use crate::hub::wire::{Epoch, Reply, RequestId, Wire, WireId};
 use crate::plugin::{
     Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
 };
-
-/// A channel without subscribers and without a message for this many sweeps is forgotten.
-const IDLE_SWEEPS: u8 = 6;
 
 /// What a handler's answer belongs to.
 pub enum Ticket {
     Publish(Publish),
     Subscribe(Subscribe),
     Unsubscribe { channel: ChannelName, sender: Sender, request: Option<Option<RequestId>> },
-}
-
-struct Home {
-    name: ChannelName,
-    epoch: Epoch,
-    offset: Offset,
-    rule: ChannelRule,
-    /// The plugin that handles the channel, and the channel's place in it.
-    handler: Option<(PluginName, Actor<Verdicts>)>,
-    /// Subscribers by shard.
-    subscribers: Vec<u32>,
-    turn: OpenTurn,
-    idle: u8,
-    /// What clients may still publish, where the rule has a rate.
-    meter: Option<Box<Meter>>,
-    /// Subscriptions that the handler judges: their places are taken.
-    joining: u32,
 }
 
 pub struct Homes {
@@ -56,6 +43,7 @@ pub struct Homes {
     registry: Arc<Registry>,
     actors: Actors<Verdicts>,
     homes: HashMap<ChannelName, Home>,
+    groups: Groups,
     /// Channels with an open turn.
     dirty: Vec<ChannelName>,
     /// Messages in open turns, or in turns that were sealed early since the last time.
@@ -79,6 +67,7 @@ impl Homes {
             registry,
             actors,
             homes: HashMap::new(),
+            groups: Groups::new(limit),
             dirty: Vec::new(),
             open_messages: 0,
             withheld: Vec::new(),
@@ -87,6 +76,10 @@ impl Homes {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    pub fn group(&mut self, group: GroupName, inquiry: GroupInquiry) {
+        self.groups.inquiry(group, inquiry);
     }
 
     pub fn len(&self) -> usize {
@@ -147,9 +140,13 @@ impl Homes {
         subscribed: bool,
         post: &Post,
     ) {
+        if subscribed && self.homes.get(&channel).is_some_and(|home| home.rule.presence == PresenceRule::Auto)
+        {
+            self.gone(&channel, sender.client, post);
+        }
         let handler = self.homes.get_mut(&channel).and_then(|home| {
             if subscribed {
-                forget(home, sender.client.shard());
+                home.forget(sender.client.shard());
             }
             home.handler.as_ref().filter(|_| subscribed)
         });
@@ -164,7 +161,7 @@ impl Homes {
 
     pub fn forget_one(&mut self, channel: &ChannelName, shard: ShardId) {
         if let Some(home) = self.homes.get_mut(channel) {
-            forget(home, shard);
+            home.forget(shard);
         }
     }
 
@@ -220,7 +217,11 @@ impl Homes {
                 publish.payload.bytes = bytes;
                 self.accept(publish, post);
             }
-            Verdict::Drop => self.answer(publish.channel, publish.origin, Ok(None), post),
+            Verdict::Drop => {
+                let epoch = self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
+                let published = Published { epoch, offset: None, receipt: None };
+                self.answer(publish.channel, publish.origin, Ok(published), post);
+            }
             Verdict::Deny { code, reason } => {
                 let refusal = Refusal::Rejected { reason, code };
                 self.answer(publish.channel, publish.origin, Err(refusal), post);
@@ -247,52 +248,65 @@ impl Homes {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         };
         home.offset = home.offset.next();
-        home.idle = 0;
-        let (offset, epoch) = (home.offset, home.epoch);
-        if home.subscribers.iter().any(|count| *count > 0) {
+        home.used();
+        let published = Published { epoch: home.epoch, offset: Some(home.offset), receipt: None };
+        let message = Message {
+            offset: home.offset,
+            at: UnixMillis::now(),
+            sender: publish.origin.sender().cloned(),
+            event: publish.event,
+            payload: publish.payload,
+            except: publish.except,
+        };
+        if let Some(history) = &mut home.history {
+            history.push(&message);
+        }
+        if publish.receipt {
+            let report = report(publish.channel, publish.origin, published, post.mesh().clone());
+            return home.push_counted(self.wires, message, Tally::new(report), post);
+        }
+        if home.has_subscribers() {
             self.open_messages += 1;
-            if home.turn.is_empty() {
+            if !home.has_open_turn() {
                 self.dirty.push(home.name.clone());
                 post.queue.wake();
             }
-            let message = Message {
-                offset,
-                at: UnixMillis::now(),
-                sender: publish.origin.sender().cloned(),
-                event: publish.event,
-                payload: publish.payload,
-                except: publish.except,
-            };
-            let numbered = is_numbered(home);
-            if home.turn.push(self.wires, &home.name, numbered, message) {
-                seal(home, post);
-            }
+            home.push(self.wires, message, post);
         }
-        self.answer(publish.channel, publish.origin, Ok(Some((epoch, offset))), post);
+        self.answer(publish.channel, publish.origin, Ok(published), post);
     }
 
-    /// Counts a subscriber in. What was published before goes out first.
+    /// Counts a subscriber in. What was published before goes out first, and what it missed of
+    /// that goes with the answer: so the next message that reaches it is the next of the channel.
     fn admit(&mut self, subscribe: Subscribe, post: &Post) {
-        let Some(home) = self.homes.get_mut(&subscribe.channel) else {
-            let refusal = Refusal::ChannelNotFound(subscribe.channel.clone());
-            return refuse_subscription(subscribe, refusal, post);
+        let Subscribe { channel, sender, wire, wishes, request, filter, .. } = subscribe;
+        let Some(home) = self.homes.get_mut(&channel) else {
+            let refusal = Refusal::ChannelNotFound(channel.clone());
+            let answer = Subscribed { channel, sender, request, filter, result: Err(refusal) };
+            return post.send(answer.sender.client.shard(), Letter::Subscribed(answer));
         };
-        seal(home, post);
-        home.idle = 0;
-        let shard = subscribe.sender.client.shard();
+        home.used();
+        if home.rule.presence == PresenceRule::Auto {
+            let presence = home.presence.get_or_insert_default();
+            let joined = presence.join(&sender, None, UnixMillis::now());
+            self.tell(&channel, joined, post);
+        }
+        let Some(home) = self.homes.get_mut(&channel) else { return };
+        home.seal(post);
+        let shard = sender.client.shard();
         home.subscribers[shard.index()] += 1;
-        let accepted = Accepted {
-            position: Position { epoch: home.epoch, offset: home.offset },
-            numbered: is_numbered(home),
-            slow: home.rule.slow,
+        let past = home.past(self.wires, &wishes);
+        let nobody = Presence::default();
+        let reply = Reply::Subscribed {
+            channel: &channel,
+            position: home.is_numbered().then(|| home.position()),
+            recovered: past.recovered,
+            members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
         };
-        let answer = Subscribed {
-            channel: subscribe.channel,
-            sender: subscribe.sender,
-            request: subscribe.request,
-            filter: subscribe.filter,
-            result: Ok(accepted),
-        };
+        let (since, slow) = (home.offset, home.rule.slow);
+        let frame = frame(self.wires, wire, request.as_ref(), reply);
+        let accepted = Accepted { since, slow, presence: wishes.presence, frame, replay: past.replay };
+        let answer = Subscribed { channel, sender, request, filter, result: Ok(accepted) };
         post.send(shard, Letter::Subscribed(answer));
     }
 
@@ -306,7 +320,7 @@ impl Homes {
         self.open_messages = 0;
         for name in self.dirty.drain(..) {
             if let Some(home) = self.homes.get_mut(&name) {
-                seal(home, post);
+                home.seal(post);
             }
         }
     }
@@ -315,12 +329,11 @@ impl Homes {
         &mut self,
         channel: ChannelName,
         origin: Origin,
-        result: Result<Option<(Epoch, Offset)>, Refusal>,
+        result: Result<Published, Refusal>,
         post: &Post,
     ) {
         match origin {
             Origin::Client { sender, request, .. } => {
-                let result = result.map(|place| place.map(|(_, offset)| offset));
                 let shard = sender.client.shard();
                 let letter = Letter::Published { channel, client: sender.client, request, result };
                 if post.mesh().is_congested() {
@@ -330,13 +343,13 @@ impl Homes {
                 }
             }
             Origin::Server { answer } => {
-                let epoch = self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
                 // The caller may have hung up.
-                let _ = answer.send(result.map(|place| Published { epoch, offset: place.map(|p| p.1) }));
+                let _ = answer.send(result);
             }
             Origin::Plugin => {
                 if let Err(refusal) = result {
-                    tracing::warn!(%channel, %refusal, "a plugin's publication was refused");
+                    // Quoted: the reason may be another plugin's.
+                    tracing::warn!(%channel, refusal = refusal.to_string(), "a plugin's publication was refused");
                 }
             }
         }
@@ -373,19 +386,8 @@ impl Homes {
             if self.homes.len() >= self.limit {
                 return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
             }
-            let rule = rule.unwrap_or_default();
-            let home = Home {
-                name: name.clone(),
-                epoch: fresh_epoch(),
-                offset: Offset(0),
-                rule,
-                handler: handler.map(|generation| attach(&self.actors, generation, name)),
-                subscribers: vec![0; shards],
-                turn: OpenTurn::default(),
-                idle: 0,
-                meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
-                joining: 0,
-            };
+            let handler = handler.map(|generation| attach(&self.actors, generation, name));
+            let home = Home::new(name.clone(), rule.unwrap_or_default(), handler, shards);
             self.homes.insert(name.clone(), home);
         }
         self.homes.get_mut(name).ok_or_else(|| Refusal::ChannelNotFound(name.clone()))
@@ -413,27 +415,6 @@ fn may_publish(publish: &Publish, rule: ChannelRule) -> Result<(), Refusal> {
     Err(Refusal::PermissionDenied { user: sender.named().cloned(), channel: publish.channel.clone() })
 }
 
-fn is_numbered(home: &Home) -> bool {
-    home.rule.offsets || home.handler.is_some()
-}
-
-fn seal(home: &mut Home, post: &Post) {
-    if home.turn.is_empty() {
-        return;
-    }
-    let turn = home.turn.seal(&home.name);
-    for (shard, count) in post.mesh().shards().zip(&home.subscribers) {
-        if *count > 0 {
-            post.send(shard, Letter::Deliver(turn.clone()));
-        }
-    }
-}
-
-fn forget(home: &mut Home, shard: ShardId) {
-    let count = &mut home.subscribers[shard.index()];
-    *count = count.saturating_sub(1);
-}
-
 fn refuse_subscription(subscribe: Subscribe, refusal: Refusal, post: &Post) {
     let answer = Subscribed {
         channel: subscribe.channel,
@@ -456,8 +437,32 @@ fn confirm_unsubscribed(
     }
 }
 
-/// Not a secret: only never the same twice for a channel, also across restarts.
-fn fresh_epoch() -> Epoch {
-    use std::hash::{BuildHasher, RandomState};
-    Epoch(RandomState::new().hash_one(UnixMillis::now().0))
+/// Tells whoever published a message how many it reached.
+fn report(
+    channel: ChannelName,
+    origin: Origin,
+    published: Published,
+    mesh: Mesh,
+) -> impl FnOnce(Receipt) + Send + Sync {
+    move |receipt| {
+        let published = Published { receipt: Some(receipt), ..published };
+        match origin {
+            Origin::Client { sender, request, .. } => {
+                let client = sender.client;
+                let letter = Letter::Published { channel, client, request, result: Ok(published) };
+                mesh.post(client.shard(), vec![letter]);
+            }
+            Origin::Server { answer } => {
+                let _ = answer.send(Ok(published));
+            }
+            Origin::Plugin => {}
+        }
+    }
+}
+
+/// A frame for one client.
+fn frame(wires: &[&dyn Wire], wire: WireId, request: Option<&RequestId>, reply: Reply<'_>) -> Bytes {
+    let mut out = BytesMut::new();
+    wires[usize::from(wire.0)].reply(request, reply, &mut out);
+    out.freeze()
 }

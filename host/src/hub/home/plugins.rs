@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Homes, IDLE_SWEEPS, attach, limits, seal};
+use super::{Homes, attach};
 use crate::core::ChannelName;
-use crate::core::clock::Nanos;
+use crate::core::clock::UnixMillis;
 use crate::hub::letter::Letter;
 use crate::hub::post::Post;
 use crate::plugin::{Registry, Route};
@@ -34,7 +34,7 @@ impl Homes {
 
     fn close(&mut self, name: &ChannelName, post: &Post) {
         let Some(mut home) = self.homes.remove(name) else { return };
-        seal(&mut home, post);
+        home.seal(post);
         for (shard, count) in post.mesh().shards().zip(&home.subscribers) {
             if *count > 0 {
                 post.send(shard, Letter::ChannelGone(name.clone()));
@@ -44,16 +44,7 @@ impl Homes {
 
     /// Forgets channels that nobody has used for a while. Called every ten seconds.
     pub fn sweep(&mut self) {
-        let now = Nanos::now();
-        self.homes.retain(|_, home| {
-            if home.subscribers.iter().any(|count| *count > 0)
-                || !home.turn.is_empty()
-                || limits::owes(home, now)
-            {
-                home.idle = 0;
-            }
-            home.idle += 1;
-            home.idle <= IDLE_SWEEPS
-        });
+        let now = UnixMillis::now();
+        self.homes.retain(|_, home| !home.is_forgotten(now));
     }
 }

@@ -1,8 +1,10 @@
 //! What homes answer to a client of this shard.
 
+use bytes::Bytes;
+
 use super::Shard;
-use crate::core::{ChannelName, ClientId, Offset, Refusal, Sender};
-use crate::hub::letter::{Letter, Subscribed};
+use crate::core::{ChannelName, ClientId, Refusal, Sender};
+use crate::hub::letter::{Letter, Published, Subscribed};
 use crate::hub::wire::{Reply, RequestId};
 
 impl Shard {
@@ -17,14 +19,16 @@ impl Shard {
             return;
         };
         connection.return_credit();
+        connection.answer_came();
         connection.subscription_answered();
         match result {
             Err(refusal) => {
                 self.release(filter);
                 let channel = Some(channel);
-                self.reply(&connection, request.as_ref(), &Reply::Refused { channel, refusal });
+                self.reply(&connection, request.as_ref(), Reply::Refused { channel, refusal });
             }
             Ok(accepted) => {
+                let replay_filter = filter.clone();
                 let before = self.delivery.borrow_mut().subscribe(&connection, &channel, &accepted, filter);
                 if let Some(before) = before {
                     self.release(before.filter);
@@ -32,8 +36,14 @@ impl Shard {
                     let shard = connection.id.shard();
                     self.post.send(home, Letter::ForgetOne { channel: channel.clone(), shard });
                 }
-                let position = accepted.numbered.then_some(accepted.position);
-                self.reply(&connection, request.as_ref(), &Reply::Subscribed { channel, position });
+                self.send(&connection, accepted.frame);
+                match (accepted.replay, replay_filter) {
+                    (None, _) => {}
+                    (Some(turn), None) => {
+                        self.delivery.borrow_mut().deliver_replay(connection.id, &turn, |_| true);
+                    }
+                    (Some(turn), Some(choice)) => self.filtered.judge_replay(connection.id, choice, turn),
+                }
             }
         }
     }
@@ -43,7 +53,7 @@ impl Shard {
         channel: ChannelName,
         client: ClientId,
         request: Option<RequestId>,
-        result: Result<Option<Offset>, Refusal>,
+        result: Result<Published, Refusal>,
     ) {
         let connection = self.delivery.borrow().find(client).cloned();
         let Some(connection) = connection else { return };
@@ -51,19 +61,34 @@ impl Shard {
         match result {
             // Who wants to hear of a success says so with an id.
             Ok(_) if request.is_none() => {}
-            Ok(offset) => self.reply(&connection, request.as_ref(), &Reply::Published { channel, offset }),
+            Ok(Published { offset, receipt, .. }) => {
+                self.reply(&connection, request.as_ref(), Reply::Published { channel, offset, receipt });
+            }
             Err(refusal) => {
                 let channel = Some(channel);
-                self.reply(&connection, request.as_ref(), &Reply::Refused { channel, refusal });
+                self.reply(&connection, request.as_ref(), Reply::Refused { channel, refusal });
             }
         }
     }
 
-    pub(super) fn answer(&self, client: ClientId, request: Option<&RequestId>, reply: &Reply) {
+    pub(super) fn answer(&self, client: ClientId, request: Option<&RequestId>, reply: Reply<'_>) {
         let connection = self.delivery.borrow().find(client).cloned();
         if let Some(connection) = connection {
             connection.return_credit();
             self.reply(&connection, request, reply);
+        }
+    }
+
+    /// A home has answered a question.
+    pub(super) fn answered(&self, client: ClientId, frame: Bytes) {
+        let connection = self.delivery.borrow().find(client).cloned();
+        if let Some(connection) = connection {
+            connection.return_credit();
+            connection.answer_came();
+            // A page of history may be as large as a replay.
+            connection.push_replay(frame);
+            self.delivery.borrow_mut().mark_dirty(&connection);
+            self.post.queue.wake();
         }
     }
 
@@ -73,7 +98,7 @@ impl Shard {
             let removed = self.delivery.borrow_mut().unsubscribe(&connection, channel);
             self.release(removed.and_then(|removed| removed.filter));
             let refusal = Refusal::ChannelNotFound(channel.clone());
-            self.reply(&connection, None, &Reply::Refused { channel: Some(channel.clone()), refusal });
+            self.reply(&connection, None, Reply::Refused { channel: Some(channel.clone()), refusal });
         }
     }
 

@@ -12,7 +12,10 @@ use crate::core::{ChannelName, Payload, Refusal};
 use crate::hub::audience::FilterChoice;
 use crate::hub::connection::Connection;
 use crate::hub::delivery::Full;
-use crate::hub::letter::{Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe};
+use crate::hub::groups::{GroupInquiry, GroupName};
+use crate::hub::letter::{
+    About, Inquiry, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Question, Subscribe,
+};
 use crate::hub::socket::Socket;
 use crate::hub::wire::{Reply, RequestId, WireId};
 use crate::plugin::{Effect, Filters, Registry};
@@ -31,6 +34,10 @@ impl Shard {
         connection.set_closing();
         let _ = connection.outbox.borrow_mut().write_to(&*connection.socket);
         let left = self.delivery.borrow_mut().disconnect(connection);
+        for channel in connection.joined.take() {
+            let home = self.post.mesh().home(channel.as_str());
+            self.post.send(home, Letter::Gone { channel, client: connection.id });
+        }
         for (channel, filter) in left {
             self.release(filter);
             self.leave(channel, connection.sender(), None, true);
@@ -51,9 +58,49 @@ impl Shard {
 
     pub fn subscribe(&self, connection: &Connection, subscribe: Subscribe) {
         connection.take_credit();
+        connection.answer_awaited();
         connection.subscription_asked();
         let home = self.post.mesh().home(subscribe.channel.as_str());
         self.post.send(home, Letter::Subscribe(subscribe));
+    }
+
+    /// A question about a channel. What joined leaves with its connection.
+    ///
+    /// # Errors
+    /// With more channels joined than `limit`.
+    pub fn ask(&self, connection: &Connection, question: Question, limit: usize) -> Result<(), Refusal> {
+        match &question.about {
+            About::Join { .. } => {
+                let mut joined = connection.joined.borrow_mut();
+                if joined.len() >= limit && !joined.contains(question.channel.as_str()) {
+                    return Err(Refusal::LimitExceeded {
+                        limit,
+                        what: "channels that one client has joined",
+                    });
+                }
+                joined.insert(question.channel.clone());
+            }
+            About::Leave => {
+                connection.joined.borrow_mut().remove(question.channel.as_str());
+            }
+            About::Presence | About::History { .. } => {}
+        }
+        connection.take_credit();
+        connection.answer_awaited();
+        let home = self.post.mesh().home(question.channel.as_str());
+        self.post.send(home, Letter::Question(question));
+        Ok(())
+    }
+
+    pub fn ask_group(&self, group: GroupName, inquiry: GroupInquiry) {
+        let home = self.post.mesh().home(group.0.as_str());
+        self.post.send(home, Letter::Group { group, inquiry });
+    }
+
+    /// Asks a channel's home for the server's own API.
+    pub fn inquire(&self, channel: ChannelName, inquiry: Inquiry) {
+        let home = self.post.mesh().home(channel.as_str());
+        self.post.send(home, Letter::Inquiry { channel, inquiry });
     }
 
     /// Only once [`Connection::until_settled`]: the seat must be there to be left.
@@ -71,12 +118,20 @@ impl Shard {
         channel: ChannelName,
         event: Bytes,
         payload: Payload,
+        receipt: bool,
     ) -> oneshot::Receiver<Result<Published, Refusal>> {
         let (answer, receiver) = oneshot::channel();
         let home = self.post.mesh().home(channel.as_str());
         let origin = Origin::Server { answer };
-        let publish =
-            Publish { channel, origin, event, payload, except: None, budget: PUBLICATIONS_A_MESSAGE };
+        let publish = Publish {
+            channel,
+            origin,
+            event,
+            payload,
+            except: None,
+            budget: PUBLICATIONS_A_MESSAGE,
+            receipt,
+        };
         self.post.send(home, Letter::Publish(publish));
         receiver
     }
@@ -87,7 +142,7 @@ impl Shard {
         self.post.queue.wake();
     }
 
-    pub fn reply(&self, connection: &Rc<Connection>, request: Option<&RequestId>, reply: &Reply) {
+    pub fn reply(&self, connection: &Rc<Connection>, request: Option<&RequestId>, reply: Reply<'_>) {
         let mut out = BytesMut::new();
         self.wire(connection.wire).reply(request, reply, &mut out);
         self.send(connection, out.freeze());

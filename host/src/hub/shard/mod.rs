@@ -171,10 +171,15 @@ impl Shard {
             Letter::Unsubscribe { channel, sender, request, subscribed } => {
                 homes.unsubscribe(channel, sender, request, subscribed, &self.post);
             }
+            Letter::Question(question) => homes.question(question, &self.post),
+            Letter::Group { group, inquiry } => homes.group(group, inquiry),
+            Letter::Inquiry { channel, inquiry } => homes.inquiry(&channel, inquiry, &self.post),
+            Letter::Gone { channel, client } => homes.gone(&channel, client, &self.post),
+            Letter::Answered { client, frame } => self.answered(client, frame),
             Letter::ForgetOne { channel, shard } => homes.forget_one(&channel, shard),
             Letter::Subscribed(answer) => self.subscribed(answer),
             Letter::Unsubscribed { channel, client, request } => {
-                self.answer(client, request.as_ref(), &Reply::Unsubscribed { channel });
+                self.answer(client, request.as_ref(), Reply::Unsubscribed { channel });
             }
             Letter::Published { channel, client, request, result } => {
                 self.published(channel, client, request, result);

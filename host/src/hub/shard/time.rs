@@ -46,7 +46,7 @@ impl Shard {
         let Some(idle_secs) = self.settings.idle_secs else { return };
         let mut idle = Vec::new();
         for connection in self.delivery.borrow().connections() {
-            if connection.subscriptions() > 0 {
+            if !connection.waits_for_nothing() {
                 connection.active.set(now);
             } else if now > connection.active.get() + idle_secs {
                 idle.push(connection.clone());

@@ -22,7 +22,7 @@ impl Shard {
             }
             match outbox.write_to(&*connection.socket) {
                 Ok(Wrote::All) if connection.is_closing() => connection.socket.finish(),
-                Ok(Wrote::All) => {}
+                Ok(Wrote::All) => connection.written(),
                 Ok(Wrote::Blocked) => {
                     drop(outbox);
                     tokio::task::spawn_local(drain(connection));
@@ -54,7 +54,7 @@ async fn drain(connection: Rc<Connection>) {
         match wrote {
             Ok(Wrote::Blocked) => {}
             Ok(Wrote::All) if connection.is_closing() => return connection.socket.finish(),
-            Ok(Wrote::All) => return,
+            Ok(Wrote::All) => return connection.written(),
             Err(_) => return connection.socket.shutdown(),
         }
     }

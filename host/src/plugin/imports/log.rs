@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::plugin::bindings::log::{Host, Level};
-use crate::plugin::limits::cut;
+use crate::plugin::limits::line;
 use crate::plugin::store::{Owner, StoreData};
 
 const LINE_BYTES: usize = 1024;
@@ -45,8 +45,7 @@ pub fn write(owner: &Owner, budget: &mut LogBudget, level: Level, text: String) 
     if !allowed {
         return;
     }
-    // One line a line: a plugin cannot forge another's.
-    let text = cut(text, LINE_BYTES).replace(['\n', '\r'], " ");
+    let text = line(text, LINE_BYTES);
     match level {
         Level::Trace => tracing::trace!(target: "plugin", plugin, version, "{text}"),
         Level::Debug => tracing::debug!(target: "plugin", plugin, version, "{text}"),

@@ -1,0 +1,159 @@
+//! A handler's answer, of any content that the contract's types can hold.
+
+use bytes::BytesMut;
+use tidegate::core::{ChannelName, Payload, PayloadKind};
+use tidegate::dialect::Native;
+use tidegate::hub::wire::Wire;
+use tidegate::plugin::bindings::{channel_handler, types};
+use tidegate::plugin::{Effect, Outcome, PluginFailure, Verdict};
+
+use super::input::Input;
+use super::sent::{frames, is_json};
+
+const EFFECTS: usize = 256;
+const REASON_BYTES: usize = 1024;
+/// What a plugin's failure may take of a log line, whatever the plugin answered.
+const FAILURE_BYTES: usize = 1024;
+
+pub fn effects(data: &[u8]) {
+    let mut input = Input::new(data);
+    let kind = payload_kind(&mut input);
+    let limit = usize::from(input.u16());
+    let outcome = outcome(&mut input);
+    let legal = is_legal(&outcome, kind, limit);
+    let said = outcome.clone();
+    match Outcome::check(outcome, kind.into(), limit) {
+        Ok(checked) => {
+            assert!(legal, "this breaks the contract: {said:?}");
+            verdict(&checked.verdict, &said.verdict);
+            assert_eq!(checked.effects.len(), said.effects.len());
+            for (checked, said) in checked.effects.iter().zip(&said.effects) {
+                effect(checked, said);
+            }
+        }
+        Err(PluginFailure::BadOutput(why)) => {
+            assert!(!legal, "refused, although it keeps to the contract ({why}): {said:?}");
+            assert!(why.len() <= FAILURE_BYTES, "{} bytes of log", why.len());
+            assert!(!why.contains(['\n', '\r']), "a plugin cannot forge another line: {why}");
+        }
+        Err(other) => panic!("not a fault of the answer: {other}"),
+    }
+}
+
+fn payload_kind(input: &mut Input<'_>) -> types::PayloadKind {
+    use types::PayloadKind::*;
+    [Json, Text, Binary][usize::from(input.byte() % 3)]
+}
+
+fn outcome(input: &mut Input<'_>) -> channel_handler::Outcome {
+    let verdict = match input.byte() % 4 {
+        0 => channel_handler::Verdict::Pass,
+        1 => channel_handler::Verdict::Drop,
+        2 => channel_handler::Verdict::Replace(input.long_bytes()),
+        _ => channel_handler::Verdict::Deny(types::Denial { code: input.u16(), reason: input.long_text() }),
+    };
+    let mut effects = Vec::new();
+    while !input.is_empty() && effects.len() < 2 * EFFECTS {
+        effects.extend(some_effects(input));
+    }
+    channel_handler::Outcome { verdict, effects }
+}
+
+fn some_effects(input: &mut Input<'_>) -> Vec<types::Effect> {
+    let choice = input.byte();
+    let effect = match choice % 3 {
+        0 => types::Effect::Publish(types::Publication {
+            channel: input.long_text(),
+            event: input.text().into(),
+            kind: payload_kind(input),
+            payload: input.long_bytes(),
+            except: input.bit().then(|| input.u64()),
+        }),
+        1 => types::Effect::Send(types::Direct {
+            client: input.u64(),
+            event: input.text().into(),
+            kind: payload_kind(input),
+            payload: input.long_bytes(),
+        }),
+        _ => types::Effect::Kick(types::Dismissal { client: input.u64(), reason: input.long_text() }),
+    };
+    // Few bytes reach the most effects of a call.
+    vec![effect; if choice >= 0xF0 { 90 } else { 1 }]
+}
+
+/// By the contract's own words.
+fn is_legal(outcome: &channel_handler::Outcome, kind: types::PayloadKind, limit: usize) -> bool {
+    let is_payload = |kind: types::PayloadKind, bytes: &[u8]| {
+        bytes.len() <= limit
+            && match kind {
+                types::PayloadKind::Json => is_json(bytes),
+                types::PayloadKind::Text => std::str::from_utf8(bytes).is_ok(),
+                types::PayloadKind::Binary => true,
+            }
+    };
+    let verdict = match &outcome.verdict {
+        channel_handler::Verdict::Replace(bytes) => is_payload(kind, bytes),
+        _ => true,
+    };
+    verdict
+        && outcome.effects.len() <= EFFECTS
+        && outcome.effects.iter().all(|effect| match effect {
+            types::Effect::Publish(publication) => {
+                ChannelName::parse(&publication.channel).is_ok()
+                    && is_payload(publication.kind, &publication.payload)
+            }
+            types::Effect::Send(direct) => is_payload(direct.kind, &direct.payload),
+            types::Effect::Kick(_) => true,
+        })
+}
+
+fn verdict(checked: &Verdict, said: &channel_handler::Verdict) {
+    match (checked, said) {
+        (Verdict::Pass, channel_handler::Verdict::Pass) => {}
+        (Verdict::Drop, channel_handler::Verdict::Drop) => {}
+        (Verdict::Replace(bytes), channel_handler::Verdict::Replace(said)) => assert_eq!(bytes, said),
+        (Verdict::Deny { code, reason }, channel_handler::Verdict::Deny(said)) => {
+            assert_eq!(*code, said.code);
+            is_cut(reason, &said.reason);
+        }
+        other => panic!("another verdict: {other:?}"),
+    }
+}
+
+fn effect(checked: &Effect, said: &types::Effect) {
+    match (checked, said) {
+        (Effect::Publish(publication), types::Effect::Publish(said)) => {
+            assert_eq!(publication.channel.as_str(), said.channel);
+            assert_eq!(publication.event, said.event);
+            assert_eq!(publication.except.map(|client| client.0), said.except);
+            is_sent(&publication.channel, &publication.event, &publication.payload, &said.payload);
+        }
+        (Effect::Send(direct), types::Effect::Send(said)) => {
+            assert_eq!((direct.client.0, &*direct.event), (said.client, said.event.as_bytes()));
+            let channel = ChannelName::parse("x").unwrap();
+            is_sent(&channel, &direct.event, &direct.payload, &said.payload);
+        }
+        (Effect::Kick(dismissal), types::Effect::Kick(said)) => {
+            assert_eq!(dismissal.client.0, said.client);
+            is_cut(&dismissal.reason, &said.reason);
+        }
+        other => panic!("another effect: {other:?}"),
+    }
+}
+
+/// What was checked once goes to clients as it is: their decoders must not break on it.
+fn is_sent(channel: &ChannelName, event: &[u8], payload: &Payload, said: &[u8]) {
+    assert_eq!(payload.bytes, said);
+    let mut out = BytesMut::new();
+    Native.direct(channel, event, payload, &mut out);
+    let frames = frames(&out);
+    assert_eq!(frames.len(), 1);
+    if payload.kind != PayloadKind::Binary {
+        assert!(is_json(frames[0].payload));
+    }
+}
+
+fn is_cut(text: &str, said: &str) {
+    assert!(text.len() <= REASON_BYTES && said.starts_with(text));
+    assert!(text.len() == said.len() || text.len() > REASON_BYTES - 4);
+}

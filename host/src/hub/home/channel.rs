@@ -1,0 +1,198 @@
+//! One channel at its home: its order, its past, who is in it, and the turn that it is about
+//! to send.
+
+use std::sync::Arc;
+
+use super::limits;
+use crate::core::clock::UnixMillis;
+use crate::core::meter::Meter;
+use crate::core::{ChannelName, Message, Offset, PluginName, ShardId};
+use crate::hub::history::History;
+use crate::hub::letter::{Letter, Wishes};
+use crate::hub::post::{Post, Verdicts};
+use crate::hub::presence::{Presence, PresenceEvent};
+use crate::hub::rules::ChannelRule;
+use crate::hub::tally::Tally;
+use crate::hub::turn::{Content, OpenTurn, Turn};
+use crate::hub::wire::{Epoch, Position, Wire};
+use crate::plugin::Actor;
+
+/// A channel without subscribers and without a message for this many sweeps is forgotten.
+const IDLE_SWEEPS: u8 = 6;
+
+pub struct Home {
+    pub name: ChannelName,
+    pub epoch: Epoch,
+    pub offset: Offset,
+    pub rule: ChannelRule,
+    /// The plugin that handles the channel, and the channel's place in it.
+    pub handler: Option<(PluginName, Actor<Verdicts>)>,
+    /// Subscribers by shard.
+    pub subscribers: Vec<u32>,
+    /// Boxed: most channels have neither.
+    pub history: Option<Box<History>>,
+    pub presence: Option<Box<Presence>>,
+    turn: OpenTurn,
+    idle: u8,
+    /// What clients may still publish, where the rule has a rate.
+    pub meter: Option<Box<Meter>>,
+    /// Subscriptions that the handler judges: their places are taken.
+    pub joining: u32,
+}
+
+/// What a new subscriber missed, and whether that is all of it.
+pub struct Past {
+    pub recovered: Option<bool>,
+    pub replay: Option<Arc<Turn>>,
+}
+
+impl Home {
+    pub fn new(
+        name: ChannelName,
+        rule: ChannelRule,
+        handler: Option<(PluginName, Actor<Verdicts>)>,
+        shards: usize,
+    ) -> Self {
+        Self {
+            name,
+            epoch: fresh_epoch(),
+            offset: Offset(0),
+            rule,
+            handler,
+            subscribers: vec![0; shards],
+            history: rule.history.map(|rule| Box::new(History::new(rule))),
+            presence: None,
+            turn: OpenTurn::default(),
+            idle: 0,
+            meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
+            joining: 0,
+        }
+    }
+
+    pub fn position(&self) -> Position {
+        Position { epoch: self.epoch, offset: self.offset }
+    }
+
+    /// Do its messages show their offsets?
+    pub fn is_numbered(&self) -> bool {
+        self.rule.offsets || self.rule.history.is_some() || self.handler.is_some()
+    }
+
+    pub fn has_subscribers(&self) -> bool {
+        self.subscribers.iter().any(|count| *count > 0)
+    }
+
+    pub fn has_open_turn(&self) -> bool {
+        !self.turn.is_empty()
+    }
+
+    pub fn used(&mut self) {
+        self.idle = 0;
+    }
+
+    /// Called with every sweep. True: nobody has used it for a while, and it keeps nothing.
+    pub fn is_forgotten(&mut self, now: UnixMillis) -> bool {
+        self.expire(now);
+        let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
+            || self.presence.as_ref().is_some_and(|presence| !presence.is_empty());
+        if keeps || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
+            self.idle = 0;
+        }
+        self.idle += 1;
+        self.idle > IDLE_SWEEPS
+    }
+
+    /// Counts a subscriber of a shard out.
+    pub fn forget(&mut self, shard: ShardId) {
+        let count = &mut self.subscribers[shard.index()];
+        *count = count.saturating_sub(1);
+    }
+
+    // === the open turn ===
+
+    /// Puts a message into the open turn.
+    pub fn push(&mut self, wires: &[&dyn Wire], message: Message, post: &Post) {
+        if !self.turn.takes(Content::Messages) {
+            self.seal(post);
+        }
+        if self.turn.push(wires, &self.name, self.is_numbered(), message) {
+            self.seal(post);
+        }
+    }
+
+    /// The same for a message whose fate is counted: it goes alone.
+    pub fn push_counted(&mut self, wires: &[&dyn Wire], message: Message, tally: Tally, post: &Post) {
+        self.seal(post);
+        self.turn.count(tally);
+        self.push(wires, message, post);
+        self.seal(post);
+    }
+
+    pub fn push_presence(&mut self, wires: &[&dyn Wire], event: &PresenceEvent, post: &Post) {
+        if !self.turn.takes(Content::Presence) {
+            self.seal(post);
+        }
+        if self.turn.push_presence(wires, &self.name, event) {
+            self.seal(post);
+        }
+    }
+
+    /// Closes the open turn and sends it to the shards with subscribers.
+    pub fn seal(&mut self, post: &Post) {
+        if self.turn.is_empty() {
+            return;
+        }
+        let turn = Arc::new(self.turn.seal(&self.name));
+        for (shard, count) in post.mesh().shards().zip(&self.subscribers) {
+            if *count > 0 {
+                post.send(shard, Letter::Deliver(turn.clone()));
+            }
+        }
+    }
+
+    // === the past ===
+
+    pub fn expire(&mut self, now: UnixMillis) {
+        if let Some(history) = &mut self.history {
+            history.expire(now);
+        }
+    }
+
+    /// What a subscriber asks to see of the past. Every message up to the channel's offset is in
+    /// it or was delivered before; the next one goes to the subscriber as it comes.
+    pub fn past(&mut self, wires: &[&dyn Wire], wishes: &Wishes) -> Past {
+        self.expire(UnixMillis::now());
+        let Some(since) = wishes.recover else {
+            let last = self.history.iter().flat_map(|history| history.last(wishes.history));
+            return Past { recovered: None, replay: self.replay(wires, last) };
+        };
+        let Some(history) = &self.history else {
+            return Past { recovered: Some(since == self.position()), replay: None };
+        };
+        if since.epoch != self.epoch {
+            let all = history.last(usize::MAX);
+            return Past { recovered: Some(false), replay: self.replay(wires, all) };
+        }
+        let (missed, complete) = history.since(since.offset, self.offset);
+        Past { recovered: Some(complete), replay: self.replay(wires, missed) }
+    }
+
+    fn replay<'a>(
+        &self,
+        wires: &[&dyn Wire],
+        messages: impl Iterator<Item = &'a Message>,
+    ) -> Option<Arc<Turn>> {
+        let mut turn = OpenTurn::default();
+        for message in messages {
+            // Its size is the history's bound, not a turn's.
+            turn.push(wires, &self.name, self.is_numbered(), message.clone());
+        }
+        (!turn.is_empty()).then(|| Arc::new(turn.seal(&self.name)))
+    }
+}
+
+/// Not a secret: only never the same twice for a channel, also across restarts.
+fn fresh_epoch() -> Epoch {
+    use std::hash::{BuildHasher, RandomState};
+    Epoch(RandomState::new().hash_one(UnixMillis::now().0).max(1))
+}
