@@ -25,7 +25,7 @@ pub fn native_encode(data: &[u8]) {
     let message = Message { offset, at, sender, event, payload, except: None };
 
     let mut out = BytesMut::new();
-    Native.message(&channel, &message, numbered, &mut out);
+    Native.message(&channel, &message, numbered.then_some(Epoch(1)), &mut out);
     holds(&out, &channel, &message, numbered);
     let mut direct = BytesMut::new();
     Native.direct(&channel, &message.event, &message.payload, &mut direct);

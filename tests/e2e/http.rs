@@ -132,7 +132,7 @@ async fn the_page_is_at_the_root() {
 #[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let server = Server::with(&[]);
-    for path in ["/nothing", "/ws/../x", "/api/", "/_broadcast/", "/%00", "//"] {
+    for path in ["/nothing", "/ws/", "/sse/x", "/dialect/", "/api/", "/_broadcast/", "/%00", "//"] {
         assert_eq!(get(&server, path).await.status, 404, "{path}");
     }
 }

@@ -107,6 +107,14 @@ impl Client {
         }
     }
 
+    /// For what the server does on purpose only after some seconds.
+    pub async fn next_patiently(&mut self) -> Arrived {
+        match self.waiting.pop_front() {
+            Some(arrived) => arrived,
+            None => tokio::time::timeout(wait::LONG, self.read()).await.expect("a frame in time"),
+        }
+    }
+
     /// Never to be cut short other than by giving the client up.
     async fn read(&mut self) -> Arrived {
         loop {

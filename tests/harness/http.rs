@@ -55,6 +55,13 @@ pub async fn request(
     parse(&String::from_utf8(answer).unwrap())
 }
 
+/// The head alone, of a response that may have no end.
+pub async fn get_head(server: &Server, path: &str) -> String {
+    let mut raw = super::Raw::tcp(server).await;
+    raw.write(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", server.address).as_bytes()).await;
+    raw.read_head().await
+}
+
 fn parse(answer: &str) -> Response {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {answer:?}"));
     let mut lines = head.lines();

@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod events;
 pub mod http;
 pub mod plugins;
 pub mod raw;
@@ -13,6 +14,7 @@ pub mod sign;
 pub mod wait;
 
 pub use client::Client;
+pub use events::Events;
 pub use raw::Raw;
 pub use server::Server;
 pub use wait::{eventually, within};

@@ -153,6 +153,12 @@ fn check(config: &Config) -> Result<()> {
     if let Some(jwt) = &config.jwt {
         jwt.check()?;
     }
+    if let Some(origin) = &config.sse.allow_origin {
+        ensure!(
+            is_origin(origin),
+            "sse.allow_origin = {origin:?} is neither `*` nor like https://example.org"
+        );
+    }
     for rule in &config.channels {
         if let Some(history) = &rule.history {
             let of = format!("[[channel]] \"{}\": history", rule.pattern);
@@ -170,6 +176,17 @@ fn check(config: &Config) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// `*`, or scheme, host and perhaps a port, as a browser writes an origin (RFC 6454, section 6.2).
+fn is_origin(text: &str) -> bool {
+    let host = |host: &str| {
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*,".contains(&b))
+    };
+    text == "*"
+        || text
+            .split_once("://")
+            .is_some_and(|(scheme, site)| matches!(scheme, "http" | "https") && host(site))
 }
 
 #[cfg(test)]
@@ -203,6 +220,15 @@ mod tests {
         assert!(format!("{:#}", with(&[("TIDEGATE_LISTN", "x")]).unwrap_err()).contains("TIDEGATE_LISTN"));
         assert!(with(&[("TIDEGATE_LIMITS__OUTBOX_BYTES", "0")]).is_err());
         assert!(with(&[("TIDEGATE_LISTEN", "here")]).is_err());
+        for origin in
+            ["", "example.org", "https://", "https://a/b", "https://a, https://b", "https://a\r\nx: y"]
+        {
+            let error = with(&[("TIDEGATE_SSE__ALLOW_ORIGIN", origin)]).unwrap_err();
+            assert!(format!("{error:#}").contains("sse.allow_origin"), "{error:#}");
+        }
+        for origin in ["*", "https://example.org", "http://[::1]:8080"] {
+            assert!(with(&[("TIDEGATE_SSE__ALLOW_ORIGIN", origin)]).is_ok(), "{origin}");
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ pub use limits::{ConnectionLimits, RateConfig, SharedLimits};
 pub use load::{Overrides, environment, load};
 pub use schema::SchemaConfig;
 pub use types::{
-    ChannelConfig, Config, ForwardedHeader, HeartbeatConfig, HistoryConfig, LimitsConfig, PluginConfig,
+    ChannelConfig, Config, DialectsConfig, ForwardedHeader, HeartbeatConfig, HistoryConfig, LimitsConfig,
+    PluginConfig,
 };
 
 use toml_example::TomlExample;

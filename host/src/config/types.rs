@@ -52,6 +52,12 @@ pub struct Config {
     #[toml_example(nesting)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<JwtConfig>,
+    #[toml_example(nesting)]
+    pub dialects: DialectsConfig,
+    #[toml_example(nesting)]
+    pub bridge: BridgeConfig,
+    #[toml_example(nesting)]
+    pub sse: SseConfig,
     /// Rules of channels, the most specific pattern first. With no configuration file at all
     /// one rule opens every name, for development.
     #[toml_example(skip)]
@@ -117,6 +123,42 @@ pub struct HeartbeatConfig {
     /// Pings without any sign of life before the connection is closed with 4000.
     #[toml_example(default = 2)]
     pub missed: u8,
+}
+
+/// Ways to talk to the server beside the native protocol; what is off is not found.
+#[derive(Clone, Debug, Deserialize, Serialize, TomlExample)]
+#[serde(deny_unknown_fields, default)]
+pub struct DialectsConfig {
+    /// `/ws/{channel}`: one channel, bare frames.
+    #[toml_example(default = true)]
+    pub bridge: bool,
+    /// `/sse`: server-sent events.
+    #[toml_example(default = true)]
+    pub sse: bool,
+    /// `/dialect/event`: frames keyed by `event`.
+    #[toml_example(default = true)]
+    pub event: bool,
+    /// `/dialect/action`: frames keyed by `action` and `topic`.
+    #[toml_example(default = true)]
+    pub action: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, TomlExample)]
+#[serde(deny_unknown_fields, default)]
+pub struct BridgeConfig {
+    /// May anonymous clients name themselves with `?user=`? Others see that name as the sender;
+    /// auth plugins do not.
+    #[toml_example(default = false)]
+    pub anonymous_names: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, TomlExample)]
+#[serde(deny_unknown_fields, default)]
+pub struct SseConfig {
+    /// The origin whose pages may read `/sse` beside the server's own, like `https://example.org`;
+    /// `*` for all. Left out: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_origin: Option<String>,
 }
 
 /// One `[[channel]]` rule.
@@ -232,6 +274,9 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             heartbeat: HeartbeatConfig::default(),
             jwt: None,
+            dialects: DialectsConfig::default(),
+            bridge: BridgeConfig::default(),
+            sse: SseConfig::default(),
             channels: Vec::new(),
             plugins: BTreeMap::new(),
         }
@@ -258,5 +303,11 @@ impl Default for LimitsConfig {
 impl Default for HeartbeatConfig {
     fn default() -> Self {
         Self { interval_secs: 25, missed: 2 }
+    }
+}
+
+impl Default for DialectsConfig {
+    fn default() -> Self {
+        Self { bridge: true, sse: true, event: true, action: true }
     }
 }

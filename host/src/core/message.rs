@@ -40,6 +40,11 @@ impl Payload {
         Self { kind: PayloadKind::Json, bytes: bytes.into() }
     }
 
+    /// `bytes` are UTF-8.
+    pub fn text(bytes: impl Into<Bytes>) -> Self {
+        Self { kind: PayloadKind::Text, bytes: bytes.into() }
+    }
+
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
         Self { kind: PayloadKind::Binary, bytes: bytes.into() }
     }

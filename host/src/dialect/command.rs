@@ -60,6 +60,16 @@ impl Command {
             Self::Auth { .. } | Self::Action { .. } | Self::Ping => None,
         }
     }
+
+    /// A subscription without anything beside.
+    pub fn subscribe(channel: ChannelName) -> Self {
+        Self::Subscribe { channel, params: None, filter: None, wishes: Wishes::default() }
+    }
+
+    /// A publication that says nothing of who gets it.
+    pub fn publish(channel: ChannelName, event: Bytes, payload: Payload) -> Self {
+        Self::Publish { channel, event, payload, echo: None, receipt: false }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

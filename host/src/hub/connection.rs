@@ -1,7 +1,7 @@
 //! One client on its shard: its outbox, its subscriptions and the credit that bounds
 //! what it may have under way.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::{Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::audience::Seat;
 use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
+use super::places::Places;
 use super::share::Share;
 use super::socket::Socket;
-use super::wire::WireId;
+use super::turn::Turn;
+use super::wire::{Position, Wire, WireId};
 use crate::core::{ChannelName, ClientId, Sender, UserId};
 
 /// Requests of one client that a channel's home has not answered yet; at this many
@@ -31,6 +33,10 @@ pub struct Connection {
     /// In the shard's list of outboxes to write this turn.
     pub(super) dirty: Cell<bool>,
     closing: Cell<bool>,
+    /// Why the server ends it.
+    goodbye: OnceCell<Box<Goodbye>>,
+    /// How far it has come, in dialects that tell it.
+    places: RefCell<Option<Box<Places>>>,
     user: RefCell<UserId>,
     in_flight: Cell<u32>,
     /// Subscriptions and questions that their homes have not answered yet.
@@ -49,6 +55,13 @@ pub struct Connection {
     share: RefCell<Share>,
 }
 
+/// The code and the reason that a connection is closed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goodbye {
+    pub code: u16,
+    pub reason: String,
+}
+
 impl Connection {
     pub(super) fn new(
         id: ClientId,
@@ -65,6 +78,8 @@ impl Connection {
             seats: RefCell::default(),
             dirty: Cell::new(false),
             closing: Cell::new(false),
+            goodbye: OnceCell::new(),
+            places: RefCell::new(None),
             user: RefCell::new(UserId(id.to_string().into())),
             in_flight: Cell::new(0),
             unsettled: Cell::new(0),
@@ -104,6 +119,15 @@ impl Connection {
         let was = self.closing.replace(true);
         self.wake_reader();
         was
+    }
+
+    /// What the server has closed it with, if it was the server.
+    pub fn goodbye(&self) -> Option<&Goodbye> {
+        self.goodbye.get().map(|goodbye| &**goodbye)
+    }
+
+    pub(super) fn set_goodbye(&self, code: u16, reason: &str) {
+        let _ = self.goodbye.set(Box::new(Goodbye { code, reason: reason.to_owned() }));
     }
 
     // === credit ===
@@ -235,5 +259,30 @@ impl Connection {
             return Ok(());
         }
         self.outbox.borrow_mut().push_reply(bytes)
+    }
+
+    // === places ===
+
+    /// Where a channel stands that it subscribes to now. For dialects that tell it.
+    pub(super) fn starts_at(&self, channel: &ChannelName, position: Position) {
+        self.places.borrow_mut().get_or_insert_default().set(channel, position);
+    }
+
+    /// A turn was put into its outbox. For dialects that tell it.
+    pub(super) fn came_to(&self, turn: &Turn) {
+        if let Some(position) = turn.last() {
+            self.starts_at(&turn.channel, position);
+        }
+    }
+
+    /// Tells it how far it has come, if it has come any further.
+    pub(super) fn tell_places(&self, wire: &dyn Wire) {
+        let mut places = self.places.borrow_mut();
+        if let Some(moved) = places.as_mut().and_then(|places| places.moved()) {
+            let mut out = BytesMut::new();
+            wire.places(moved, &mut out);
+            // Past the bound, the next message finds that out.
+            let _ = self.push_reply(out.freeze());
+        }
     }
 }

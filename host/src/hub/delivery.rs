@@ -166,6 +166,10 @@ impl Delivery {
                 }
                 continue;
             }
+            // An emptied group's dialect may be nobody's any more.
+            if group.members.is_empty() {
+                continue;
+            }
             let run = turn.run(group.key.wire);
             let last_frame = run.last_frame();
             if let Some(tally) = &turn.tally {
@@ -174,10 +178,13 @@ impl Delivery {
                 let delivered = group.members.len() as u64 - excluded;
                 tally.add(Receipt { delivered, excluded, filtered: 0 });
             }
+            let tells_places = turn.tells_places(group.key.wire);
             for member in &group.members {
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
-                if alone && !leaves_out {
+                if tells_places {
+                    connection.came_to(turn);
+                } else if alone && !leaves_out {
                     match connection.write_through(&run.bytes) {
                         Through::Done => continue,
                         Through::Rest => {
@@ -240,6 +247,7 @@ impl Delivery {
                 continue;
             }
             let run = turn.run(group_key.wire);
+            let tells_places = turn.tells_places(group_key.wire);
             let chosen = gather(|each| run.pick(|i| verdicts[i], each));
             for member in members {
                 // It subscribed while the filter judged: this turn was before its time.
@@ -258,6 +266,9 @@ impl Delivery {
                     tally.add(Receipt { delivered: one, excluded: 1 - one, filtered: 0 });
                 }
                 if !mine.is_empty() {
+                    if tells_places {
+                        connection.came_to(turn);
+                    }
                     note(dirty, slow, connection, connection.push_run(mine, 0, key, audience.slow));
                 }
             }
@@ -286,6 +297,9 @@ impl Delivery {
         let run = turn.run(connection.wire);
         let bytes = gather(|each| run.pick(passes, each));
         if !bytes.is_empty() {
+            if turn.tells_places(connection.wire) {
+                connection.came_to(turn);
+            }
             connection.push_replay(bytes);
             note(&mut self.dirty, &mut self.slow, &connection, Ok(()));
         }
@@ -319,7 +333,7 @@ impl Delivery {
 
 /// Is the turn for this group at all?
 fn concerns(turn: &Turn, group: &Group) -> bool {
-    turn.content == Content::Messages || group.key.presence
+    turn.content() == Content::Messages || group.key.presence
 }
 
 fn note(

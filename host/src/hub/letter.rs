@@ -100,6 +100,8 @@ pub struct Subscribed {
 pub struct Accepted {
     /// The first message after it follows this one.
     pub since: Offset,
+    /// Where it stands, where messages show their offsets.
+    pub position: Option<Position>,
     pub slow: super::outbox::SlowPolicy,
     pub presence: bool,
     /// The answer to the client.

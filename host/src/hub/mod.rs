@@ -14,6 +14,7 @@ pub mod letter;
 pub mod mesh;
 pub mod outbox;
 mod pace;
+mod places;
 mod post;
 pub mod presence;
 pub mod rules;

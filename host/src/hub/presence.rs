@@ -38,6 +38,14 @@ pub enum PresenceEvent {
     Leave(Member),
 }
 
+impl PresenceEvent {
+    pub fn member(&self) -> &Member {
+        match self {
+            Self::Join(member) | Self::Leave(member) => member,
+        }
+    }
+}
+
 #[derive(Default)]
 pub struct Presence {
     members: BTreeMap<UserId, (Member, Vec<ClientId>)>,

@@ -1,36 +1,43 @@
 //! What one turn of a channel's home brought: its messages, and their frames encoded
-//! once a dialect, shared by every subscriber of every shard.
+//! once a dialect, shared by every subscriber of every shard. A dialect that none of them
+//! speaks is not encoded.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 
 use super::presence::PresenceEvent;
 use super::tally::Tally;
-use super::wire::{Wire, WireId};
+use super::wire::{Epoch, Position, Wire, WireId, Wires};
 use crate::core::{ChannelName, ClientId, Message, Offset};
 
-/// A turn is sealed early past this many bytes of frames, so that memory stays bounded.
+/// A turn is sealed early past this many bytes of messages, so that memory stays bounded.
 const SEAL_AT_BYTES: usize = 256 << 10;
+/// What a message takes beside its payload, event and channel: itself, or its frame's own words.
+const OVERHEAD: usize = 128;
 
-/// What a turn's frames are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a turn is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    #[default]
     Messages,
     /// Changes of presence: for those who asked for them, past any filter.
     Presence,
 }
 
-/// Messages of one channel in order, ready to deliver. Immutable.
+/// Messages of one channel in order, or changes of its presence, ready to deliver. Immutable.
 pub struct Turn {
     pub channel: ChannelName,
-    pub content: Content,
-    /// None, where it is about presence.
     pub messages: Vec<Message>,
+    /// One of the two is empty.
+    events: Vec<PresenceEvent>,
     /// Counts what becomes of the only message.
     pub tally: Option<Arc<Tally>>,
-    runs: Vec<Run>,
+    /// Where the messages carry offsets.
+    numbered: Option<Epoch>,
+    wires: Wires,
+    /// By dialect; each filled when it is first asked for, on whatever shard.
+    runs: Box<[OnceLock<Run>]>,
+    weight: usize,
     /// Some message leaves a client out.
     has_exceptions: bool,
 }
@@ -72,8 +79,40 @@ impl Run {
 }
 
 impl Turn {
+    pub fn content(&self) -> Content {
+        if self.events.is_empty() { Content::Messages } else { Content::Presence }
+    }
+
+    /// The frames in a dialect. Shards that ask for the same one at once wait for the first.
     pub fn run(&self, wire: WireId) -> &Run {
-        &self.runs[usize::from(wire.0)]
+        let index = usize::from(wire.0);
+        self.runs[index].get_or_init(|| self.encode(self.wires[index]))
+    }
+
+    fn encode(&self, wire: &dyn Wire) -> Run {
+        let mut bytes = BytesMut::with_capacity(self.weight);
+        let mut ends = Vec::with_capacity(self.messages.len() + self.events.len());
+        for message in &self.messages {
+            wire.message(&self.channel, message, self.numbered, &mut bytes);
+            // SEAL_AT_BYTES, the message limit and a history's bound keep a run far below 4 GiB.
+            ends.push(bytes.len() as u32);
+        }
+        for event in &self.events {
+            wire.presence(&self.channel, event, &mut bytes);
+            ends.push(bytes.len() as u32);
+        }
+        Run { bytes: bytes.freeze(), ends }
+    }
+
+    /// Do the clients of this dialect have to be told how far they have come?
+    pub fn tells_places(&self, wire: WireId) -> bool {
+        self.numbered.is_some() && self.wires[usize::from(wire.0)].tells_places()
+    }
+
+    /// The last message's place, where messages carry offsets.
+    pub fn last(&self) -> Option<Position> {
+        let offset = self.messages.last()?.offset;
+        self.numbered.map(|epoch| Position { epoch, offset })
     }
 
     pub fn leaves_out(&self, client: ClientId) -> bool {
@@ -85,57 +124,59 @@ impl Turn {
         self.messages.first().map_or(Offset(0), |message| message.offset)
     }
 
-    /// Roughly what it holds in memory, in bytes.
+    /// Roughly what it holds in memory with one dialect's frames, in bytes: always the same.
     pub fn weight(&self) -> usize {
-        self.runs.iter().map(|run| run.bytes.len()).sum::<usize>() + self.messages.len() * 128
+        self.weight
     }
 }
 
 /// A turn that still grows.
 #[derive(Default)]
 pub struct OpenTurn {
-    content: Content,
-    frames: usize,
     messages: Vec<Message>,
-    runs: Vec<(BytesMut, Vec<u32>)>,
-    has_exceptions: bool,
+    events: Vec<PresenceEvent>,
     tally: Option<Arc<Tally>>,
+    numbered: Option<Epoch>,
+    wires: Wires,
+    weight: usize,
+    has_exceptions: bool,
 }
 
 impl OpenTurn {
     pub fn is_empty(&self) -> bool {
-        self.frames == 0
+        self.messages.is_empty() && self.events.is_empty()
     }
 
-    /// May this go into it? One of another kind must be sealed first.
+    /// May this go into it? Otherwise what is there must be sealed first.
     pub fn takes(&self, content: Content) -> bool {
-        self.is_empty() || self.content == content
+        match content {
+            Content::Messages => self.events.is_empty(),
+            Content::Presence => self.messages.is_empty(),
+        }
     }
 
-    /// Encodes a message in every dialect. True: the turn is large enough to seal now.
+    /// Takes a message; `numbered` is the channel's epoch where its messages carry offsets.
+    /// True: the turn is large enough to seal now.
     pub fn push(
         &mut self,
-        wires: &[&dyn Wire],
+        wires: Wires,
         channel: &ChannelName,
-        numbered: bool,
+        numbered: Option<Epoch>,
         message: Message,
     ) -> bool {
-        let bytes = self.encode(wires, |wire, run| wire.message(channel, &message, numbered, run));
-        self.content = Content::Messages;
+        (self.wires, self.numbered) = (wires, numbered);
+        self.weight += channel.as_str().len() + message.event.len() + message.payload.bytes.len() + OVERHEAD;
         self.has_exceptions |= message.except.is_some();
         self.messages.push(message);
-        bytes >= SEAL_AT_BYTES
+        self.weight >= SEAL_AT_BYTES
     }
 
     /// The same for a change of presence.
-    pub fn push_presence(
-        &mut self,
-        wires: &[&dyn Wire],
-        channel: &ChannelName,
-        event: &PresenceEvent,
-    ) -> bool {
-        self.content = Content::Presence;
-        self.encode(wires, |wire, run| wire.presence(channel, event, run)) >= SEAL_AT_BYTES
+    pub fn push_presence(&mut self, wires: Wires, channel: &ChannelName, event: PresenceEvent) -> bool {
+        self.wires = wires;
+        self.weight += channel.as_str().len() + event.member().metadata.len() + OVERHEAD;
+        self.events.push(event);
+        self.weight >= SEAL_AT_BYTES
     }
 
     /// What becomes of the one message in it is counted.
@@ -143,29 +184,18 @@ impl OpenTurn {
         self.tally = Some(Arc::new(tally));
     }
 
-    fn encode(&mut self, wires: &[&dyn Wire], one: impl Fn(&dyn Wire, &mut BytesMut)) -> usize {
-        self.frames += 1;
-        self.runs.resize_with(wires.len(), Default::default);
-        let mut bytes = 0;
-        for (wire, (run, ends)) in wires.iter().zip(&mut self.runs) {
-            one(*wire, run);
-            // SEAL_AT_BYTES and the message limit keep a run far below 4 GiB.
-            ends.push(run.len() as u32);
-            bytes += run.len();
-        }
-        bytes
-    }
-
     /// Takes what has come; empty afterwards.
     pub fn seal(&mut self, channel: &ChannelName) -> Turn {
         let taken = std::mem::take(self);
-        let runs = taken.runs.into_iter().map(|(run, ends)| Run { bytes: run.freeze(), ends }).collect();
         Turn {
             channel: channel.clone(),
-            content: taken.content,
             messages: taken.messages,
+            events: taken.events,
             tally: taken.tally,
-            runs,
+            numbered: taken.numbered,
+            wires: taken.wires,
+            runs: taken.wires.iter().map(|_| OnceLock::new()).collect(),
+            weight: taken.weight,
             has_exceptions: taken.has_exceptions,
         }
     }
@@ -173,7 +203,14 @@ impl OpenTurn {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::BufMut;
+
     use super::*;
+    use crate::core::Payload;
+    use crate::core::clock::UnixMillis;
+    use crate::hub::wire::{Reply, RequestId};
 
     #[test]
     fn picking_merges_neighbours() {
@@ -188,5 +225,51 @@ mod tests {
         assert_eq!(pick([false, true, true, false]), ["bbbc"]);
         assert!(pick([false; 4]).is_empty());
         assert_eq!(run.last_frame(), 6);
+    }
+
+    /// Says its own letter for each message, and counts.
+    struct Letter(u8, AtomicUsize);
+
+    impl Wire for Letter {
+        fn message(&self, _: &ChannelName, message: &Message, _: Option<Epoch>, out: &mut BytesMut) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            out.put_u8(self.0);
+            out.put_slice(&message.payload.bytes);
+        }
+        fn direct(&self, _: &ChannelName, _: &[u8], _: &Payload, _: &mut BytesMut) {}
+        fn reply(&self, _: Option<&RequestId>, _: Reply<'_>, _: &mut BytesMut) {}
+        fn ping(&self, _: &mut BytesMut) {}
+        fn close(&self, _: u16, _: &str, _: &mut BytesMut) {}
+    }
+
+    #[test]
+    fn a_dialect_is_encoded_once_and_only_when_somebody_speaks_it() {
+        static A: Letter = Letter(b'a', AtomicUsize::new(0));
+        static B: Letter = Letter(b'b', AtomicUsize::new(0));
+        static WIRES: [&dyn Wire; 2] = [&A, &B];
+        let channel = ChannelName::parse("room").unwrap();
+        let mut open = OpenTurn::default();
+        for n in 1..=2 {
+            let message = Message {
+                offset: Offset(n),
+                at: UnixMillis(0),
+                sender: None,
+                event: Bytes::new(),
+                payload: Payload::json(n.to_string()),
+                except: None,
+            };
+            open.push(&WIRES, &channel, Some(Epoch(7)), message);
+        }
+        let turn = open.seal(&channel);
+        assert!(open.is_empty());
+        let weight = turn.weight();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(turn.run(WireId(1)).bytes, "b1b2"));
+            }
+        });
+        assert_eq!((A.1.load(Ordering::Relaxed), B.1.load(Ordering::Relaxed)), (0, 2));
+        assert_eq!(turn.weight(), weight, "what is added to a bound can be taken off again");
+        assert_eq!(turn.last(), Some(Position { epoch: Epoch(7), offset: Offset(2) }));
     }
 }

@@ -88,24 +88,55 @@ pub enum Reply<'a> {
     },
 }
 
-/// A dialect's encoder. Each call appends whole frames.
+/// What a dialect makes of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// [`Wire::reply`] says it.
+    Said,
+    /// It has no words for it: the request is dropped, and counted.
+    Unsaid,
+    /// It says it by ending the connection with this code; the refusal's message is the reason.
+    Close(u16),
+}
+
+/// A dialect's encoder. Each call appends whole frames; [`Wire::reply`], [`Wire::ping`] and
+/// [`Wire::places`] may append nothing, where the dialect has no words for it.
 pub trait Wire: Sync {
-    /// A message of a channel; `numbered` where the channel's messages carry offsets.
-    fn message(&self, channel: &ChannelName, message: &Message, numbered: bool, out: &mut BytesMut);
+    /// A message of a channel, at least one byte; `numbered` is the channel's epoch where its
+    /// messages carry offsets.
+    fn message(&self, channel: &ChannelName, message: &Message, numbered: Option<Epoch>, out: &mut BytesMut);
 
     /// A message to one client, outside the channel's order.
     fn direct(&self, channel: &ChannelName, event: &[u8], payload: &Payload, out: &mut BytesMut);
 
-    /// A change of who is in a channel.
-    fn presence(&self, channel: &ChannelName, event: &PresenceEvent, out: &mut BytesMut);
+    /// A change of who is in a channel, for a subscriber that asked for it.
+    fn presence(&self, _channel: &ChannelName, _event: &PresenceEvent, _out: &mut BytesMut) {}
 
     fn reply(&self, request: Option<&RequestId>, reply: Reply<'_>, out: &mut BytesMut);
 
+    /// How a refusal is told; `request` is what was refused.
+    fn refused(&self, _request: Option<&RequestId>, _refusal: &Refusal) -> Told {
+        Told::Said
+    }
+
+    /// Nothing appended: its clients cannot answer pings, and are not held to.
     fn ping(&self, out: &mut BytesMut);
+
+    /// Are its clients told how far they have come in all of their channels, after each turn
+    /// that brought them something?
+    fn tells_places(&self) -> bool {
+        false
+    }
+
+    /// See [`Wire::tells_places`].
+    fn places(&self, _places: &[(ChannelName, Position)], _out: &mut BytesMut) {}
 
     /// The last frame of a connection; `reason` is cut where the dialect must.
     fn close(&self, code: u16, reason: &str, out: &mut BytesMut);
 }
+
+/// The hub's table of dialects.
+pub type Wires = &'static [&'static dyn Wire];
 
 /// Index into the hub's table of dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use hyper::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use hyper::{HeaderMap, Request};
 
+use crate::dialect::query;
 use crate::plugin::Handshake;
 
 /// A subprotocol `bearer.TOKEN` carries a token, because a browser's WebSocket can set no header.
@@ -49,7 +50,7 @@ fn from_header(headers: &HeaderMap) -> Option<String> {
 
 fn from_query(query: &str) -> Option<String> {
     let token = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
-    percent_decode(token).filter(|token| !token.is_empty())
+    query::decode(token).filter(|token| !token.is_empty())
 }
 
 fn from_protocol(headers: &HeaderMap) -> Option<String> {
@@ -60,24 +61,6 @@ fn from_protocol(headers: &HeaderMap) -> Option<String> {
 fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let all = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
     all.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
-}
-
-/// `%41` to `A`, `+` to a space; none for what is not UTF-8 or not well formed.
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'%' => {
-                let digit = |b: u8| char::from(b).to_digit(16);
-                let (high, low) = (digit(bytes.next()?)?, digit(bytes.next()?)?);
-                (high * 16 + low) as u8
-            }
-            b'+' => b' ',
-            other => other,
-        });
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -15,6 +17,7 @@ use tokio::task::LocalSet;
 
 use super::address::Proxies;
 use super::router::{self, Router};
+use super::stream;
 use crate::config::Config;
 use crate::core::ShardId;
 use crate::hub::mesh::{Inbox, Mesh};
@@ -127,8 +130,11 @@ async fn http(stream: TcpStream, peer: SocketAddr, router: Rc<Router>) {
     // Runs are whole already: waiting for more would only add latency.
     let _ = stream.set_nodelay(true);
     let patience = Duration::from_secs(router.config.limits.handshake_secs);
-    let service = service_fn(move |request| {
+    let (lent, owner) = stream::lend(stream);
+    let ours = owner.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let router = router.clone();
+        request.extensions_mut().insert(owner.clone());
         async move { router::route(router, peer, request).await }
     });
     let served = http1::Builder::new()
@@ -136,10 +142,12 @@ async fn http(stream: TcpStream, peer: SocketAddr, router: Rc<Router>) {
         .header_read_timeout(patience)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(lent, service)
         .with_upgrades()
         .await;
-    if let Err(error) = served {
+    if let Err(error) = served
+        && !ours.is_taken()
+    {
         tracing::debug!(%peer, %error, "a connection ended before it was a client's");
     }
 }

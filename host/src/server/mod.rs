@@ -10,6 +10,9 @@ mod jwks;
 mod listener;
 mod router;
 mod run;
+mod spoken;
+mod sse;
+mod stream;
 mod websocket;
 
 pub use run::{Server, check, serve};

@@ -12,7 +12,8 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROT
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::address::Proxies;
-use super::{api, console, handshake, websocket};
+use super::spoken::Spoken;
+use super::{api, console, handshake, sse, websocket};
 use crate::config::Config;
 use crate::plugin::PluginHost;
 use crate::session;
@@ -37,26 +38,42 @@ pub async fn route(
     let peer = router.proxies.client(peer, request.headers());
     let upgrade = fastwebsockets::upgrade::is_upgrade_request(&request);
     let path = request.uri().path();
+    let spoken = Spoken::at(path, request.uri().query().unwrap_or_default(), &router.config.dialects);
     Ok(match (request.method(), path) {
-        (&Method::GET, "/" | "/ws") if upgrade => open_websocket(router, peer, request),
-        (&Method::GET, "/") => html(console::PAGE),
-        (&Method::GET, "/ws") => {
-            let mut answer = text(StatusCode::UPGRADE_REQUIRED, "This is a WebSocket: connect with ws://.\n");
-            answer.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
-            answer
-        }
+        (&Method::GET, "/") if !upgrade => html(console::PAGE),
+        (&Method::GET, _) if let Some(spoken) = spoken => match spoken {
+            Err(error) => text(StatusCode::BAD_REQUEST, &format!("{error}.\n")),
+            Ok(spoken) if upgrade => open_websocket(router, peer, request, spoken),
+            Ok(_) => {
+                let words = "This is a WebSocket: connect with ws://.\n";
+                let mut answer = text(StatusCode::UPGRADE_REQUIRED, words);
+                answer.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+                answer
+            }
+        },
+        (&Method::GET, "/sse") if router.config.dialects.sse => sse::open(router, peer, &request),
+        (&Method::OPTIONS, "/sse") if router.config.sse.allow_origin.is_some() => sse::preflight(&router),
         // Listeners open after the plugins are loaded: who is answered, finds them ready.
         (&Method::GET, "/healthz" | "/readyz") => text(StatusCode::OK, "ok\n"),
         (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
         (&Method::GET, "/api/plugins") => api::plugins(&router, peer, &request),
-        (_, "/" | "/ws" | "/healthz" | "/readyz" | "/_broadcast" | "/api/plugins") => {
-            text(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.\n")
-        }
+        _ if spoken.is_some() => method_not_allowed(),
+        (_, "/sse") if router.config.dialects.sse => method_not_allowed(),
+        (_, "/healthz" | "/readyz" | "/_broadcast" | "/api/plugins") => method_not_allowed(),
         _ => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
     })
 }
 
-fn open_websocket(router: Rc<Router>, peer: SocketAddr, mut request: Request<Incoming>) -> Answer {
+fn method_not_allowed() -> Answer {
+    text(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.\n")
+}
+
+fn open_websocket(
+    router: Rc<Router>,
+    peer: SocketAddr,
+    mut request: Request<Incoming>,
+    spoken: Spoken,
+) -> Answer {
     let handshake = handshake::read(&request, peer);
     let protocol = handshake::subprotocol(request.headers());
     let (response, upgrade) = match fastwebsockets::upgrade::upgrade(&mut request) {
@@ -65,7 +82,7 @@ fn open_websocket(router: Rc<Router>, peer: SocketAddr, mut request: Request<Inc
             return text(StatusCode::BAD_REQUEST, &format!("This is no WebSocket handshake: {error}.\n"));
         }
     };
-    tokio::task::spawn_local(websocket::serve(upgrade, handshake, peer.ip(), router));
+    tokio::task::spawn_local(websocket::serve(upgrade, handshake, peer.ip(), spoken, router));
     let mut answer = response.map(|_| Full::default());
     if let Some(protocol) = protocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
         answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);

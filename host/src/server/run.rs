@@ -11,19 +11,25 @@ use super::jwks;
 use super::listener::{self, ShardSetup};
 use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::Pattern;
-use crate::dialect::Native;
+use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain};
 use crate::hub::history::HistoryRule;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::rules::{ChannelRule, Rules};
 use crate::hub::shard::Settings;
-use crate::hub::wire::Wire;
+use crate::hub::wire::{Wire, WireId};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
 use crate::session;
 use crate::session::jwt::Verifier;
 
-/// The dialects, by [`crate::hub::wire::WireId`].
-pub static WIRES: [&dyn Wire; 1] = [&Native];
+/// The dialects, by [`WireId`].
+pub static WIRES: [&dyn Wire; 6] = [&Native, &Bridge, &Event, &Action, &Plain, &Framed];
+pub const NATIVE: WireId = WireId(0);
+pub const BRIDGE: WireId = WireId(1);
+pub const EVENT: WireId = WireId(2);
+pub const ACTION: WireId = WireId(3);
+pub const SSE_PLAIN: WireId = WireId(4);
+pub const SSE_FRAMED: WireId = WireId(5);
 
 /// A swap that takes longer than this on some shard is logged; the others do not wait for it.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(5);

@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use bytes::{BufMut, Bytes, BytesMut};
 use fastwebsockets::OpCode;
 use fastwebsockets::upgrade::UpgradeFut;
-use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -16,20 +15,24 @@ use tokio::net::tcp::OwnedWriteHalf;
 use super::assembly::{self, ANSWERED_TIMES, Assembly, Close, Message, Taken};
 use super::frames::{Frames, Incoming};
 use super::router::Router;
+use super::spoken::Spoken;
+use super::stream::Lent;
 use crate::core::Refusal;
+use crate::dialect::bridge;
 use crate::dialect::frame::{self, Opcode};
-use crate::dialect::native;
 use crate::hub::socket::Socket;
-use crate::hub::wire::WireId;
 use crate::hub::{Connection, Shard};
 use crate::plugin::Handshake;
 use crate::session::{Ended, Session};
 
-/// The native dialect's place in [`super::run::WIRES`].
-const NATIVE: WireId = WireId(0);
-
 /// Serves one client at an address until its connection ends.
-pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, address: IpAddr, router: Rc<Router>) {
+pub async fn serve(
+    upgrade: UpgradeFut,
+    handshake: Handshake,
+    address: IpAddr,
+    spoken: Spoken,
+    router: Rc<Router>,
+) {
     let Some((stream, early)) = tcp(upgrade).await else { return };
     let (read, write) = stream.into_split();
     let socket = Rc::new(TcpSocket(write));
@@ -38,7 +41,7 @@ pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, address: IpAddr, r
         Ok(allowance) => allowance,
         Err(too_many) => return turn_away(&socket, &too_many),
     };
-    let connection = match shard.connect(NATIVE, socket.clone()) {
+    let connection = match shard.connect(spoken.wire(), socket.clone()) {
         Ok(connection) => connection,
         Err(full) => return turn_away(&socket, &full),
     };
@@ -52,9 +55,11 @@ pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, address: IpAddr, r
         assembly: Assembly::new(limit, router.config.limits.fragments),
     };
     let (context, connection) = (router.context.clone(), connected.connection.clone());
-    if let Ok(mut session) = Session::begin(context, connection, handshake, allowance).await {
+    if let Ok(mut session) = Session::begin(context, connection, handshake, allowance).await
+        && begin(&spoken, &router, &mut session, &connected.connection).await
+    {
         // Ended or not, the goodbye is the same.
-        let _ = converse(&mut messages, &mut session).await;
+        let _ = converse(&spoken, &mut messages, &mut session).await;
     }
     messages.until_closed().await;
 }
@@ -66,14 +71,26 @@ fn turn_away(socket: &TcpSocket, why: &dyn std::fmt::Display) {
     let _ = socket.try_write(&goodbye);
 }
 
-async fn converse(messages: &mut Messages, session: &mut Session) -> Result<(), Ended> {
+/// What the path has asked for already. False: it was refused, and the connection is closing.
+async fn begin(spoken: &Spoken, router: &Router, session: &mut Session, connection: &Connection) -> bool {
+    let Spoken::Bridge(opening) = spoken else { return true };
+    if let Some(name) = opening.user.clone().filter(|_| router.config.bridge.anonymous_names) {
+        session.call_itself(name);
+    }
+    let subscribed = session.handle(bridge::subscribe(opening), 0).await;
+    // A message before it is settled would be one of a client that does not subscribe.
+    connection.until_settled().await;
+    subscribed.is_ok() && !connection.is_closing()
+}
+
+async fn converse(spoken: &Spoken, messages: &mut Messages, session: &mut Session) -> Result<(), Ended> {
     while let Some(message) = messages.next().await {
         match message {
             Arrived::Message(Message::Text(bytes)) => {
-                session.handle(native::text(&bytes), bytes.len()).await?;
+                session.handle(spoken.text(&bytes), bytes.len()).await?
             }
             Arrived::Message(Message::Binary(bytes)) => {
-                session.handle(native::binary(&bytes), bytes.len()).await?;
+                session.handle(spoken.binary(&bytes), bytes.len()).await?;
             }
             Arrived::Message(Message::TooLarge(bytes)) => {
                 session.refuse(Refusal::TooLarge(messages.assembly.limit()), bytes)?;
@@ -91,14 +108,14 @@ async fn converse(messages: &mut Messages, session: &mut Session) -> Result<(), 
 /// The TCP stream beneath an upgraded request, and what was read of it beyond the request.
 async fn tcp(upgrade: UpgradeFut) -> Option<(TcpStream, Bytes)> {
     let upgraded = upgrade.await.ok()?.into_inner().into_inner();
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+    let parts = upgraded.downcast::<Lent>().ok()?;
+    Some((parts.io.take()?, parts.read_buf))
 }
 
 /// A client of the hub for as long as this lives.
-struct Connected {
-    shard: Rc<Shard>,
-    connection: Rc<Connection>,
+pub struct Connected {
+    pub shard: Rc<Shard>,
+    pub connection: Rc<Connection>,
 }
 
 impl Drop for Connected {
@@ -174,21 +191,27 @@ impl Messages {
                 Ok(Some(Incoming { opcode: OpCode::Close, .. }) | None) => return,
                 Ok(Some(_)) => {}
                 // What follows a broken frame cannot be told apart.
-                Err(_) => return self.socket.discard().await,
+                Err(_) => return self.socket.ended().await,
             }
         }
     }
 }
 
 /// The write side, as the hub sees it.
-struct TcpSocket(OwnedWriteHalf);
+pub struct TcpSocket(OwnedWriteHalf);
 
 impl TcpSocket {
+    /// A stream of which nothing is read that means anything.
+    pub fn new(stream: TcpStream) -> Self {
+        Self(stream.into_split().1)
+    }
+
     /// Reads and forgets until the stream ends.
-    async fn discard(&self) {
+    pub async fn ended(&self) {
         let stream = self.0.as_ref();
-        let mut scratch = [0; 4096];
         while stream.readable().await.is_ok() {
+            // Here only while there is something: it is no part of what waits.
+            let mut scratch = [0; 4096];
             match stream.try_read(&mut scratch) {
                 Ok(0) => return,
                 Ok(_) => {}
@@ -196,6 +219,20 @@ impl TcpSocket {
                 Err(_) => return,
             }
         }
+    }
+
+    /// Before the hub writes anything.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.0.writable().await?;
+            match self.0.try_write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::core::meter::{Cost, Excess, OnExcess};
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::{ChannelName, Payload, Refusal, UserId};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::audience::FilterChoice;
 use crate::hub::letter::{About, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
@@ -52,6 +52,8 @@ pub struct Session {
     standing: Standing,
     allowance: Option<Rc<Allowance>>,
     known_rules: KnownRules,
+    /// See [`Session::subscribe_at_once`].
+    at_once: bool,
 }
 
 impl Session {
@@ -63,7 +65,8 @@ impl Session {
         allowance: Option<Rc<Allowance>>,
     ) -> Result<Self, Ended> {
         let standing = Standing::begin(&context, &connection, handshake, allowance.clone()).await?;
-        Ok(Self { context, connection, standing, allowance, known_rules: KnownRules::default() })
+        let known_rules = KnownRules::default();
+        Ok(Self { context, connection, standing, allowance, known_rules, at_once: false })
     }
 
     /// Handles one request that came as so many bytes; its answers go through the connection's
@@ -140,6 +143,20 @@ impl Session {
         }
         self.connection.until_credit().await;
         if self.connection.is_closing() { Err(Ended) } else { Ok(()) }
+    }
+
+    /// Its subscriptions, a few, are all asked for before anything is written: what they missed
+    /// waits for the client together, not one after the other.
+    pub fn subscribe_at_once(&mut self) {
+        self.at_once = true;
+    }
+
+    /// The name of a client that is anonymous and may name itself. For others to see: the auth
+    /// plugins have not seen it.
+    pub fn call_itself(&self, name: UserId) {
+        if self.connection.sender().named().is_none() {
+            self.connection.set_user(name);
+        }
     }
 
     /// A message of so many bytes that was not decoded: too large, or not of this dialect.
@@ -234,7 +251,7 @@ impl Session {
             Some(filter) => Some(self.filter(&channel, filter).await?),
             None => None,
         };
-        if wishes.recover.is_some() || wishes.history > 0 {
+        if (wishes.recover.is_some() || wishes.history > 0) && !self.at_once {
             // One replay at a time, so that who does not read cannot pile them up.
             self.connection.until_settled().await;
             self.connection.until_replayed().await;

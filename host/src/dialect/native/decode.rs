@@ -61,11 +61,11 @@ pub fn broadcast(body: &Bytes) -> Result<Command, Refusal> {
     fields.publish(body)
 }
 
-fn invalid(subject: &str, details: &str) -> Refusal {
+pub(in crate::dialect) fn invalid(subject: &str, details: &str) -> Refusal {
     Refusal::InvalidParams { subject: cut_at(subject, MOST_OF_A_NAME), details: details.into() }
 }
 
-fn channel_name(name: &str) -> Result<ChannelName, Refusal> {
+pub(in crate::dialect) fn channel_name(name: &str) -> Result<ChannelName, Refusal> {
     ChannelName::parse(name).map_err(|error: NameError| invalid(name, &format!("channel: {error}")))
 }
 
@@ -224,7 +224,7 @@ impl<'a> Fields<'a> {
 }
 
 /// A refused word is echoed, but not at any length.
-fn cut(text: &str) -> String {
+pub(in crate::dialect) fn cut(text: &str) -> String {
     cut_at(text, 100)
 }
 
@@ -235,7 +235,7 @@ fn cut_at(text: &str, characters: usize) -> String {
     }
 }
 
-fn string<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
+pub(in crate::dialect) fn string<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
     let text = raw.get();
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains('\\') {
@@ -245,11 +245,11 @@ fn string<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
 }
 
 /// A field's JSON as a share of the frame's own bytes; `null` where it is missing.
-fn share(message: &Bytes, raw: Option<&RawValue>) -> Bytes {
+pub(in crate::dialect) fn share(message: &Bytes, raw: Option<&RawValue>) -> Bytes {
     raw.map_or(Bytes::from_static(b"null"), |raw| message.slice_ref(raw.get().as_bytes()))
 }
 
-fn present(raw: &RawValue) -> Option<&RawValue> {
+pub(in crate::dialect) fn present(raw: &RawValue) -> Option<&RawValue> {
     (raw.get() != "null").then_some(raw)
 }
 

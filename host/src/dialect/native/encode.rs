@@ -8,21 +8,19 @@ use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Message, Payload, PayloadKind, Refusal};
 use crate::dialect::frame::{self, Opcode, frame};
 use crate::hub::presence::{Member, Presence, PresenceEvent};
-use crate::hub::wire::{Reply, RequestId, Wire};
+use crate::hub::wire::{Epoch, Reply, RequestId, Wire};
 
 /// The native JSON protocol's encoder.
 pub struct Native;
 
 impl Wire for Native {
-    fn message(&self, channel: &ChannelName, message: &Message, numbered: bool, out: &mut BytesMut) {
+    fn message(&self, channel: &ChannelName, message: &Message, numbered: Option<Epoch>, out: &mut BytesMut) {
         if message.payload.kind == PayloadKind::Binary {
             return binary(channel, &message.payload, out);
         }
         frame(Opcode::Text, out, |out| {
-            out.put_slice(br#"{"type":"data","channel":"#);
-            string(channel.as_str(), out);
-            out.put_u8(b',');
-            body(message, numbered, out);
+            opening(channel, &message.payload, &message.event, out);
+            facts(message, numbered.is_some(), out);
             out.put_u8(b'}');
         });
     }
@@ -32,10 +30,7 @@ impl Wire for Native {
             return binary(channel, payload, out);
         }
         frame(Opcode::Text, out, |out| {
-            out.put_slice(br#"{"type":"data","channel":"#);
-            string(channel.as_str(), out);
-            out.put_u8(b',');
-            content(payload, event, out);
+            opening(channel, payload, event, out);
             out.put_u8(b'}');
         });
     }
@@ -100,7 +95,8 @@ impl Wire for Native {
                     object.key("messages");
                     array(messages, object.out, |message, out| {
                         out.put_u8(b'{');
-                        body(message, true, out);
+                        content(&message.payload, &message.event, out);
+                        facts(message, true, out);
                         out.put_u8(b'}');
                     });
                 }
@@ -166,9 +162,21 @@ fn more(refusal: &Refusal, object: &mut Object<'_>) {
     }
 }
 
-/// A message's fields, from its data on.
-fn body(message: &Message, numbered: bool, out: &mut BytesMut) {
-    content(&message.payload, &message.event, out);
+/// A `data` frame's beginning, up to where more fields may follow.
+pub(in crate::dialect) fn opening(
+    channel: &ChannelName,
+    payload: &Payload,
+    event: &[u8],
+    out: &mut BytesMut,
+) {
+    out.put_slice(br#"{"type":"data","channel":"#);
+    string(channel.as_str(), out);
+    out.put_u8(b',');
+    content(payload, event, out);
+}
+
+/// What is known of a message beside its data.
+pub(in crate::dialect) fn facts(message: &Message, numbered: bool, out: &mut BytesMut) {
     if let Some(sender) = &message.sender {
         out.put_slice(br#","sender":"#);
         string(sender.user.as_str(), out);
@@ -184,13 +192,9 @@ fn body(message: &Message, numbered: bool, out: &mut BytesMut) {
 /// Bytes that are not text stand as `base64` where a frame of their own is not possible.
 fn content(payload: &Payload, event: &[u8], out: &mut BytesMut) {
     match payload.kind {
-        PayloadKind::Json => {
+        PayloadKind::Json | PayloadKind::Text => {
             out.put_slice(br#""data":"#);
-            out.put_slice(&payload.bytes);
-        }
-        PayloadKind::Text => {
-            out.put_slice(br#""data":"#);
-            string(&String::from_utf8_lossy(&payload.bytes), out);
+            value(payload, out);
         }
         PayloadKind::Binary => {
             out.put_slice(br#""base64":"#);
@@ -249,7 +253,15 @@ fn seconds(at: UnixMillis, out: &mut BytesMut) {
     out.put_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
 }
 
-fn binary(channel: &ChannelName, payload: &Payload, out: &mut BytesMut) {
+/// A payload as one JSON value; a binary one has none, and is never asked for.
+pub(in crate::dialect) fn value(payload: &Payload, out: &mut BytesMut) {
+    match payload.kind {
+        PayloadKind::Json => out.put_slice(&payload.bytes),
+        PayloadKind::Text | PayloadKind::Binary => string(&String::from_utf8_lossy(&payload.bytes), out),
+    }
+}
+
+pub(in crate::dialect) fn binary(channel: &ChannelName, payload: &Payload, out: &mut BytesMut) {
     frame(Opcode::Binary, out, |out| {
         let name = channel.as_str().as_bytes();
         // A name is at most 255 bytes.
@@ -264,7 +276,7 @@ fn digit(n: u64) -> u8 {
 }
 
 /// Without `format!`: this runs once a message.
-fn number(n: u64, out: &mut BytesMut) {
+pub(in crate::dialect) fn number(n: u64, out: &mut BytesMut) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     let mut rest = n;
@@ -280,7 +292,7 @@ fn number(n: u64, out: &mut BytesMut) {
 }
 
 /// A JSON string; the common case, nothing to escape, is one copy.
-fn string(text: &str, out: &mut BytesMut) {
+pub(in crate::dialect) fn string(text: &str, out: &mut BytesMut) {
     // Without an early end, so that the compiler looks at many bytes at once.
     let escapes = text.bytes().fold(false, |found, b| found | (b < 0x20) | (b == b'"') | (b == b'\\'));
     if !escapes {
@@ -355,13 +367,13 @@ mod tests {
             except: None,
         };
         let mut out = BytesMut::new();
-        Native.message(&channel(), &message, false, &mut out);
+        Native.message(&channel(), &message, None, &mut out);
         assert_eq!(text_of(&out), r#"{"type":"data","channel":"chat:\"q\"","data":{"a" : 1}}"#);
 
         message.sender = Some(Sender { client: ClientId(1), user: UserId("ada".into()) });
         message.event = Bytes::from_static(b"said");
         let mut out = BytesMut::new();
-        Native.message(&channel(), &message, true, &mut out);
+        Native.message(&channel(), &message, Some(Epoch(1)), &mut out);
         assert_eq!(
             text_of(&out),
             r#"{"type":"data","channel":"chat:\"q\"","data":{"a" : 1},"event":"said","sender":"ada","offset":12,"timestamp":1711468200.005}"#

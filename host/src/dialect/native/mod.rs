@@ -1,7 +1,7 @@
 //! The native JSON protocol.
 
-mod decode;
-mod encode;
+pub(super) mod decode;
+pub(super) mod encode;
 
 pub use decode::{binary, broadcast, text};
 pub use encode::Native;

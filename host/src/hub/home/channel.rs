@@ -14,7 +14,7 @@ use crate::hub::presence::{Presence, PresenceEvent};
 use crate::hub::rules::ChannelRule;
 use crate::hub::tally::Tally;
 use crate::hub::turn::{Content, OpenTurn, Turn};
-use crate::hub::wire::{Epoch, Position, Wire};
+use crate::hub::wire::{Epoch, Position, Wires};
 use crate::plugin::Actor;
 
 /// A channel without subscribers and without a message for this many sweeps is forgotten.
@@ -78,6 +78,11 @@ impl Home {
         self.rule.offsets || self.rule.history.is_some() || self.handler.is_some()
     }
 
+    /// The epoch that goes with the offsets of its messages, where they show them.
+    fn numbered(&self) -> Option<Epoch> {
+        self.is_numbered().then_some(self.epoch)
+    }
+
     pub fn has_subscribers(&self) -> bool {
         self.subscribers.iter().any(|count| *count > 0)
     }
@@ -111,24 +116,24 @@ impl Home {
     // === the open turn ===
 
     /// Puts a message into the open turn.
-    pub fn push(&mut self, wires: &[&dyn Wire], message: Message, post: &Post) {
+    pub fn push(&mut self, wires: Wires, message: Message, post: &Post) {
         if !self.turn.takes(Content::Messages) {
             self.seal(post);
         }
-        if self.turn.push(wires, &self.name, self.is_numbered(), message) {
+        if self.turn.push(wires, &self.name, self.numbered(), message) {
             self.seal(post);
         }
     }
 
     /// The same for a message whose fate is counted: it goes alone.
-    pub fn push_counted(&mut self, wires: &[&dyn Wire], message: Message, tally: Tally, post: &Post) {
+    pub fn push_counted(&mut self, wires: Wires, message: Message, tally: Tally, post: &Post) {
         self.seal(post);
         self.turn.count(tally);
         self.push(wires, message, post);
         self.seal(post);
     }
 
-    pub fn push_presence(&mut self, wires: &[&dyn Wire], event: &PresenceEvent, post: &Post) {
+    pub fn push_presence(&mut self, wires: Wires, event: PresenceEvent, post: &Post) {
         if !self.turn.takes(Content::Presence) {
             self.seal(post);
         }
@@ -160,7 +165,7 @@ impl Home {
 
     /// What a subscriber asks to see of the past. Every message up to the channel's offset is in
     /// it or was delivered before; the next one goes to the subscriber as it comes.
-    pub fn past(&mut self, wires: &[&dyn Wire], wishes: &Wishes) -> Past {
+    pub fn past(&mut self, wires: Wires, wishes: &Wishes) -> Past {
         self.expire(UnixMillis::now());
         let Some(since) = wishes.recover else {
             let last = self.history.iter().flat_map(|history| history.last(wishes.history));
@@ -177,15 +182,11 @@ impl Home {
         Past { recovered: Some(complete), replay: self.replay(wires, missed) }
     }
 
-    fn replay<'a>(
-        &self,
-        wires: &[&dyn Wire],
-        messages: impl Iterator<Item = &'a Message>,
-    ) -> Option<Arc<Turn>> {
+    fn replay<'a>(&self, wires: Wires, messages: impl Iterator<Item = &'a Message>) -> Option<Arc<Turn>> {
         let mut turn = OpenTurn::default();
         for message in messages {
             // Its size is the history's bound, not a turn's.
-            turn.push(wires, &self.name, self.is_numbered(), message.clone());
+            turn.push(wires, &self.name, self.numbered(), message.clone());
         }
         (!turn.is_empty()).then(|| Arc::new(turn.seal(&self.name)))
     }

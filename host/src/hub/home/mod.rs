@@ -24,7 +24,7 @@ use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceRule};
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::tally::{Receipt, Tally};
-use crate::hub::wire::{Epoch, Reply, RequestId, Wire, WireId};
+use crate::hub::wire::{Epoch, Reply, RequestId, WireId, Wires};
 use crate::plugin::{
     Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
 };
@@ -37,7 +37,7 @@ pub enum Ticket {
 }
 
 pub struct Homes {
-    wires: &'static [&'static dyn Wire],
+    wires: Wires,
     rules: Rules,
     limit: usize,
     registry: Arc<Registry>,
@@ -54,7 +54,7 @@ pub struct Homes {
 
 impl Homes {
     pub fn new(
-        wires: &'static [&'static dyn Wire],
+        wires: Wires,
         rules: Rules,
         limit: usize,
         registry: Arc<Registry>,
@@ -305,7 +305,9 @@ impl Homes {
         };
         let (since, slow) = (home.offset, home.rule.slow);
         let frame = frame(self.wires, wire, request.as_ref(), reply);
-        let accepted = Accepted { since, slow, presence: wishes.presence, frame, replay: past.replay };
+        let position = home.is_numbered().then(|| home.position());
+        let accepted =
+            Accepted { since, position, slow, presence: wishes.presence, frame, replay: past.replay };
         let answer = Subscribed { channel, sender, request, filter, result: Ok(accepted) };
         post.send(shard, Letter::Subscribed(answer));
     }
@@ -461,7 +463,7 @@ fn report(
 }
 
 /// A frame for one client.
-fn frame(wires: &[&dyn Wire], wire: WireId, request: Option<&RequestId>, reply: Reply<'_>) -> Bytes {
+fn frame(wires: Wires, wire: WireId, request: Option<&RequestId>, reply: Reply<'_>) -> Bytes {
     let mut out = BytesMut::new();
     wires[usize::from(wire.0)].reply(request, reply, &mut out);
     out.freeze()

@@ -123,7 +123,7 @@ impl Homes {
             self.dirty.push(home.name.clone());
             post.queue.wake();
         }
-        for event in &events {
+        for event in events {
             self.open_messages += 1;
             home.push_presence(self.wires, event, post);
         }

@@ -36,6 +36,11 @@ impl Shard {
                     let shard = connection.id.shard();
                     self.post.send(home, Letter::ForgetOne { channel: channel.clone(), shard });
                 }
+                if let Some(position) =
+                    accepted.position.filter(|_| self.wire(connection.wire).tells_places())
+                {
+                    connection.starts_at(&channel, position);
+                }
                 self.send(&connection, accepted.frame);
                 match (accepted.replay, replay_filter) {
                     (None, _) => {}

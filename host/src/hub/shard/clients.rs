@@ -17,7 +17,7 @@ use crate::hub::letter::{
     About, Inquiry, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Question, Subscribe,
 };
 use crate::hub::socket::Socket;
-use crate::hub::wire::{Reply, RequestId, WireId};
+use crate::hub::wire::{Reply, RequestId, Told, WireId};
 use crate::plugin::{Effect, Filters, Registry};
 
 /// How long a closing connection has to take its last bytes and close its side.
@@ -143,13 +143,27 @@ impl Shard {
     }
 
     pub fn reply(&self, connection: &Rc<Connection>, request: Option<&RequestId>, reply: Reply<'_>) {
+        if let Reply::Refused { refusal, .. } = &reply {
+            match self.wire(connection.wire).refused(request, refusal) {
+                Told::Said => {}
+                Told::Unsaid => {
+                    tracing::debug!(client = %connection.id, refusal = refusal.to_string(), "dropped, unsaid");
+                    return self.unsaid.set(self.unsaid.get() + 1);
+                }
+                Told::Close(code) => return self.close(connection, code, &refusal.to_string()),
+            }
+        }
         let mut out = BytesMut::new();
         self.wire(connection.wire).reply(request, reply, &mut out);
         self.send(connection, out.freeze());
     }
 
-    /// Frames of the connection's own dialect: a pong, an answer to a close.
+    /// Frames of the connection's own dialect: a pong, an answer to a close. Nothing, where the
+    /// dialect has nothing to say.
     pub fn send(&self, connection: &Rc<Connection>, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
         self.delivery.borrow_mut().push_reply(connection, bytes);
         self.post.queue.wake();
     }
@@ -161,6 +175,7 @@ impl Shard {
             return;
         }
         tracing::debug!(client = %connection.id, code, reason, "closing");
+        connection.set_goodbye(code, reason);
         let mut out = BytesMut::new();
         self.wire(connection.wire).close(code, reason, &mut out);
         {
@@ -205,6 +220,11 @@ impl Shard {
         if let Some(filter) = filter {
             self.filters.release(filter.id);
         }
+    }
+
+    /// Refusals so far that their client's dialect had no words for.
+    pub fn unsaid(&self) -> u64 {
+        self.unsaid.get()
     }
 
     /// Connections and channels at home on this shard.

@@ -24,13 +24,13 @@ use crate::hub::mesh::{Inbox, Mesh};
 use crate::hub::pace::Pace;
 use crate::hub::post::{Event, LocalQueue, Post, Verdicts};
 use crate::hub::rules::Rules;
-use crate::hub::wire::{Reply, Wire, WireId};
+use crate::hub::wire::{Reply, Wire, WireId, Wires};
 use crate::plugin::{Actors, Filters, Registry};
 
 /// What every shard is told at its start.
 #[derive(Clone)]
 pub struct Settings {
-    pub wires: &'static [&'static dyn Wire],
+    pub wires: Wires,
     pub rules: Rules,
     /// Bytes that wait for one socket before it is a slow consumer.
     pub outbox_bytes: usize,
@@ -57,6 +57,8 @@ pub struct Shard {
     alarm_at: Cell<Option<Instant>>,
     /// Seconds since the shard began.
     second: Cell<u64>,
+    /// Refusals that their client's dialect had no words for.
+    unsaid: Cell<u64>,
 }
 
 impl Shard {
@@ -82,6 +84,7 @@ impl Shard {
             alarm: Alarm::new()?,
             alarm_at: Cell::new(None),
             second: Cell::new(0),
+            unsaid: Cell::new(0),
         }))
     }
 

@@ -27,10 +27,12 @@ impl Shard {
                 let unheard = connection.unheard.get();
                 if unheard >= self.settings.missed_heartbeats {
                     self.close(&connection, 4000, "Heartbeat missed.");
-                } else {
+                    continue;
+                }
+                let mut ping = BytesMut::new();
+                self.wire(connection.wire).ping(&mut ping);
+                if !ping.is_empty() {
                     connection.unheard.set(unheard + 1);
-                    let mut ping = BytesMut::new();
-                    self.wire(connection.wire).ping(&mut ping);
                     self.send(&connection, ping.freeze());
                 }
             }

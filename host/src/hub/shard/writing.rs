@@ -15,6 +15,7 @@ impl Shard {
         let mut dirty = self.delivery.borrow_mut().take_dirty();
         for connection in dirty.drain(..) {
             connection.dirty.set(false);
+            connection.tell_places(self.wire(connection.wire));
             let mut outbox = connection.outbox.borrow_mut();
             // One that is blocked has a task that writes when the socket is writable.
             if outbox.is_blocked() || outbox.is_empty() {
