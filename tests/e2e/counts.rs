@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::raw::{PING, TEXT};
-use crate::harness::{Client, Raw, Server, wait};
+use crate::harness::{Client, Raw, Server, http, wait};
 
 fn server(plugins: &[&str], config: &str) -> Server {
     let config = format!("{config}\n[[channel]]\npattern = '*'\n");
@@ -67,6 +67,9 @@ async fn an_address_has_so_many_connections() {
     two.ping().await;
     let too_many = (4009, "At most 2 connections of one address are allowed.".to_owned());
     assert_eq!(from("192.0.2.1").await.closed().await, too_many);
+    let headers = [("x-forwarded-for", "192.0.2.1")];
+    let stream = http::request(&server, "GET", "/sse?channel=room", &headers, "").await;
+    assert_eq!((stream.status, &stream.json()["error"]), (503, &json!(too_many.1)));
     from("192.0.2.2").await.ping().await;
     drop(one);
     wait::eventually("a place is free", async || {
@@ -195,4 +198,20 @@ async fn who_does_nothing_and_waits_for_nothing_is_closed() {
     }
     waiting.unsubscribe("room").await;
     assert_eq!(waiting.closed().await.0, 1000, "without its subscription it is idle too");
+}
+
+#[tokio::test]
+async fn who_loses_its_subscription_is_idle_from_then_on() {
+    let config = "limits.connection.idle_secs = 2\nheartbeat = { interval_secs = 1, missed = 100 }";
+    let server = server(&["chat"], config);
+    let mut client = Client::connect(&server).await;
+    client.subscribe("chat:lobby").await;
+    // Quiet for longer than the rule has it: it waits for messages.
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    std::fs::remove_file(server.plugin("chat")).unwrap();
+    assert_eq!(client.expect("error").await["code"], "channel_not_found");
+    let lost = std::time::Instant::now();
+    assert_eq!(client.closed().await.0, 1000);
+    // Seconds are counted whole.
+    assert!(lost.elapsed().as_secs_f64() > 1.5, "{:?}", lost.elapsed());
 }

@@ -284,6 +284,30 @@ async fn who_may_use_the_server_api_is_judged_by_the_clients_address() {
     assert_eq!(status("127.0.0.1").await, 200);
 }
 
+// === other ways in ===
+
+#[tokio::test]
+async fn a_bridge_counts_what_it_is_opened_with_and_each_frame() {
+    let server = server(&format!("[limits.connection]\non_excess = 'disconnect'\n{}", only(3)));
+    let (mut bridge, _) = Client::open(&server, "/ws/room", &[]).await;
+    for text in ["one", "two"] {
+        bridge.send_text(text).await;
+        assert_eq!(bridge.next_text().await, text);
+    }
+    bridge.send_text("three").await;
+    let (code, reason) = bridge.closed().await;
+    assert!(code == 4002 && reason.contains("retry_after="), "{code} {reason}");
+}
+
+#[tokio::test]
+async fn a_stream_of_events_that_may_not_subscribe_is_no_stream() {
+    let server = server(&format!("[limits.address]\n{}", only(2)));
+    let mut client = Client::connect(&server).await;
+    assert_eq!(passed(&mut [&mut client], 1).await, 1);
+    let refused = http::get(&server, "/sse?channel=a&channel=b").await;
+    assert_eq!((refused.status, &refused.json()["error"]), (429, &json!("Rate limit exceeded.")), "{refused:?}");
+}
+
 // === channels ===
 
 fn channel(rule: &str) -> Server {
