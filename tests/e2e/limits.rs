@@ -305,7 +305,11 @@ async fn a_stream_of_events_that_may_not_subscribe_is_no_stream() {
     let mut client = Client::connect(&server).await;
     assert_eq!(passed(&mut [&mut client], 1).await, 1);
     let refused = http::get(&server, "/sse?channel=a&channel=b").await;
-    assert_eq!((refused.status, &refused.json()["error"]), (429, &json!("Rate limit exceeded.")), "{refused:?}");
+    assert_eq!(
+        (refused.status, &refused.json()["error"]),
+        (429, &json!("Rate limit exceeded.")),
+        "{refused:?}"
+    );
 }
 
 // === channels ===
