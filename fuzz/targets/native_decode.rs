@@ -1,7 +1,7 @@
 //! Frames and HTTP bodies to commands.
 
 use bytes::{Bytes, BytesMut};
-use tidegate::core::{ChannelName, Offset, Payload, PayloadKind, Refusal};
+use tidegate::core::{ChannelName, IdempotencyKey, Offset, Payload, PayloadKind, Refusal};
 use tidegate::dialect::{Command, FilterRequest, Native, Request, native};
 use tidegate::hub::letter::{About, Wishes};
 use tidegate::hub::wire::{Epoch, Position, Reply, RequestId, Wire};
@@ -56,7 +56,7 @@ fn binary(message: &Bytes) {
     let parts = message.split_first().and_then(|(length, rest)| rest.split_at_checked((*length).into()));
     let name = parts.and_then(|(name, _)| ChannelName::parse(std::str::from_utf8(name).ok()?).ok());
     match (command, name) {
-        (Ok(Command::Publish { channel, event, payload, echo, receipt: false }), Some(name)) => {
+        (Ok(Command::Publish { channel, event, payload, echo, receipt: false, key: None }), Some(name)) => {
             assert_eq!((channel, event, echo), (name, Bytes::new(), None));
             assert_eq!(payload.kind, PayloadKind::Binary);
             assert_eq!(Some(&*payload.bytes), parts.map(|(_, payload)| payload));
@@ -83,6 +83,7 @@ fn says_what_stands_there(command: &Command, fields: &Object) {
             payload: Payload::json(bytes_or_null(data)),
             echo: fields.raw("echo").map(|echo| echo != "false"),
             receipt: fields.raw("receipt") == Some("true"),
+            key: fields.text("idempotency_key").map(|key| IdempotencyKey::parse(&key).expect("a legal key")),
         },
         "subscribe" => Command::Subscribe {
             channel: channel(),

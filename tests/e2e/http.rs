@@ -130,6 +130,16 @@ async fn the_page_is_at_the_root() {
 }
 
 #[tokio::test]
+async fn the_pages_client_is_beside_it() {
+    let server = Server::with(&[]);
+    let page = get(&server, "/").await.body;
+    assert!(page.contains("\"./console/tidegate.js\""), "{page}");
+    let answer = get(&server, "/console/tidegate.js").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert!(answer.body.contains("export{"), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let server = Server::with(&[]);
     for path in ["/nothing", "/ws/", "/sse/x", "/dialect/", "/api/", "/_broadcast/", "/%00", "//"] {
@@ -153,6 +163,7 @@ async fn a_path_takes_only_its_methods() {
         ("DELETE", "/healthz"),
         ("PUT", "/"),
         ("POST", "/ws"),
+        ("POST", "/console/tidegate.js"),
     ] {
         assert_eq!(http::request(&server, method, path, &[], "").await.status, 405, "{method} {path}");
     }

@@ -4,6 +4,7 @@
 mod harness;
 
 mod actions;
+mod api;
 mod auth;
 mod bridge;
 mod channels;

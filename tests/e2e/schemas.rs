@@ -102,6 +102,30 @@ async fn what_is_published_matches_the_schema_whichever_way_it_comes() {
 }
 
 #[tokio::test]
+async fn the_server_api_is_held_to_the_schemas_too() {
+    let config = format!("{RULES}\n[[channel]]\npattern = 'who-am-i'");
+    let server = Server::builder().plugins(&["hostile"]).config(&config).start();
+    let post = async |path: &str, body: Value| http::post(&server, path, &body.to_string()).await;
+    let refused = post("/api/publish", json!({ "channel": "feed", "data": {} })).await;
+    let error = json!({ "code": "invalid_params", "message": "/n: is required" });
+    assert_eq!((refused.status, &refused.json()["error"]), (400, &error));
+    let text = post("/api/publish", json!({ "channel": "feed", "text": "{}" })).await;
+    assert_eq!(text.json()["error"]["message"], "data: is text, and the channel takes json");
+    let both = json!({ "channels": ["feed", "room"], "data": {} });
+    let results = post("/api/broadcast", both).await.json()["results"].take();
+    assert_eq!((&results[0]["error"], results[1].get("error")), (&error, None), "{results}");
+    let taken = post("/api/publish", json!({ "channel": "feed", "data": { "n": 1 } })).await;
+    assert_eq!(taken.status, 200, "{taken:?}");
+
+    let mut client = Client::connect(&server).await;
+    let id = client.user().await;
+    let order = post("/api/subscribe", json!({ "client": id, "channel": "hostile:a" })).await;
+    assert_eq!(order.json()["error"]["message"], "No entry.", "the plugin saw the default: {order:?}");
+    let order = post("/api/subscribe", json!({ "client": id, "channel": "room" })).await;
+    assert_eq!(order.json()["error"]["message"], "/room: is required");
+}
+
+#[tokio::test]
 async fn a_schema_may_be_a_file_beside_the_configuration() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tidegate.toml");

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod events;
 pub mod http;
+pub mod node;
 pub mod plugins;
 pub mod raw;
 pub mod server;

@@ -12,6 +12,7 @@ import {
 import { Emitter } from './emitter.js';
 import { TidegateError } from './errors.js';
 import {
+  encode,
   encodeBinary,
   message,
   refusal,
@@ -65,12 +66,24 @@ export interface PublishOptions {
   idempotencyKey?: string;
   /** `false`: the promise ends when the frame is sent; a refusal is a client `error`. */
   ack?: boolean;
+  /** How many subscribers the message reached; not together with `ack: false`. */
+  receipt?: boolean;
 }
 
 export interface Published {
   channel: string;
   /** In channels with history. */
   offset?: number;
+}
+
+/** Subscribers on the whole server, at the time the message had its turn. */
+export interface Receipt extends Published {
+  /** Those it was sent to. */
+  delivered: number;
+  /** Those whose filter refused it. */
+  filtered: number;
+  /** The publisher itself, with `echo: false`. */
+  excluded: number;
 }
 
 export interface Presence {
@@ -160,6 +173,11 @@ export class Tidegate extends Emitter<ClientEvents> {
     return this.#connection.state;
   }
 
+  /** Whom the server took the token for; undefined without a token or a connection. */
+  get user(): string | undefined {
+    return this.#connection.user;
+  }
+
   /** One object a channel: asking again returns it, with the options replaced if given. */
   subscribe<T = unknown>(channel: string, options?: SubscribeOptions): Subscription<T> {
     let subscription = this.#subscriptions.get(channel);
@@ -174,22 +192,29 @@ export class Tidegate extends Emitter<ClientEvents> {
   }
 
   /** Bytes go as they are, in a binary frame: they take no options and get no answer. */
+  publish(channel: string, data: unknown, options: PublishOptions & { receipt: true }): Promise<Receipt>;
+  publish(channel: string, data: unknown, options?: PublishOptions): Promise<Published>;
   async publish(channel: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    const { event, echo, idempotencyKey, ack = true } = options;
+    const { event, echo, idempotencyKey, receipt, ack = true } = options;
+    if (receipt && !ack) {
+      throw new TidegateError('invalid_params', 'A receipt is an answer: it needs `ack`.', { channel });
+    }
     if (data instanceof Uint8Array) {
-      if (event !== undefined || echo === false || idempotencyKey !== undefined) {
+      if (event !== undefined || echo === false || idempotencyKey !== undefined || receipt) {
         throw new TidegateError('invalid_params', 'A binary publish takes no options.', { channel });
       }
       await this.#tell(encodeBinary(channel, data));
       return { channel };
     }
-    const command = { type: 'publish', channel, data, event, echo, idempotency_key: idempotencyKey };
+    const command = { type: 'publish', channel, data, event, echo, receipt, idempotency_key: idempotencyKey };
     if (!ack) {
-      await this.#tell(JSON.stringify(command));
+      await this.#tell(encode(command));
       return { channel };
     }
-    const { offset } = await this.#request(command);
-    return offset === undefined ? { channel } : { channel, offset };
+    const { offset, delivered, filtered, excluded } = await this.#request(command);
+    const published: Published = { channel };
+    if (offset !== undefined) published.offset = offset;
+    return delivered === undefined ? published : Object.assign(published, { delivered, filtered, excluded });
   }
 
   /** Calls a plugin's action. */

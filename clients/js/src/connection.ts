@@ -64,6 +64,8 @@ const STABLE_MS = 5_000;
 const AUTH_ID = 'auth';
 
 export class Connection {
+  /** Whom the server took the token for, as long as that connection lasts. */
+  user: string | undefined;
   #state: State = 'connecting';
   #socket: WebSocketLike | undefined;
   /** One timer, as only one thing is waited for: the next attempt, the opening, or silence. */
@@ -179,6 +181,7 @@ export class Connection {
       case 'pong':
         return;
       case 'authenticated':
+        this.user = frame!.user;
         if (this.#state !== 'open') this.#opened();
         return;
       case 'expiring':
@@ -258,6 +261,7 @@ export class Connection {
 
   #change(change: StateChange): void {
     this.#state = change.state;
+    if (change.state !== 'open') this.user = undefined;
     this.#handlers.state(change);
   }
 }

@@ -33,10 +33,16 @@ export interface Frame {
   id?: unknown;
   channel?: string;
   data?: unknown;
+  /** Bytes, where they cannot have a frame of their own. */
+  base64?: string;
   event?: string;
   sender?: string;
   offset?: number;
   timestamp?: number;
+  user?: string;
+  delivered?: number;
+  filtered?: number;
+  excluded?: number;
   epoch?: string;
   recovered?: boolean;
   complete?: boolean;
@@ -57,10 +63,30 @@ export interface Command {
   [field: string]: unknown;
 }
 
+/**
+ * JSON text that is sent as it stands, where a parsed value could not say the same: numbers
+ * beyond 2^53, or a certain way to write them. Throws a `SyntaxError` if it is not JSON.
+ */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    JSON.parse(text);
+    this.text = text;
+  }
+}
+
+export function encode(command: Command): string {
+  const { data, ...rest } = command;
+  if (!(data instanceof JsonText)) return JSON.stringify(command);
+  return `${JSON.stringify(rest).slice(0, -1)},"data":${data.text}}`;
+}
+
 /** Field by field: objects of one shape are fast, and nothing unknown slips through. */
 export function message(frame: Frame, channel: string): Message {
-  const { event, sender, offset, timestamp } = frame;
-  const made: Message = { channel, data: frame.data };
+  const { base64, event, sender, offset, timestamp } = frame;
+  const data = base64 === undefined ? frame.data : Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const made: Message = { channel, data };
   if (event !== undefined) made.event = event;
   if (sender !== undefined) made.sender = sender;
   if (offset !== undefined) made.offset = offset;

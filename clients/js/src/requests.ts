@@ -2,7 +2,7 @@
 // what was sent when the connection ended is refused, as nobody knows whether it happened.
 
 import { TidegateError } from './errors.js';
-import { refusal, type Command, type Frame } from './frames.js';
+import { encode, refusal, type Command, type Frame } from './frames.js';
 
 interface Waiting {
   /** Called within the frame's own turn: what follows the answer must find it handled. */
@@ -34,13 +34,13 @@ export class Requests {
   /** Sends at once; only while the connection is open. */
   ask(command: Command, resolve: Waiting['resolve'], reject: Waiting['reject']): void {
     const id = this.#next++;
-    this.#hand({ data: JSON.stringify({ ...command, id }), id, resolve, reject });
+    this.#hand({ data: encode({ ...command, id }), id, resolve, reject });
   }
 
   /** Sends now or once there is a connection. */
   request(command: Command): Promise<Frame> {
     const id = this.#next++;
-    return this.tell(JSON.stringify({ ...command, id }), id);
+    return this.tell(encode({ ...command, id }), id);
   }
 
   /** The same for a frame as it stands; without an `id` the promise ends when it is sent. */

@@ -104,7 +104,12 @@ test('a token is shown first, and nothing is sent before it is accepted', async 
   assert.equal(client.state, 'connecting');
   peer.answer(auth, { type: 'authenticated', user: 'ada' });
   await peer.subscribed();
-  assert.equal(client.state, 'open');
+  assert.deepEqual([client.state, client.user], ['open', 'ada']);
+  peer.send({ type: 'authenticated', user: 'ada the second' });
+  await until(() => client.user === 'ada the second');
+  peer.socket.terminate();
+  await state(client, 'connecting');
+  assert.equal(client.user, undefined, 'nobody, until the server says so again');
 });
 
 test('the token callback is called for each connection and when the token expires', async (t) => {

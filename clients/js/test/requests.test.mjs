@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TidegateError } from '../dist/tidegate.js';
+import { JsonText, TidegateError } from '../dist/tidegate.js';
 import { fakeServer, once, state, until } from './fake-server.mjs';
 
 async function connected(t, options) {
@@ -49,6 +49,30 @@ test('without ack there is no id, and a refusal is an event', async (t) => {
   assert.equal((await error).code, 'not_subscribed');
 });
 
+test('a receipt counts whom a message reached', async (t) => {
+  const { client, peer } = await connected(t);
+  const answer = client.publish('a', 1, { receipt: true });
+  const request = await peer.next();
+  assert.equal(request.receipt, true);
+  peer.answer(request, { type: 'published', offset: 4, delivered: 0, filtered: 2, excluded: 1 });
+  assert.deepEqual(await answer, { channel: 'a', offset: 4, delivered: 0, filtered: 2, excluded: 1 });
+  await assert.rejects(client.publish('a', 1, { receipt: true, ack: false }), { code: 'invalid_params' });
+  await assert.rejects(client.publish('a', new Uint8Array(1), { receipt: true }), { code: 'invalid_params' });
+});
+
+test('JSON text goes as it was written', async (t) => {
+  const { client, peer } = await connected(t);
+  const raw = () => new Promise((resolve) => peer.socket.once('message', (data) => resolve(String(data))));
+  const text = '{ "id": 9007199254740993, "price": 1.50 }';
+  let sent = raw();
+  await client.publish('a', new JsonText(text), { ack: false, event: 'said' });
+  assert.equal(await sent, `{"type":"publish","channel":"a","event":"said","data":${text}}`);
+  sent = raw();
+  void client.action('a', new JsonText('[1.0]')).catch(() => {});
+  assert.match(await sent, /^\{"type":"action","channel":"a","id":\d+,"data":\[1\.0\]\}$/);
+  for (const wrong of ['', '{', '1,"type":"action"', '1}']) assert.throws(() => new JsonText(wrong), SyntaxError);
+});
+
 test('a refusal is an error with all that the server said', async (t) => {
   const { client, peer } = await connected(t);
   const answer = client.publish('a', 1);
@@ -92,7 +116,12 @@ test('presence and history', async (t) => {
     epoch: 'e',
     offset: 9,
     complete: false,
-    messages: [{ data: 'x', offset: 8, timestamp: 2, extra: 1 }, { data: 'y', sender: 'ada', event: 'said', offset: 9 }],
+    messages: [
+      { data: 'x', offset: 8, timestamp: 2, extra: 1 },
+      { data: 'y', sender: 'ada', event: 'said', offset: 9 },
+      { base64: 'AP8H', sender: 'ada', offset: 10 },
+      { base64: '', offset: 11 },
+    ],
   });
   assert.deepEqual(await history, {
     epoch: 'e',
@@ -101,6 +130,8 @@ test('presence and history', async (t) => {
     messages: [
       { channel: 'a', data: 'x', offset: 8, timestamp: 2 },
       { channel: 'a', data: 'y', event: 'said', sender: 'ada', offset: 9 },
+      { channel: 'a', data: new Uint8Array([0, 255, 7]), sender: 'ada', offset: 10 },
+      { channel: 'a', data: new Uint8Array(), offset: 11 },
     ],
   });
 });

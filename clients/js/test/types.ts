@@ -2,7 +2,7 @@
 // package names itself, so this sees what users see, and without the DOM's types.
 
 import { WebSocket } from 'ws';
-import { Tidegate, TidegateError, type Message, type Position, type Subscription } from 'tidegate-client';
+import { JsonText, Tidegate, TidegateError, type Message, type Position, type Subscription } from 'tidegate-client';
 
 interface Line {
   text: string;
@@ -27,6 +27,10 @@ export async function application(): Promise<void> {
   client.subscribe('other', { recover: position ?? true });
   const sum: number = await client.action<number>('sum', [1, 2]);
   const { offset }: { offset?: number } = await client.publish('room', { text: `${sum}` }, { echo: false });
+  const { delivered }: { delivered: number } = await client.publish('room', new JsonText('{"n":1}'), { receipt: true });
+  // @ts-expect-error nobody asked for a receipt
+  (await client.publish('room', 1)).delivered;
+  console.log(client.user satisfies string | undefined, delivered);
   const error: Error & { code: string } = new TidegateError('x', String(offset));
   console.log(error.code, (await client.history<Line>('room')).messages[0]?.data.text);
 }

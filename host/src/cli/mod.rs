@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod api_key;
 mod client;
 mod config;
 mod publish;
@@ -39,6 +40,8 @@ enum Command {
     Publish(publish::Publish),
     /// Make a token that `[jwt]` or the plugin `token-auth` accepts
     Token(token::Token),
+    /// Make a key of the server API, and the lines of configuration for it
+    ApiKey(api_key::ApiKey),
     /// Check a configuration, or print the default one
     Config(config::Config),
 }
@@ -51,6 +54,7 @@ pub fn run() -> Result<()> {
         Command::Subscribe(subscribe) => subscribe.run(),
         Command::Publish(publish) => publish.run(),
         Command::Token(token) => token.run(),
+        Command::ApiKey(key) => key.run(),
         Command::Config(config) => config.run(),
     }
 }

@@ -16,6 +16,12 @@ pub struct Subscribe {
     /// A filter plugin and its parameters as JSON
     #[arg(long, num_args = 2, value_names = ["PLUGIN", "PARAMS"])]
     filter: Option<Vec<String>>,
+    /// The last so many messages that the channel keeps come first
+    #[arg(long, default_value_t = 0)]
+    history: u64,
+    /// Who is there, and who comes and goes
+    #[arg(long)]
+    presence: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -33,7 +39,10 @@ impl Subscribe {
         client::block_on(async {
             let mut client = Client::connect(&self.target).await?;
             for channel in &self.channels {
-                let frame = json!({ "type": "subscribe", "channel": channel, "filter": filter });
+                let frame = json!({
+                    "type": "subscribe", "channel": channel, "filter": filter,
+                    "history": self.history, "presence": self.presence,
+                });
                 client.send(&frame).await?;
             }
             loop {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
 use super::rules;
-use super::types::{ChannelConfig, Config};
+use super::types::{ApiKeyConfig, ChannelConfig, Config};
 use crate::core::{Pattern, PluginName, ShardId};
 use crate::hub::presence::PresenceRule;
 
@@ -19,6 +19,9 @@ const NOT_SETTINGS: [&str; 3] = ["TIDEGATE_LOG", "TIDEGATE_TOKEN", "TIDEGATE_TOK
 const MOST_PARTS: usize = 16;
 /// Longer than any request's head takes; a clock cannot add much more.
 const MOST_HANDSHAKE_SECS: u64 = 24 * 60 * 60;
+
+/// The longest name of an API key, in bytes.
+const MAX_KEY_NAME: usize = 64;
 
 /// What flags say; stronger than file and environment.
 #[derive(Clone, Debug, Default)]
@@ -169,6 +172,7 @@ fn check(config: &Config) -> Result<()> {
         }
     }
     rules::check(&config.channels)?;
+    check_api_keys(&config.api_keys)?;
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
         for pattern in plugin.channels.iter().flatten() {
@@ -189,9 +193,30 @@ fn is_origin(text: &str) -> bool {
             .is_some_and(|(scheme, site)| matches!(scheme, "http" | "https") && host(site))
 }
 
+fn check_api_keys(keys: &[ApiKeyConfig]) -> Result<()> {
+    for (index, key) in keys.iter().enumerate() {
+        let name = &key.name;
+        ensure!(
+            (1..=MAX_KEY_NAME).contains(&name.len()) && !name.chars().any(char::is_control),
+            "[[api_key]] number {}: a name is 1 to {MAX_KEY_NAME} bytes without control characters",
+            index + 1
+        );
+        ensure!(
+            !key.allow.is_empty(),
+            "[[api_key]] {name}: allow is empty: leave it out to allow everything"
+        );
+        for other in &keys[..index] {
+            ensure!(other.name != *name, "[[api_key]] {name}: the name stands twice");
+            ensure!(other.sha256 != key.sha256, "[[api_key]] {name}: it is the same key as {}", other.name);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Grant;
 
     fn with(environment: &[(&str, &str)]) -> Result<Config> {
         let environment = environment.iter().map(|(k, v)| (k.to_string(), v.to_string()));
@@ -242,6 +267,30 @@ mod tests {
         let raw = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
         let read: Vec<_> = readable([(raw(b"A"), raw(b"\xff"))].into_iter()).collect();
         assert_eq!(read, [("A".to_owned(), "\u{fffd}".to_owned())]);
+    }
+
+    #[test]
+    fn api_keys_are_checked() {
+        let (one, two) = ("a1".repeat(32), "B2".repeat(32));
+        let check = |keys: &str| with(&[("TIDEGATE_API_KEY", keys)]).map(|config| config.api_keys);
+        let keys =
+            check(&format!("[{{name='a', sha256='{one}'}}, {{name='b', sha256='{two}', allow=['read']}}]"));
+        let keys = keys.unwrap();
+        assert_eq!((&keys[0].allow, &keys[1].allow), (&Grant::all(), &vec![Grant::Read]));
+        for (keys, says) in [
+            (format!("[{{name='', sha256='{one}'}}]"), "number 1"),
+            (format!("[{{name='{}', sha256='{one}'}}]", "n".repeat(65)), "1 to 64 bytes"),
+            (format!("[{{name='a', sha256='{one}', allow=[]}}]"), "allow is empty"),
+            (format!("[{{name='a', sha256='{one}', allow=['all']}}]"), "`publish`, `read`, `manage`"),
+            (format!("[{{name='a', sha256='{one}', key='x'}}]"), "unknown field `key`"),
+            (format!("[{{name='a', sha256='{one}'}}, {{name='a', sha256='{two}'}}]"), "stands twice"),
+            (format!("[{{name='a', sha256='{one}'}}, {{name='b', sha256='{one}'}}]"), "same key as a"),
+            (format!("[{{name='a', sha256='{}'}}]", "a1".repeat(31)), "64 hexadecimal digits"),
+            ("[{name='a'}]".into(), "sha256"),
+        ] {
+            let error = format!("{:#}", check(&keys).unwrap_err());
+            assert!(error.contains(says), "{keys}: {error}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Valid once built: nothing behind it checks again.
 
 mod jwt;
+mod key_hash;
 mod limits;
 mod load;
 mod rules;
@@ -9,12 +10,13 @@ mod schema;
 mod types;
 
 pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
+pub use key_hash::KeyHash;
 pub use limits::{ConnectionLimits, RateConfig, SharedLimits};
 pub use load::{Overrides, environment, load};
 pub use schema::SchemaConfig;
 pub use types::{
-    ChannelConfig, Config, DialectsConfig, ForwardedHeader, HeartbeatConfig, HistoryConfig, LimitsConfig,
-    PluginConfig,
+    ApiKeyConfig, ChannelConfig, Config, DialectsConfig, ForwardedHeader, Grant, HeartbeatConfig,
+    HistoryConfig, LimitsConfig, PluginConfig,
 };
 
 use toml_example::TomlExample;

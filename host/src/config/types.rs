@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml_example::TomlExample;
 
 use super::jwt::JwtConfig;
+use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
 use super::schema::SchemaConfig;
 use crate::core::PayloadKind;
@@ -63,6 +64,11 @@ pub struct Config {
     #[toml_example(skip)]
     #[serde(rename = "channel", skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<ChannelConfig>,
+    /// Keys of the server API: `tidegate api-key NAME` makes one. With none only
+    /// `broadcast_allowed_hosts` may use `/api`, without a key; with any, nobody without one.
+    #[toml_example(skip)]
+    #[serde(rename = "api_key", skip_serializing_if = "Vec::is_empty")]
+    pub api_keys: Vec<ApiKeyConfig>,
     /// Settings by plugin: `[plugins.NAME]`.
     #[toml_example(skip)]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -241,6 +247,46 @@ fn hour() -> u64 {
     3600
 }
 
+/// One `[[api_key]]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeyConfig {
+    /// What people call it: 1 to 64 bytes, each name once.
+    pub name: String,
+    /// The key's SHA-256, 64 hexadecimal digits. The key itself is written down nowhere.
+    pub sha256: KeyHash,
+    /// What it may do: `publish`, `read`, `manage`; all of them if left out.
+    #[serde(default = "Grant::all")]
+    pub allow: Vec<Grant>,
+}
+
+/// What a key of the server API may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// Publish to channels.
+    Publish,
+    /// See channels, connections, plugins and counts.
+    Read,
+    /// Subscribe, unsubscribe, refresh and disconnect clients.
+    Manage,
+}
+
+impl Grant {
+    pub fn all() -> Vec<Self> {
+        vec![Self::Publish, Self::Read, Self::Manage]
+    }
+
+    /// As configured.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Read => "read",
+            Self::Manage => "manage",
+        }
+    }
+}
+
 /// One `[plugins.NAME]`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -278,6 +324,7 @@ impl Default for Config {
             bridge: BridgeConfig::default(),
             sse: SseConfig::default(),
             channels: Vec::new(),
+            api_keys: Vec::new(),
             plugins: BTreeMap::new(),
         }
     }

@@ -23,9 +23,17 @@ pub struct ClientId(pub u64);
 impl ClientId {
     /// The most connections a shard can have at a time.
     pub const MAX_SLOTS: usize = 1 << 24;
+    /// No connection's id: serials count from 1. Stands for a sender that the server's API names.
+    pub const NOBODY: Self = Self(0);
 
     pub fn new(shard: ShardId, slot: u32, serial: u32) -> Self {
         Self(u64::from(shard.0) << 56 | u64::from(slot & 0x00ff_ffff) << 32 | u64::from(serial))
+    }
+
+    /// Reads what [`fmt::Display`] writes; none for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        fits.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
     }
 
     pub fn shard(self) -> ShardId {
@@ -70,5 +78,9 @@ mod tests {
         assert_eq!(id.shard(), ShardId(255));
         assert_eq!(id.slot(), 0x00ff_fffe);
         assert_eq!(id.to_string(), "fffffffeffffffff");
+        assert_eq!(ClientId::parse("fffffffeffffffff"), Some(id));
+        for bad in ["", "1", "+000000000000001", "00000000000000001", "000000000000000g", "äääääää1"] {
+            assert_eq!(ClientId::parse(bad), None, "{bad}");
+        }
     }
 }

@@ -14,6 +14,6 @@ pub mod schema;
 
 pub use ids::{ClientId, Offset, ShardId};
 pub use message::{Message, Payload, PayloadKind, Sender};
-pub use names::{ChannelName, PluginName, UserId};
+pub use names::{ChannelName, IdempotencyKey, PluginName, UserId};
 pub use pattern::Pattern;
 pub use refusal::Refusal;

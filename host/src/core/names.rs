@@ -90,6 +90,29 @@ impl fmt::Display for PluginName {
     }
 }
 
+/// A publisher's own mark on a message, so that a repeat is known for one: 1 to 255 bytes of
+/// UTF-8 without control characters. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(Arc<str>);
+
+impl IdempotencyKey {
+    pub const MAX_BYTES: usize = 255;
+
+    /// Checks a key that came from outside.
+    pub fn parse(key: &str) -> Result<Self, NameError> {
+        match key {
+            "" => Err(NameError::Empty),
+            key if key.len() > Self::MAX_BYTES => Err(NameError::TooLong(Self::MAX_BYTES)),
+            key if key.chars().any(char::is_control) => Err(NameError::BadCharacter),
+            key => Ok(Self(key.into())),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A user, as an auth plugin names it; an anonymous client's is its client id. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(pub Arc<str>);

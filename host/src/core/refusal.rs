@@ -36,6 +36,8 @@ pub enum Refusal {
     TooLarge(usize),
     #[error("Plugin '{0}' failed.")]
     PluginFailed(PluginName),
+    #[error("The idempotency key was used for another message.")]
+    KeyReused,
     #[error("At most {limit} {what} are allowed.")]
     LimitExceeded { limit: usize, what: &'static str },
 }
@@ -55,6 +57,7 @@ impl Refusal {
             Self::RateLimited { .. } => "rate_limited",
             Self::TooLarge(_) => "too_large",
             Self::PluginFailed(_) => "plugin_failed",
+            Self::KeyReused => "key_reused",
             Self::LimitExceeded { .. } => "limit_exceeded",
         }
     }

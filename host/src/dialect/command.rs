@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::{ChannelName, IdempotencyKey, Payload, Refusal};
 use crate::hub::letter::{About, Wishes};
 use crate::hub::wire::RequestId;
 
@@ -40,6 +40,7 @@ pub enum Command {
         echo: Option<bool>,
         /// How many did it reach?
         receipt: bool,
+        key: Option<IdempotencyKey>,
     },
     /// `data` is JSON; `null` where the client sent none.
     Action {
@@ -68,7 +69,7 @@ impl Command {
 
     /// A publication that says nothing of who gets it.
     pub fn publish(channel: ChannelName, event: Bytes, payload: Payload) -> Self {
-        Self::Publish { channel, event, payload, echo: None, receipt: false }
+        Self::Publish { channel, event, payload, echo: None, receipt: false, key: None }
     }
 }
 

@@ -14,10 +14,12 @@ use bytes::{Bytes, BytesMut};
 use super::audience::Seat;
 use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
 use super::places::Places;
+use super::shard::AbortOnDrop;
 use super::share::Share;
 use super::socket::Socket;
 use super::turn::Turn;
 use super::wire::{Position, Wire, WireId};
+use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, ClientId, Sender, UserId};
 
 /// Requests of one client that a channel's home has not answered yet; at this many
@@ -38,10 +40,16 @@ pub struct Connection {
     /// How far it has come, in dialects that tell it.
     places: RefCell<Option<Box<Places>>>,
     user: RefCell<UserId>,
+    /// The auth plugins have accepted it.
+    admitted: Cell<bool>,
+    /// When its identity ends, and what ends it then.
+    end: RefCell<(Option<UnixMillis>, Option<AbortOnDrop>)>,
+    pub(super) since: UnixMillis,
     in_flight: Cell<u32>,
     /// Subscriptions and questions that their homes have not answered yet.
     unsettled: Cell<u32>,
-    credit: RefCell<Option<Waker>>,
+    /// Who waits for either: the session, and the server's API.
+    credit: RefCell<Vec<Waker>>,
     /// The shard's second in which it came: its heartbeats count from there.
     pub(super) born: u64,
     /// Channels whose presence it has joined by asking.
@@ -81,9 +89,12 @@ impl Connection {
             goodbye: OnceCell::new(),
             places: RefCell::new(None),
             user: RefCell::new(UserId(id.to_string().into())),
+            admitted: Cell::new(false),
+            end: RefCell::default(),
+            since: UnixMillis::now(),
             in_flight: Cell::new(0),
             unsettled: Cell::new(0),
-            credit: RefCell::new(None),
+            credit: RefCell::default(),
             born,
             joined: RefCell::default(),
             unheard: Cell::new(0),
@@ -102,8 +113,28 @@ impl Connection {
         Sender { client: self.id, user: self.user.borrow().clone() }
     }
 
+    /// The auth plugins have accepted it as this user.
     pub fn set_user(&self, user: UserId) {
         *self.user.borrow_mut() = user;
+        self.admitted.set(true);
+    }
+
+    /// Accepted, and not on its way out.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted.get() && !self.closing.get()
+    }
+
+    pub(super) fn is_user(&self, user: &str) -> bool {
+        self.user.borrow().as_str() == user
+    }
+
+    /// When its identity ends; none: it does not.
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        self.end.borrow().0
+    }
+
+    pub(super) fn set_end(&self, at: Option<UnixMillis>, clock: Option<AbortOnDrop>) {
+        *self.end.borrow_mut() = (at, clock);
     }
 
     pub fn is_subscribed(&self, channel: &str) -> bool {
@@ -145,9 +176,7 @@ impl Connection {
     }
 
     fn wake_reader(&self) {
-        if let Some(waker) = self.credit.borrow_mut().take() {
-            waker.wake();
-        }
+        self.credit.take().into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn answer_awaited(&self) {
@@ -176,7 +205,7 @@ impl Connection {
 
     /// The socket has taken all that waited.
     pub(super) fn written(&self) {
-        if self.credit.borrow().is_some() {
+        if !self.credit.borrow().is_empty() {
             self.wake_reader();
         }
     }
@@ -218,7 +247,10 @@ impl Connection {
             if holds() || self.closing.get() {
                 return Poll::Ready(());
             }
-            *self.credit.borrow_mut() = Some(context.waker().clone());
+            let mut waiting = self.credit.borrow_mut();
+            if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
+            }
             Poll::Pending
         })
         .await;

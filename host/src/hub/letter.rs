@@ -1,17 +1,22 @@
 //! What shards say to each other. A letter to one's own shard goes the same way, so a
 //! channel's home being here or elsewhere makes no difference to the code.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::groups::{GroupInquiry, GroupName};
+use super::home::{Homes, RepeatKey};
 use super::presence::Member;
+use super::shard::Shard;
 use super::tally::Receipt;
 use super::turn::Turn;
 use super::wire::{Epoch, Position, RequestId, WireId};
-use crate::core::{ChannelName, ClientId, Message, Offset, Payload, Refusal, Sender, ShardId};
+use crate::core::{
+    ChannelName, ClientId, IdempotencyKey, Message, Offset, Payload, Refusal, Sender, ShardId,
+};
 use crate::plugin::Registry;
 
 /// What a publish led to: the message's place, or none where the channel's handler dropped it.
@@ -30,9 +35,15 @@ pub enum Origin {
         request: Option<RequestId>,
         subscribed: bool,
     },
-    /// The server's own API.
+    /// The server's own API, maybe in somebody's name.
     Server {
+        sender: Option<Sender>,
         answer: oneshot::Sender<Result<Published, Refusal>>,
+    },
+    /// A message with an idempotency key: all who sent it wait for its answer under this key.
+    Keyed {
+        key: RepeatKey,
+        sender: Option<Sender>,
     },
     /// An effect of a plugin; see [`Publish::budget`].
     Plugin,
@@ -42,7 +53,8 @@ impl Origin {
     pub fn sender(&self) -> Option<&Sender> {
         match self {
             Self::Client { sender, .. } => Some(sender),
-            Self::Server { .. } | Self::Plugin => None,
+            Self::Server { sender, .. } | Self::Keyed { sender, .. } => sender.as_ref(),
+            Self::Plugin => None,
         }
     }
 }
@@ -54,6 +66,8 @@ pub struct Publish {
     pub event: Bytes,
     pub payload: Payload,
     pub except: Option<ClientId>,
+    /// A repeat with the same key is answered as the first, and not published.
+    pub key: Option<IdempotencyKey>,
     /// How many publications this message may still set off, directly or through others.
     pub budget: u16,
     /// Whoever published it wants to hear how many it reached.
@@ -85,7 +99,12 @@ pub struct Subscribe {
     pub filter: Option<super::audience::FilterChoice>,
     /// The client has a subscription, which this one replaces: it needs no further place.
     pub replaces: bool,
+    /// Who asked for it in the client's place, and hears what became of it.
+    pub told: Option<Told>,
 }
+
+/// The server's API, which waits for a subscription that it asked for.
+pub type Told = oneshot::Sender<Result<(), Refusal>>;
 
 /// What a home answers to a subscription.
 pub struct Subscribed {
@@ -93,6 +112,7 @@ pub struct Subscribed {
     pub sender: Sender,
     pub request: Option<RequestId>,
     pub filter: Option<super::audience::FilterChoice>,
+    pub told: Option<Told>,
     pub result: Result<Accepted, Refusal>,
 }
 
@@ -150,6 +170,10 @@ pub struct Page {
     pub messages: Vec<Message>,
 }
 
+/// What somebody wants to know of a shard, or done there. Runs within the shard's turn: briefly,
+/// without a borrow of the shard's homes other than the one it is handed.
+pub type Errand = Box<dyn FnOnce(&Rc<Shard>, &mut Homes) + Send>;
+
 pub enum Letter {
     // to a channel's home
     Publish(Publish),
@@ -163,6 +187,12 @@ pub enum Letter {
         subscribed: bool,
     },
     Question(Question),
+    /// What became of a message with an idempotency key and a receipt.
+    Counted {
+        channel: ChannelName,
+        origin: Origin,
+        published: Published,
+    },
     Group {
         group: GroupName,
         inquiry: GroupInquiry,
@@ -214,6 +244,9 @@ pub enum Letter {
         code: u16,
         reason: String,
     },
+
+    /// The answer, if any, goes its own way.
+    Ask(Errand),
 
     // from the plugin host
     Install {

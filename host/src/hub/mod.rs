@@ -26,4 +26,5 @@ mod turn;
 pub mod wire;
 
 pub use connection::Connection;
+pub use home::ChannelFacts;
 pub use shard::{Settings, Shard};

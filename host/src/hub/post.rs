@@ -92,11 +92,13 @@ impl Post {
         &self.mesh
     }
 
+    /// A letter to a shard that does not exist is dropped: client ids, and the shards in them,
+    /// also come from plugins.
     pub fn send(&self, to: ShardId, letter: Letter) {
         if to == self.me {
             self.queue.push(Event::Letter(letter));
-        } else {
-            self.outgoing.borrow_mut()[to.index()].push(letter);
+        } else if let Some(letters) = self.outgoing.borrow_mut().get_mut(to.index()) {
+            letters.push(letter);
             self.queue.wake();
         }
     }
@@ -108,5 +110,26 @@ impl Post {
                 self.mesh.post(to, std::mem::take(letters));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ClientId;
+
+    #[test]
+    fn a_letter_to_a_shard_that_does_not_exist_is_dropped() {
+        let (mesh, mut inboxes) = Mesh::new(2);
+        let post = Post::new(ShardId(0), mesh);
+        let close =
+            |client: u64| Letter::Close { client: ClientId(client), code: 4003, reason: String::new() };
+        for client in [u64::MAX, 2 << 56] {
+            post.send(ClientId(client).shard(), close(client));
+        }
+        post.send(ShardId(1), close(1 << 56));
+        post.dispatch();
+        assert!(inboxes[1].try_next().is_some_and(|letters| letters.len() == 1));
+        assert!(inboxes[0].try_next().is_none() && post.queue.take().is_empty());
     }
 }

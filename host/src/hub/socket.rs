@@ -1,6 +1,7 @@
 //! The little that the hub needs of a client's socket.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 /// A non-blocking stream that is written from its shard's turn.
@@ -12,6 +13,11 @@ pub trait Socket {
 
     /// Ready when a write may succeed again.
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Who is at the other end; none where that cannot be told.
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
 
     /// Nothing more will be written: the client sees the end after what it was sent.
     fn finish(&self);

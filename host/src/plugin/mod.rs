@@ -37,4 +37,5 @@ pub use host::{PluginHost, PluginSettings, PluginsConfig};
 pub use limits::PluginLimits;
 pub use loader::{LoadError, Source, load};
 pub use registry::{Registry, Route};
+pub use report::PluginsReport;
 pub use slot::Services;

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::generation::Generation;
 use crate::core::clock::UnixMillis;
 
-#[derive(Clone, Debug, Serialize)]
+/// Every plugin's file and what became of it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PluginsReport {
     pub plugins: Vec<PluginReport>,
     /// Files that are no plugin at all: a bad name, a name that is taken.
     pub ignored: Vec<FileError>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PluginState {
     Active,
@@ -26,7 +28,7 @@ pub enum PluginState {
     Retired,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PluginReport {
     pub name: String,
     pub state: PluginState,
@@ -39,7 +41,7 @@ pub struct PluginReport {
 }
 
 /// The generation in use.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Loaded {
     pub generation: u64,
     pub version: String,
@@ -60,7 +62,7 @@ pub struct Loaded {
 }
 
 /// The last time a new version took an old one's place.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Swap {
     pub from_generation: u64,
     pub from_version: String,
@@ -73,7 +75,7 @@ pub struct Swap {
     pub at: f64,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FileError {
     pub file: String,
     pub message: String,

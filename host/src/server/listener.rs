@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::address::Proxies;
+use super::api::Api;
 use super::router::{self, Router};
 use super::stream;
 use crate::config::Config;
@@ -104,8 +105,8 @@ async fn shard(setup: ShardSetup) {
         limits,
         rules,
     });
-    let proxies = Proxies::new(&config);
-    let router = Rc::new(Router { context, config, plugins, proxies });
+    let (api, proxies) = (Api::new(&config), Proxies::new(&config));
+    let router = Rc::new(Router { context, config, plugins, api, proxies });
     loop {
         tokio::select! {
             biased;

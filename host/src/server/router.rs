@@ -12,8 +12,9 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROT
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::address::Proxies;
+use super::api::{self, Api};
 use super::spoken::Spoken;
-use super::{api, console, handshake, sse, websocket};
+use super::{console, handshake, sse, websocket};
 use crate::config::Config;
 use crate::plugin::PluginHost;
 use crate::session;
@@ -23,6 +24,7 @@ pub struct Router {
     pub context: Rc<session::Context>,
     pub config: Config,
     pub plugins: Arc<PluginHost>,
+    pub api: Api,
     pub proxies: Proxies,
 }
 
@@ -41,6 +43,9 @@ pub async fn route(
     let spoken = Spoken::at(path, request.uri().query().unwrap_or_default(), &router.config.dialects);
     Ok(match (request.method(), path) {
         (&Method::GET, "/") if !upgrade => html(console::PAGE),
+        (&Method::GET, "/console/tidegate.js") => {
+            with_type(StatusCode::OK, "text/javascript; charset=utf-8", console::CLIENT)
+        }
         (&Method::GET, _) if let Some(spoken) = spoken => match spoken {
             Err(error) => text(StatusCode::BAD_REQUEST, &format!("{error}.\n")),
             Ok(spoken) if upgrade => open_websocket(router, peer, request, spoken),
@@ -56,10 +61,10 @@ pub async fn route(
         // Listeners open after the plugins are loaded: who is answered, finds them ready.
         (&Method::GET, "/healthz" | "/readyz") => text(StatusCode::OK, "ok\n"),
         (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
-        (&Method::GET, "/api/plugins") => api::plugins(&router, peer, &request),
         _ if spoken.is_some() => method_not_allowed(),
+        (_, path) if api::owns(path) => api::serve(router, peer, request).await,
         (_, "/sse") if router.config.dialects.sse => method_not_allowed(),
-        (_, "/healthz" | "/readyz" | "/_broadcast" | "/api/plugins") => method_not_allowed(),
+        (_, "/console/tidegate.js" | "/healthz" | "/readyz" | "/_broadcast") => method_not_allowed(),
         _ => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
     })
 }

@@ -1,7 +1,7 @@
 //! A WebSocket from its upgrade to its end: its messages to the session, its writes for the hub.
 
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Shutdown};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -247,6 +247,10 @@ impl Socket for TcpSocket {
 
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.as_ref().poll_write_ready(context)
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        self.0.peer_addr().ok()
     }
 
     fn finish(&self) {

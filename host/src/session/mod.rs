@@ -95,7 +95,7 @@ impl Session {
                 self.reply(id.as_ref(), Reply::Pong);
                 Ok(())
             }
-            Ok(Command::Publish { channel, event, payload, echo, receipt }) => {
+            Ok(Command::Publish { channel, event, payload, echo, receipt, key }) => {
                 let rule = self.known_rules.find(&self.context.rules, &channel);
                 let allowed = self.may_publish(&channel, &payload, rule.as_deref()).await;
                 match allowed {
@@ -109,6 +109,7 @@ impl Session {
                                 subscribed: self.connection.is_subscribed(channel.as_str()),
                             },
                             except: (!echo).then_some(self.connection.id),
+                            key,
                             budget: PUBLICATIONS_A_MESSAGE,
                             // Without an id nobody hears of it.
                             receipt: receipt && id.is_some(),
@@ -264,7 +265,8 @@ impl Session {
             return Err(refusal);
         }
         let (sender, wire) = (self.connection.sender(), self.connection.wire);
-        let subscribe = Subscribe { channel, sender, wire, wishes, params, request, filter, replaces };
+        let told = None;
+        let subscribe = Subscribe { channel, sender, wire, wishes, params, request, filter, replaces, told };
         self.context.shard.subscribe(&self.connection, subscribe);
         Ok(())
     }
@@ -286,7 +288,7 @@ impl Session {
         self.connection.until_replayed().await;
         let (sender, wire) = (self.connection.sender(), self.connection.wire);
         let question = Question { channel, sender, wire, request, about };
-        self.context.shard.ask(&self.connection, question, self.context.max_subscriptions)
+        self.context.shard.question(&self.connection, question, self.context.max_subscriptions)
     }
 
     async fn filter(&self, channel: &ChannelName, wanted: FilterRequest) -> Result<FilterChoice, Refusal> {

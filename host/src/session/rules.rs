@@ -52,6 +52,16 @@ impl Rules {
         }
         self.rules.iter().find(|(pattern, _)| pattern.matches(channel))?.1.clone()
     }
+
+    /// For ways in that have no session: may this be published?
+    pub fn payload(&self, channel: &ChannelName, payload: &Payload) -> Result<(), Refusal> {
+        self.find(channel.as_str()).map_or(Ok(()), |rule| rule.payload(channel, payload))
+    }
+
+    /// The same for a subscription without parameters: those that it then has.
+    pub fn defaults(&self, channel: &ChannelName) -> Result<Option<Bytes>, Refusal> {
+        self.find(channel.as_str()).map_or(Ok(None), |rule| rule.params(channel, None))
+    }
 }
 
 impl Rule {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::expiry::{Expiry, close_after};
+use super::expiry::close_after;
 use super::jwt::{Admitted, Grants};
 use super::limits::{Allowance, TooMany};
 use super::{Context, Ended};
@@ -40,7 +40,6 @@ pub struct Standing {
     handshake: Handshake,
     allowance: Option<Rc<Allowance>>,
     state: State,
-    _expiry: Option<Expiry>,
     /// May it publish there? Of the set of plugins with number `asked_of`.
     verdicts: HashMap<ChannelName, bool>,
     asked_of: u64,
@@ -62,7 +61,7 @@ impl Standing {
             }
         };
         let verdicts = HashMap::new();
-        let mut standing = Self { handshake, allowance, state, _expiry: None, verdicts, asked_of: 0 };
+        let mut standing = Self { handshake, allowance, state, verdicts, asked_of: 0 };
         standing.settle(context, connection)?;
         Ok(standing)
     }
@@ -108,7 +107,7 @@ impl Standing {
             connection.count_in(allowance.subscription_sums());
             admitted.map_err(|too_many| turn_away(context, connection, &too_many))?;
         }
-        self._expiry = identity.expires_at.map(|at| Expiry::start(context, connection, at));
+        context.shard.expire_at(connection, identity.expires_at);
         Ok(())
     }
 
@@ -151,6 +150,10 @@ impl Standing {
                 Err(_) => return Err(denied(connection, channel)),
             }
             self.settle(context, connection).map_err(|Ended| denied(connection, channel))?;
+        }
+        if let State::Known(known) = &mut self.state {
+            // The server's API may have moved it.
+            known.identity.expires_at = connection.expires_at();
         }
         let allowed = match (kept, &self.state) {
             (Some(allowed), _) => allowed,

@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::core::names::NameError;
-use crate::core::{ChannelName, Offset, Payload, Refusal};
+use crate::core::{ChannelName, IdempotencyKey, Offset, Payload, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::letter::{About, Wishes};
 use crate::hub::wire::{Epoch, Position, RequestId};
@@ -48,6 +48,7 @@ pub fn binary(message: &Bytes) -> Request {
                     payload: Payload::binary(message.slice(start..)),
                     echo: None,
                     receipt: false,
+                    key: None,
                 })
         }
         _ => Err(Refusal::ChannelRequired),
@@ -58,7 +59,8 @@ pub fn binary(message: &Bytes) -> Request {
 /// A publish by HTTP: the same fields, without a `type`.
 pub fn broadcast(body: &Bytes) -> Result<Command, Refusal> {
     let fields: Fields<'_> = serde_json::from_slice(body).map_err(|_| Refusal::BadJson)?;
-    fields.publish(body)
+    // SocketAPI has no such field: there it is one of those that are passed over.
+    Fields { idempotency_key: None, ..fields }.publish(body)
 }
 
 pub(in crate::dialect) fn invalid(subject: &str, details: &str) -> Refusal {
@@ -86,6 +88,7 @@ struct Fields<'a> {
     limit: Option<&'a RawValue>,
     presence: Option<&'a RawValue>,
     receipt: Option<&'a RawValue>,
+    idempotency_key: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
@@ -141,6 +144,7 @@ impl<'a> Fields<'a> {
             payload: Payload::json(share(message, self.data)),
             echo: self.echo.map(|raw| raw.get() != "false"),
             receipt: self.receipt.is_some_and(|raw| raw.get() == "true"),
+            key: self.key()?,
         })
     }
 
@@ -204,6 +208,13 @@ impl<'a> Fields<'a> {
 
     fn wrong(&self, details: &str) -> Refusal {
         invalid(&self.channel.and_then(string).unwrap_or_default(), details)
+    }
+
+    fn key(&self) -> Result<Option<IdempotencyKey>, Refusal> {
+        let Some(key) = self.text("idempotency_key", self.idempotency_key)? else { return Ok(None) };
+        let subject = self.channel.and_then(string).unwrap_or_default();
+        let parsed = IdempotencyKey::parse(&key);
+        parsed.map(Some).map_err(|error| invalid(&subject, &format!("idempotency_key: {error}")))
     }
 
     fn text(&self, name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, Refusal> {
@@ -282,6 +293,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                         "limit" => &mut fields.limit,
                         "presence" => &mut fields.presence,
                         "receipt" => &mut fields.receipt,
+                        "idempotency_key" => &mut fields.idempotency_key,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                             continue;
@@ -356,6 +368,7 @@ mod tests {
             payload: Payload::json(&br#"{"a" : 1.50, "b":"\u00fc"}"#[..]),
             echo: Some(false),
             receipt: false,
+            key: None,
         };
         assert_eq!(got, Ok(want));
     }
@@ -403,6 +416,7 @@ mod tests {
             payload: Payload::binary(&b"\x00\xff"[..]),
             echo: None,
             receipt: false,
+            key: None,
         };
         assert_eq!(got.command, Ok(want));
         assert_eq!(binary(&Bytes::new()).command, Err(Refusal::ChannelRequired));

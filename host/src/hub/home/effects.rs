@@ -34,6 +34,7 @@ impl Homes {
                         event: publication.event,
                         payload: publication.payload,
                         except: publication.except,
+                        key: None,
                         budget: share,
                         receipt: false,
                     };

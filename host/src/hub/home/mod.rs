@@ -1,14 +1,17 @@
 //! The channels whose home is this shard: their order, their handlers, and the turns
 //! that carry their messages to every shard with subscribers.
 
+mod census;
 mod channel;
 mod effects;
 mod limits;
 mod plugins;
 mod questions;
+mod repeats;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use channel::Home;
@@ -28,6 +31,11 @@ use crate::hub::wire::{Epoch, Reply, RequestId, WireId, Wires};
 use crate::plugin::{
     Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
 };
+
+use repeats::{Met, Repeats};
+
+pub use census::ChannelFacts;
+pub use repeats::RepeatKey;
 
 /// What a handler's answer belongs to.
 pub enum Ticket {
@@ -50,6 +58,9 @@ pub struct Homes {
     open_messages: usize,
     /// Acknowledgements held back while some shard lags behind.
     withheld: Vec<(ShardId, Letter)>,
+    repeats: Repeats,
+    /// Messages that got a place in their channel since the start.
+    published: u64,
 }
 
 impl Homes {
@@ -71,6 +82,8 @@ impl Homes {
             dirty: Vec::new(),
             open_messages: 0,
             withheld: Vec::new(),
+            repeats: Repeats::default(),
+            published: 0,
         }
     }
 
@@ -98,8 +111,12 @@ impl Homes {
         if let Err(refusal) = may_publish(&publish, home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         }
+        // Before its key is looked at: a repeat asks the channel for work too.
         if let Err(excess) = limits::take(home, &publish) {
             return self.exceeded(publish, excess, post);
+        }
+        if publish.key.is_some() {
+            return self.publish_once(publish, post);
         }
         match &home.handler {
             None => self.accept(publish, post),
@@ -112,6 +129,14 @@ impl Homes {
                 };
                 actor.send(job, Ticket::Publish(publish));
             }
+        }
+    }
+
+    fn publish_once(&mut self, publish: Publish, post: &Post) {
+        match self.repeats.meet(publish, Instant::now()) {
+            Met::First(publish) => self.publish(publish, post),
+            Met::Answered(channel, origin, result) => self.answer(channel, origin, result, post),
+            Met::Waits => {}
         }
     }
 
@@ -247,6 +272,7 @@ impl Homes {
             let refusal = Refusal::ChannelNotFound(publish.channel.clone());
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         };
+        self.published += 1;
         home.offset = home.offset.next();
         home.used();
         let published = Published { epoch: home.epoch, offset: Some(home.offset), receipt: None };
@@ -276,13 +302,18 @@ impl Homes {
         self.answer(publish.channel, publish.origin, Ok(published), post);
     }
 
+    /// How many a message with a key has reached is known: whoever waits for its answer hears it.
+    pub fn counted(&mut self, channel: ChannelName, origin: Origin, published: Published, post: &Post) {
+        self.answer(channel, origin, Ok(published), post);
+    }
+
     /// Counts a subscriber in. What was published before goes out first, and what it missed of
     /// that goes with the answer: so the next message that reaches it is the next of the channel.
     fn admit(&mut self, subscribe: Subscribe, post: &Post) {
-        let Subscribe { channel, sender, wire, wishes, request, filter, .. } = subscribe;
+        let Subscribe { channel, sender, wire, wishes, request, filter, told, .. } = subscribe;
         let Some(home) = self.homes.get_mut(&channel) else {
             let refusal = Refusal::ChannelNotFound(channel.clone());
-            let answer = Subscribed { channel, sender, request, filter, result: Err(refusal) };
+            let answer = Subscribed { channel, sender, request, filter, told, result: Err(refusal) };
             return post.send(answer.sender.client.shard(), Letter::Subscribed(answer));
         };
         home.used();
@@ -308,7 +339,7 @@ impl Homes {
         let position = home.is_numbered().then(|| home.position());
         let accepted =
             Accepted { since, position, slow, presence: wishes.presence, frame, replay: past.replay };
-        let answer = Subscribed { channel, sender, request, filter, result: Ok(accepted) };
+        let answer = Subscribed { channel, sender, request, filter, told, result: Ok(accepted) };
         post.send(shard, Letter::Subscribed(answer));
     }
 
@@ -344,9 +375,14 @@ impl Homes {
                     post.send(shard, letter);
                 }
             }
-            Origin::Server { answer } => {
+            Origin::Server { answer, .. } => {
                 // The caller may have hung up.
                 let _ = answer.send(result);
+            }
+            Origin::Keyed { key, .. } => {
+                for origin in self.repeats.finish(&key, &result, Instant::now()) {
+                    self.answer(channel.clone(), origin, result.clone(), post);
+                }
             }
             Origin::Plugin => {
                 if let Err(refusal) = result {
@@ -423,6 +459,7 @@ fn refuse_subscription(subscribe: Subscribe, refusal: Refusal, post: &Post) {
         sender: subscribe.sender.clone(),
         request: subscribe.request,
         filter: subscribe.filter,
+        told: subscribe.told,
         result: Err(refusal),
     };
     post.send(subscribe.sender.client.shard(), Letter::Subscribed(answer));
@@ -454,8 +491,12 @@ fn report(
                 let letter = Letter::Published { channel, client, request, result: Ok(published) };
                 mesh.post(client.shard(), vec![letter]);
             }
-            Origin::Server { answer } => {
+            Origin::Server { answer, .. } => {
                 let _ = answer.send(Ok(published));
+            }
+            Origin::Keyed { .. } => {
+                let home = mesh.home(channel.as_str());
+                mesh.post(home, vec![Letter::Counted { channel, origin, published }]);
             }
             Origin::Plugin => {}
         }

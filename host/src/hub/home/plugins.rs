@@ -1,6 +1,7 @@
 //! Plugins come and go, and channels with them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Homes, attach};
 use crate::core::ChannelName;
@@ -44,6 +45,7 @@ impl Homes {
 
     /// Forgets channels that nobody has used for a while. Called every ten seconds.
     pub fn sweep(&mut self) {
+        self.repeats.forget_old(Instant::now());
         let now = UnixMillis::now();
         self.homes.retain(|_, home| !home.is_forgotten(now));
     }

@@ -9,7 +9,7 @@ use crate::hub::wire::{Reply, RequestId};
 
 impl Shard {
     pub(super) fn subscribed(&self, answer: Subscribed) {
-        let Subscribed { channel, sender, request, filter, result } = answer;
+        let Subscribed { channel, sender, request, filter, told, result } = answer;
         let connection = self.delivery.borrow().find(sender.client).cloned();
         let Some(connection) = connection.filter(|connection| !connection.is_closing()) else {
             self.release(filter);
@@ -21,6 +21,10 @@ impl Shard {
         connection.return_credit();
         connection.answer_came();
         connection.subscription_answered();
+        if let Some(told) = told {
+            // Who asked may have hung up.
+            let _ = told.send(result.as_ref().map(drop).map_err(Refusal::clone));
+        }
         match result {
             Err(refusal) => {
                 self.release(filter);

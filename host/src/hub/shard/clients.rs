@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
 use super::Shard;
-use crate::core::{ChannelName, Payload, Refusal};
+use crate::core::{ChannelName, ClientId, IdempotencyKey, Payload, Refusal, Sender, UserId};
 use crate::hub::audience::FilterChoice;
 use crate::hub::connection::Connection;
 use crate::hub::delivery::Full;
@@ -22,6 +22,26 @@ use crate::plugin::{Effect, Filters, Registry};
 
 /// How long a closing connection has to take its last bytes and close its side.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// A message of the server's API.
+pub struct Publication {
+    pub channel: ChannelName,
+    pub event: Bytes,
+    pub payload: Payload,
+    /// In whose name.
+    pub sender: Option<UserId>,
+    pub except: Option<ClientId>,
+    pub key: Option<IdempotencyKey>,
+    /// How many did it reach?
+    pub receipt: bool,
+}
+
+impl Publication {
+    /// In nobody's name, and without anything beside.
+    pub fn new(channel: ChannelName, event: Bytes, payload: Payload) -> Self {
+        Self { channel, event, payload, sender: None, except: None, key: None, receipt: false }
+    }
+}
 
 impl Shard {
     /// A new client. `Full`: refuse it.
@@ -68,7 +88,7 @@ impl Shard {
     ///
     /// # Errors
     /// With more channels joined than `limit`.
-    pub fn ask(&self, connection: &Connection, question: Question, limit: usize) -> Result<(), Refusal> {
+    pub fn question(&self, connection: &Connection, question: Question, limit: usize) -> Result<(), Refusal> {
         match &question.about {
             About::Join { .. } => {
                 let mut joined = connection.joined.borrow_mut();
@@ -115,23 +135,15 @@ impl Shard {
     /// A message from the server's API.
     pub fn publish_as_server(
         &self,
-        channel: ChannelName,
-        event: Bytes,
-        payload: Payload,
-        receipt: bool,
+        publication: Publication,
     ) -> oneshot::Receiver<Result<Published, Refusal>> {
+        let Publication { channel, event, payload, sender, except, key, receipt } = publication;
         let (answer, receiver) = oneshot::channel();
         let home = self.post.mesh().home(channel.as_str());
-        let origin = Origin::Server { answer };
-        let publish = Publish {
-            channel,
-            origin,
-            event,
-            payload,
-            except: None,
-            budget: PUBLICATIONS_A_MESSAGE,
-            receipt,
-        };
+        let sender = sender.map(|user| Sender { client: ClientId::NOBODY, user });
+        let origin = Origin::Server { answer, sender };
+        let budget = PUBLICATIONS_A_MESSAGE;
+        let publish = Publish { channel, origin, event, payload, except, key, budget, receipt };
         self.post.send(home, Letter::Publish(publish));
         receiver
     }

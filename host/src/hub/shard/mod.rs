@@ -2,9 +2,18 @@
 //! writes each socket once.
 
 mod answers;
+mod ask;
+mod census;
 mod clients;
+mod expiry;
+mod orders;
 mod time;
 mod writing;
+
+pub use ask::Unanswered;
+pub use census::{ConnectionFacts, Counts, Page};
+pub use clients::Publication;
+pub use orders::Whom;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -176,6 +185,9 @@ impl Shard {
             }
             Letter::Question(question) => homes.question(question, &self.post),
             Letter::Group { group, inquiry } => homes.group(group, inquiry),
+            Letter::Counted { channel, origin, published } => {
+                homes.counted(channel, origin, published, &self.post);
+            }
             Letter::Inquiry { channel, inquiry } => homes.inquiry(&channel, inquiry, &self.post),
             Letter::Gone { channel, client } => homes.gone(&channel, client, &self.post),
             Letter::Answered { client, frame } => self.answered(client, frame),
@@ -208,6 +220,7 @@ impl Shard {
                     self.close(&connection, code, &reason);
                 }
             }
+            Letter::Ask(question) => question(self, homes),
             Letter::Install { registry, done } => {
                 self.filters.install(&registry);
                 homes.install(registry, &self.post);
