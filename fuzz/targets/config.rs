@@ -92,6 +92,11 @@ fn is_sound(config: &Config) {
     let patience = Duration::from_secs(limits.handshake_secs);
     assert!(!patience.is_zero() && Instant::now().checked_add(patience).is_some(), "{patience:?} never end");
     assert!(config.heartbeat.interval_secs >= 1 && config.heartbeat.missed >= 1);
+    assert!(limits.connection.limit().is_ok() && limits.user.limit("").is_ok());
+    assert!(limits.address.limit("").is_ok() && limits.connection.idle_secs != Some(0));
+    for rule in &config.channels {
+        assert!(rule.limit().is_ok() && rule.params().is_ok() && rule.data().is_ok());
+    }
     assert!(config.channels.iter().all(|rule| Pattern::parse(&rule.pattern).is_ok()));
     for (name, plugin) in &config.plugins {
         assert!(PluginName::parse(name).is_some());

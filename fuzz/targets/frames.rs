@@ -235,7 +235,7 @@ impl Reader<'_> {
 fn message(partial: Partial, limit: usize) -> Result<Message, Vec<u16>> {
     let Partial { text, bytes, .. } = partial;
     if bytes.len() > limit {
-        return Ok(Message::TooLarge);
+        return Ok(Message::TooLarge(bytes.len()));
     }
     match (text, std::str::from_utf8(&bytes).is_ok()) {
         (true, false) => Err(vec![1007]),

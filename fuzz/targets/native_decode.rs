@@ -57,7 +57,7 @@ fn binary(message: &Bytes) {
     let name = parts.and_then(|(name, _)| ChannelName::parse(std::str::from_utf8(name).ok()?).ok());
     match (command, name) {
         (Ok(Command::Publish { channel, event, payload, echo, receipt: false, key: None }), Some(name)) => {
-            assert_eq!((channel, event, echo), (name, Bytes::new(), true));
+            assert_eq!((channel, event, echo), (name, Bytes::new(), None));
             assert_eq!(payload.kind, PayloadKind::Binary);
             assert_eq!(Some(&*payload.bytes), parts.map(|(_, payload)| payload));
             is_share(&payload.bytes, message);
@@ -81,7 +81,7 @@ fn says_what_stands_there(command: &Command, fields: &Object) {
             channel: channel(),
             event: fields.text("event").unwrap_or_default().into(),
             payload: Payload::json(bytes_or_null(data)),
-            echo: fields.raw("echo") != Some("false"),
+            echo: fields.raw("echo").map(|echo| echo != "false"),
             receipt: fields.raw("receipt") == Some("true"),
             key: fields.text("idempotency_key").map(|key| IdempotencyKey::parse(&key).expect("a legal key")),
         },

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
+use super::rules;
 use super::types::{ApiKeyConfig, ChannelConfig, Config};
 use crate::core::{Pattern, PluginName, ShardId};
 use crate::hub::presence::PresenceRule;
@@ -77,6 +78,8 @@ pub fn load(
     if file.is_none() && config.channels.is_empty() {
         config.channels.push(development_rule());
     }
+    // A file's own folder is where its paths begin.
+    rules::read_schemas(&mut config.channels, file.and_then(Path::parent).unwrap_or(Path::new("")))?;
     check(&config)?;
     Ok(config)
 }
@@ -91,6 +94,14 @@ fn development_rule() -> ChannelConfig {
         history: None,
         presence: PresenceRule::Explicit,
         join_leave: true,
+        rate: Default::default(),
+        on_excess: Default::default(),
+        require_auth: false,
+        payloads: None,
+        echo_to_sender: true,
+        max_subscribers: None,
+        params_schema: None,
+        data_schema: None,
     }
 }
 
@@ -137,6 +148,9 @@ fn check(config: &Config) -> Result<()> {
     }
     ensure!(limits.message_bytes <= 64 << 20, "limits.message_bytes is more than 64 MiB");
     ensure!(limits.handshake_secs <= MOST_HANDSHAKE_SECS, "limits.handshake_secs is more than a day");
+    limits.connection.check()?;
+    limits.user.check("limits.user")?;
+    limits.address.check("limits.address")?;
     ensure!(config.heartbeat.interval_secs >= 1, "heartbeat.interval_secs is at least 1");
     ensure!(config.heartbeat.missed >= 1, "heartbeat.missed is at least 1");
     if let Some(jwt) = &config.jwt {
@@ -149,7 +163,6 @@ fn check(config: &Config) -> Result<()> {
         );
     }
     for rule in &config.channels {
-        Pattern::parse(&rule.pattern).context("a [[channel]] rule's pattern")?;
         if let Some(history) = &rule.history {
             let of = format!("[[channel]] \"{}\": history", rule.pattern);
             ensure!(history.messages >= 1, "{of}.messages = 0: leave `history` out for none");
@@ -158,6 +171,7 @@ fn check(config: &Config) -> Result<()> {
             ensure!(history.ttl_secs >= 1, "{of}.ttl_secs = 0: a message is kept for at least a second");
         }
     }
+    rules::check(&config.channels)?;
     check_api_keys(&config.api_keys)?;
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");

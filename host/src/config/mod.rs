@@ -3,15 +3,20 @@
 
 mod jwt;
 mod key_hash;
+mod limits;
 mod load;
+mod rules;
+mod schema;
 mod types;
 
 pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
+pub use limits::{ConnectionLimits, RateConfig, SharedLimits};
 pub use load::{Overrides, environment, load};
+pub use schema::SchemaConfig;
 pub use types::{
-    ApiKeyConfig, ChannelConfig, Config, DialectsConfig, Grant, HeartbeatConfig, HistoryConfig, LimitsConfig,
-    PluginConfig,
+    ApiKeyConfig, ChannelConfig, Config, DialectsConfig, ForwardedHeader, Grant, HeartbeatConfig,
+    HistoryConfig, LimitsConfig, PluginConfig,
 };
 
 use toml_example::TomlExample;

@@ -8,6 +8,11 @@ use toml_example::TomlExample;
 
 use super::jwt::JwtConfig;
 use super::key_hash::KeyHash;
+use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
+use super::schema::SchemaConfig;
+use crate::core::PayloadKind;
+use crate::core::address::Network;
+use crate::core::meter::OnExcess;
 use crate::hub::outbox::SlowPolicy;
 use crate::hub::presence::PresenceRule;
 use crate::hub::rules::WhoMayPublish;
@@ -33,6 +38,14 @@ pub struct Config {
     /// Addresses that may use `/_broadcast` and `/api`; `localhost` stands for 127.0.0.1 and ::1.
     #[toml_example(default = ["127.0.0.1", "::1", "localhost"])]
     pub broadcast_allowed_hosts: Vec<String>,
+    /// Addresses of proxies in front, as `10.0.0.0/8` or alone: only what these say of where a
+    /// client is counts, for limits, for `broadcast_allowed_hosts` and for plugins.
+    #[toml_example(default = [])]
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which they say it: `x-forwarded-for` or `forwarded`. The other one is not
+    /// read, because a proxy that does not write it passes on what the client has put there.
+    #[toml_example(default = "x-forwarded-for")]
+    pub forwarded_header: ForwardedHeader,
     #[toml_example(nesting)]
     pub limits: LimitsConfig,
     #[toml_example(nesting)]
@@ -89,6 +102,22 @@ pub struct LimitsConfig {
     /// show one.
     #[toml_example(default = 10)]
     pub handshake_secs: u64,
+    #[toml_example(nesting)]
+    pub connection: ConnectionLimits,
+    #[toml_example(nesting)]
+    pub user: SharedLimits,
+    #[toml_example(nesting)]
+    pub address: SharedLimits,
+}
+
+/// Where proxies write whom they speak for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    #[default]
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, TomlExample)]
@@ -142,7 +171,8 @@ pub struct SseConfig {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelConfig {
-    /// A name, or a prefix and `*`.
+    /// A name; `{captures}` in it stand for one segment, between `.`, `:` and `/`; a `*` at the
+    /// end for all that follows. Of several that match, the one that is literal for longest.
     pub pattern: String,
     /// `anyone`, `subscribers` or `server`.
     #[serde(default)]
@@ -163,6 +193,31 @@ pub struct ChannelConfig {
     /// Subscribers that ask for presence hear who comes and goes.
     #[serde(default = "yes")]
     pub join_leave: bool,
+    /// What clients may publish to one channel, all of them together.
+    #[serde(default)]
+    pub rate: RateConfig,
+    /// Past the rate: `refuse` or `disconnect`.
+    #[serde(default)]
+    pub on_excess: OnExcess,
+    /// Anonymous clients may neither subscribe nor publish.
+    #[serde(default)]
+    pub require_auth: bool,
+    /// What may be published: of `json`, `text` and `binary`. Left out: any.
+    #[serde(default)]
+    pub payloads: Option<Vec<PayloadKind>>,
+    /// Does a publisher that subscribes get its own message, if it does not say?
+    #[serde(default = "yes")]
+    pub echo_to_sender: bool,
+    /// Subscribers of one channel; one more is refused with `limit_exceeded`.
+    #[serde(default)]
+    pub max_subscribers: Option<u32>,
+    /// A JSON Schema for the `data` of a subscription: a table, or a file's path, from the
+    /// configuration file's folder. `default`s of its properties are filled in.
+    #[serde(default)]
+    pub params_schema: Option<SchemaConfig>,
+    /// A JSON Schema for the `data` of what is published.
+    #[serde(default)]
+    pub data_schema: Option<SchemaConfig>,
 }
 
 /// What a channel keeps: `history = { messages = 100 }`.
@@ -260,6 +315,8 @@ impl Default for Config {
             plugins_dir: "plugins/examples".into(),
             cache_dir: None,
             broadcast_allowed_hosts: ["127.0.0.1", "::1", "localhost"].map(String::from).to_vec(),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
             limits: LimitsConfig::default(),
             heartbeat: HeartbeatConfig::default(),
             jwt: None,
@@ -283,6 +340,9 @@ impl Default for LimitsConfig {
             connections: 100_000,
             channels: 1_000_000,
             handshake_secs: 10,
+            connection: ConnectionLimits::default(),
+            user: SharedLimits::default(),
+            address: SharedLimits::default(),
         }
     }
 }

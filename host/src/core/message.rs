@@ -7,13 +7,25 @@ use super::ids::{ClientId, Offset};
 use super::names::UserId;
 
 /// What the bytes of a payload are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PayloadKind {
     /// One JSON value, checked where it came in.
     Json,
     /// UTF-8, checked where it came in.
     Text,
     Binary,
+}
+
+impl PayloadKind {
+    /// As the configuration writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Binary => "binary",
+        }
+    }
 }
 
 /// Bytes and what they are. Cheap to clone: the bytes are shared.

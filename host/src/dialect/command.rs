@@ -32,12 +32,12 @@ pub enum Command {
     Unsubscribe {
         channel: ChannelName,
     },
-    /// `echo` false: not back to the publisher.
+    /// `echo` false: not back to the publisher; none: as the channel's rule has it.
     Publish {
         channel: ChannelName,
         event: Bytes,
         payload: Payload,
-        echo: bool,
+        echo: Option<bool>,
         /// How many did it reach?
         receipt: bool,
         key: Option<IdempotencyKey>,
@@ -51,14 +51,25 @@ pub enum Command {
 }
 
 impl Command {
+    /// The channel that it is about, where it is about one.
+    pub fn into_channel(self) -> Option<ChannelName> {
+        match self {
+            Self::Subscribe { channel, .. }
+            | Self::Unsubscribe { channel }
+            | Self::Publish { channel, .. }
+            | Self::Ask { channel, .. } => Some(channel),
+            Self::Auth { .. } | Self::Action { .. } | Self::Ping => None,
+        }
+    }
+
     /// A subscription without anything beside.
     pub fn subscribe(channel: ChannelName) -> Self {
         Self::Subscribe { channel, params: None, filter: None, wishes: Wishes::default() }
     }
 
-    /// A publication that comes back to its publisher too.
+    /// A publication that says nothing of who gets it.
     pub fn publish(channel: ChannelName, event: Bytes, payload: Payload) -> Self {
-        Self::Publish { channel, event, payload, echo: true, receipt: false, key: None }
+        Self::Publish { channel, event, payload, echo: None, receipt: false, key: None }
     }
 }
 

@@ -5,6 +5,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +15,7 @@ use super::audience::Seat;
 use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
 use super::places::Places;
 use super::shard::AbortOnDrop;
+use super::share::Share;
 use super::socket::Socket;
 use super::turn::Turn;
 use super::wire::{Position, Wire, WireId};
@@ -53,6 +56,11 @@ pub struct Connection {
     pub(super) joined: RefCell<HashSet<ChannelName>>,
     /// Heartbeats sent since the client was last heard.
     pub(super) unheard: Cell<u8>,
+    /// The shard's second in which it last sent more than a pong, or had a subscription.
+    pub(super) active: Cell<u64>,
+    /// Subscriptions among what is unsettled.
+    asked: Cell<u32>,
+    share: RefCell<Share>,
 }
 
 /// The code and the reason that a connection is closed with.
@@ -90,6 +98,9 @@ impl Connection {
             born,
             joined: RefCell::default(),
             unheard: Cell::new(0),
+            active: Cell::new(born),
+            asked: Cell::new(0),
+            share: RefCell::default(),
         }
     }
 
@@ -202,6 +213,33 @@ impl Connection {
     /// Subscriptions that are, or may yet come about.
     pub fn subscriptions(&self) -> usize {
         self.seats.borrow().len() + self.unsettled.get() as usize
+    }
+
+    /// Counts its subscriptions in these sums from now on, and in no others.
+    pub fn count_in(&self, sums: Vec<Arc<AtomicUsize>>) {
+        *self.share.borrow_mut() = Share::new(sums);
+        self.recount();
+    }
+
+    /// A subscription is asked for, and counts in the sums until its answer takes its place.
+    pub(super) fn subscription_asked(&self) {
+        self.asked.set(self.asked.get() + 1);
+        self.recount();
+    }
+
+    pub(super) fn subscription_answered(&self) {
+        self.asked.set(self.asked.get().saturating_sub(1));
+        self.recount();
+    }
+
+    /// Its subscriptions have changed.
+    pub(super) fn recount(&self) {
+        self.share.borrow_mut().set(|| self.seats.borrow().len() + self.asked.get() as usize);
+    }
+
+    /// It has no place in any channel, and none to come.
+    pub(super) fn waits_for_nothing(&self) -> bool {
+        self.subscriptions() == 0 && self.joined.borrow().is_empty()
     }
 
     async fn until(&self, holds: impl Fn() -> bool) {

@@ -72,6 +72,7 @@ impl Delivery {
     /// Forgets a connection; the channels it was subscribed to, and its filters there.
     pub fn disconnect(&mut self, connection: &Connection) -> Vec<(ChannelName, Option<FilterChoice>)> {
         let seats = connection.seats.take();
+        connection.count_in(Vec::new());
         let left = seats
             .into_iter()
             .map(|(channel, seat)| {
@@ -116,12 +117,14 @@ impl Delivery {
         let member = Member { client: connection.id, since: accepted.since };
         let seat = self.audiences[audience].add(audience, key, member);
         connection.seats.borrow_mut().insert(channel.clone(), seat);
+        connection.recount();
         before
     }
 
     /// None: it was not subscribed.
     pub fn unsubscribe(&mut self, connection: &Connection, channel: &ChannelName) -> Option<Removed> {
         let seat = connection.seats.borrow_mut().remove(channel.as_str())?;
+        connection.recount();
         Some(self.vacate(channel, &seat))
     }
 

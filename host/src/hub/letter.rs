@@ -97,6 +97,8 @@ pub struct Subscribe {
     pub request: Option<RequestId>,
     /// The subscriber's own, carried there and back.
     pub filter: Option<super::audience::FilterChoice>,
+    /// The client has a subscription, which this one replaces: it needs no further place.
+    pub replaces: bool,
     /// Who asked for it in the client's place, and hears what became of it.
     pub told: Option<Told>,
 }

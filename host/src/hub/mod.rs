@@ -19,6 +19,7 @@ mod post;
 pub mod presence;
 pub mod rules;
 pub mod shard;
+mod share;
 pub mod socket;
 pub mod tally;
 mod turn;

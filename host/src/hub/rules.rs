@@ -4,6 +4,7 @@ use super::history::HistoryRule;
 use super::outbox::SlowPolicy;
 use super::presence::PresenceRule;
 use crate::core::Pattern;
+use crate::core::meter::Limit;
 
 /// Who may publish to a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -28,6 +29,9 @@ pub struct ChannelRule {
     pub presence: PresenceRule,
     /// Subscribers that ask for presence hear who comes and goes.
     pub join_leave: bool,
+    /// Of clients' messages, all together.
+    pub rate: Option<Limit>,
+    pub max_subscribers: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -15,7 +15,8 @@ pub enum Message {
     /// UTF-8.
     Text(Bytes),
     Binary(Bytes),
-    TooLarge,
+    /// Its bytes.
+    TooLarge(usize),
 }
 
 /// What a frame brought.
@@ -81,7 +82,7 @@ impl Assembly {
                 Err(Close { code: 1002, reason: "A message begins before the last has ended." })
             }
             OpCode::Text | OpCode::Binary if fin => Ok(Taken::Message(match opcode {
-                _ if payload.len() > self.limit => Message::TooLarge,
+                _ if payload.len() > self.limit => Message::TooLarge(payload.len()),
                 OpCode::Text => Message::Text(payload),
                 _ => Message::Binary(payload),
             })),
@@ -119,9 +120,9 @@ impl Assembly {
     }
 
     fn finish(&mut self) -> Result<Message, Close> {
-        let Some(partial) = self.partial.take() else { return Ok(Message::TooLarge) };
+        let Some(partial) = self.partial.take() else { return Ok(Message::TooLarge(0)) };
         if partial.length > self.limit {
-            return Ok(Message::TooLarge);
+            return Ok(Message::TooLarge(partial.length));
         }
         let bytes = partial.bytes.freeze();
         if !partial.text {

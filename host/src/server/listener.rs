@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use super::address::Proxies;
 use super::api::Api;
 use super::router::{self, Router};
 use super::stream;
@@ -69,6 +70,8 @@ pub struct ShardSetup {
     pub config: Config,
     pub plugins: Arc<PluginHost>,
     pub jwt: Option<Arc<session::jwt::Verifier>>,
+    pub limits: Arc<session::limits::Limits>,
+    pub rules: Arc<session::rules::Rules>,
     pub stopped: watch::Receiver<bool>,
 }
 
@@ -82,7 +85,8 @@ pub fn run_shard(setup: ShardSetup) {
 }
 
 async fn shard(setup: ShardSetup) {
-    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, jwt, mut stopped } = setup;
+    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, jwt, limits, rules, mut stopped } =
+        setup;
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a shard cannot listen"),
@@ -98,9 +102,11 @@ async fn shard(setup: ShardSetup) {
         jwt,
         max_subscriptions: config.limits.subscriptions,
         handshake: Duration::from_secs(config.limits.handshake_secs),
+        limits,
+        rules,
     });
-    let api = Api::new(&config);
-    let router = Rc::new(Router { context, config, plugins, api });
+    let (api, proxies) = (Api::new(&config), Proxies::new(&config));
+    let router = Rc::new(Router { context, config, plugins, api, proxies });
     loop {
         tokio::select! {
             biased;

@@ -1,5 +1,6 @@
 //! One port: threads, listeners, HTTP routes and WebSockets.
 
+mod address;
 mod api;
 pub mod assembly;
 mod console;

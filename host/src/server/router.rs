@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::address::Proxies;
 use super::api::{self, Api};
 use super::spoken::Spoken;
 use super::{console, handshake, sse, websocket};
@@ -24,6 +25,7 @@ pub struct Router {
     pub config: Config,
     pub plugins: Arc<PluginHost>,
     pub api: Api,
+    pub proxies: Proxies,
 }
 
 pub type Answer = Response<Full<Bytes>>;
@@ -34,6 +36,8 @@ pub async fn route(
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
+    // From here on the peer is the client, also behind a proxy that may say so.
+    let peer = router.proxies.client(peer, request.headers());
     let upgrade = fastwebsockets::upgrade::is_upgrade_request(&request);
     let path = request.uri().path();
     let spoken = Spoken::at(path, request.uri().query().unwrap_or_default(), &router.config.dialects);
@@ -83,7 +87,7 @@ fn open_websocket(
             return text(StatusCode::BAD_REQUEST, &format!("This is no WebSocket handshake: {error}.\n"));
         }
     };
-    tokio::task::spawn_local(websocket::serve(upgrade, handshake, spoken, router));
+    tokio::task::spawn_local(websocket::serve(upgrade, handshake, peer.ip(), spoken, router));
     let mut answer = response.map(|_| Full::default());
     if let Some(protocol) = protocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
         answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);

@@ -19,6 +19,7 @@ use crate::hub::rules::{ChannelRule, Rules};
 use crate::hub::shard::Settings;
 use crate::hub::wire::{Wire, WireId};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
+use crate::session;
 use crate::session::jwt::Verifier;
 
 /// The dialects, by [`WireId`].
@@ -76,6 +77,8 @@ pub fn serve(config: &Config) -> Result<Server> {
     let address = listeners[0].local_addr()?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let settings = settings(config, shards)?;
+    let limits = Arc::new(session::limits::Limits::new(&config.limits)?);
+    let rules = Arc::new(session::rules::Rules::new(&config.channels)?);
     let mut threads = Vec::new();
     for ((me, inbox), listener) in mesh.shards().zip(inboxes).zip(listeners) {
         let setup = ShardSetup {
@@ -87,6 +90,8 @@ pub fn serve(config: &Config) -> Result<Server> {
             config: config.clone(),
             plugins: plugins.clone(),
             jwt: jwt.clone(),
+            limits: limits.clone(),
+            rules: rules.clone(),
             stopped: stopped.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -151,6 +156,8 @@ fn settings(config: &Config, shards: usize) -> Result<Settings> {
             history,
             presence: rule.presence,
             join_leave: rule.join_leave,
+            rate: rule.limit()?,
+            max_subscribers: rule.max_subscribers,
         };
         Ok((Pattern::parse(&rule.pattern)?, ruled))
     });
@@ -162,6 +169,7 @@ fn settings(config: &Config, shards: usize) -> Result<Settings> {
         channels: config.limits.channels.div_ceil(shards),
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
+        idle_secs: config.limits.connection.idle_secs,
     })
 }
 

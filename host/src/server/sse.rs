@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
@@ -25,6 +25,7 @@ use crate::hub::Connection;
 use crate::hub::socket::Socket;
 use crate::plugin::Handshake;
 use crate::session::Session;
+use crate::session::limits::Allowance;
 
 /// Between two comments that keep the stream alive; what the standard suggests.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -50,7 +51,7 @@ pub fn open(router: Rc<Router>, peer: SocketAddr, request: &Request<Incoming>) -
         return text(StatusCode::INTERNAL_SERVER_ERROR, "The connection cannot be taken over.\n");
     };
     let handshake = handshake::read(request, peer);
-    tokio::task::spawn_local(serve(stream, handshake, wanted, router));
+    tokio::task::spawn_local(serve(stream, handshake, peer.ip(), wanted, router));
     text(StatusCode::OK, "")
 }
 
@@ -71,7 +72,7 @@ fn allowed(router: &Router, mut answer: Answer) -> Answer {
     answer
 }
 
-async fn serve(stream: TcpStream, handshake: Handshake, wanted: Stream, router: Rc<Router>) {
+async fn serve(stream: TcpStream, handshake: Handshake, address: IpAddr, wanted: Stream, router: Rc<Router>) {
     // Where it is not to be had, a silent client is gone when the kernel gives it up.
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     let socket = Rc::new(HeldSocket::new(TcpSocket::new(stream)));
@@ -79,6 +80,10 @@ async fn serve(stream: TcpStream, handshake: Handshake, wanted: Stream, router: 
     let origin = router.config.sse.allow_origin.as_deref();
     let shard = &router.context.shard;
     let wire = if wanted.framed { SSE_FRAMED } else { SSE_PLAIN };
+    let allowance = match router.context.limits.admit(address) {
+        Ok(allowance) => allowance,
+        Err(too_many) => return socket.refuse(&refusal(4009, &too_many.to_string(), origin)).await,
+    };
     let connection = match shard.connect(wire, socket.clone()) {
         Ok(connection) => connection,
         Err(full) => return socket.refuse(&refusal(4009, &full.to_string(), origin)).await,
@@ -88,7 +93,7 @@ async fn serve(stream: TcpStream, handshake: Handshake, wanted: Stream, router: 
     let session = tokio::select! {
         biased;
         () = socket.tcp.ended() => return,
-        session = begin(&router, connection, handshake, wanted) => session,
+        session = begin(&router, connection, handshake, allowance, wanted) => session,
     };
     let Some(_session) = session else {
         let (code, reason) = connection.goodbye().map_or((1001, ""), |bye| (bye.code, &*bye.reason));
@@ -115,12 +120,14 @@ async fn begin(
     router: &Router,
     connection: &Rc<Connection>,
     handshake: Handshake,
+    allowance: Option<Rc<Allowance>>,
     wanted: Stream,
 ) -> Option<Session> {
-    let mut session = Session::begin(router.context.clone(), connection.clone(), handshake).await.ok()?;
+    let mut session =
+        Session::begin(router.context.clone(), connection.clone(), handshake, allowance).await.ok()?;
     session.subscribe_at_once();
     for request in wanted.requests() {
-        session.handle(request).await.ok()?;
+        session.handle(request, 0).await.ok()?;
     }
     connection.until_settled().await;
     (!connection.is_closing()).then_some(session)

@@ -1,7 +1,7 @@
 //! A WebSocket from its upgrade to its end: its messages to the session, its writes for the hub.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -23,22 +23,27 @@ use crate::dialect::frame::{self, Opcode};
 use crate::hub::socket::Socket;
 use crate::hub::{Connection, Shard};
 use crate::plugin::Handshake;
-use crate::session::Session;
+use crate::session::{Ended, Session};
 
-/// Serves one client until its connection ends.
-pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, spoken: Spoken, router: Rc<Router>) {
+/// Serves one client at an address until its connection ends.
+pub async fn serve(
+    upgrade: UpgradeFut,
+    handshake: Handshake,
+    address: IpAddr,
+    spoken: Spoken,
+    router: Rc<Router>,
+) {
     let Some((stream, early)) = tcp(upgrade).await else { return };
     let (read, write) = stream.into_split();
     let socket = Rc::new(TcpSocket(write));
     let shard = &router.context.shard;
+    let allowance = match router.context.limits.admit(address) {
+        Ok(allowance) => allowance,
+        Err(too_many) => return turn_away(&socket, &too_many),
+    };
     let connection = match shard.connect(spoken.wire(), socket.clone()) {
         Ok(connection) => connection,
-        Err(full) => {
-            let mut goodbye = BytesMut::new();
-            frame::close(4009, &full.to_string(), &mut goodbye);
-            let _ = socket.try_write(&goodbye);
-            return;
-        }
+        Err(full) => return turn_away(&socket, &full),
     };
     let connected = Connected { shard: shard.clone(), connection };
     let limit = router.config.limits.message_bytes;
@@ -49,13 +54,21 @@ pub async fn serve(upgrade: UpgradeFut, handshake: Handshake, spoken: Spoken, ro
         socket,
         assembly: Assembly::new(limit, router.config.limits.fragments),
     };
-    let session = Session::begin(router.context.clone(), connected.connection.clone(), handshake).await;
-    if let Ok(mut session) = session
+    let (context, connection) = (router.context.clone(), connected.connection.clone());
+    if let Ok(mut session) = Session::begin(context, connection, handshake, allowance).await
         && begin(&spoken, &router, &mut session, &connected.connection).await
     {
-        converse(&spoken, &mut messages, &mut session).await;
+        // Ended or not, the goodbye is the same.
+        let _ = converse(&spoken, &mut messages, &mut session).await;
     }
     messages.until_closed().await;
+}
+
+/// There are as many as there may be.
+fn turn_away(socket: &TcpSocket, why: &dyn std::fmt::Display) {
+    let mut goodbye = BytesMut::new();
+    frame::close(4009, &why.to_string(), &mut goodbye);
+    let _ = socket.try_write(&goodbye);
 }
 
 /// What the path has asked for already. False: it was refused, and the connection is closing.
@@ -64,26 +77,32 @@ async fn begin(spoken: &Spoken, router: &Router, session: &mut Session, connecti
     if let Some(name) = opening.user.clone().filter(|_| router.config.bridge.anonymous_names) {
         session.call_itself(name);
     }
-    let subscribed = session.handle(bridge::subscribe(opening)).await;
+    let subscribed = session.handle(bridge::subscribe(opening), 0).await;
     // A message before it is settled would be one of a client that does not subscribe.
     connection.until_settled().await;
     subscribed.is_ok() && !connection.is_closing()
 }
 
-async fn converse(spoken: &Spoken, messages: &mut Messages, session: &mut Session) {
+async fn converse(spoken: &Spoken, messages: &mut Messages, session: &mut Session) -> Result<(), Ended> {
     while let Some(message) = messages.next().await {
-        let request = match message {
-            Message::Text(bytes) => spoken.text(&bytes),
-            Message::Binary(bytes) => spoken.binary(&bytes),
-            Message::TooLarge => {
-                session.refuse(Refusal::TooLarge(messages.assembly.limit()));
-                continue;
+        match message {
+            Arrived::Message(Message::Text(bytes)) => {
+                session.handle(spoken.text(&bytes), bytes.len()).await?
             }
-        };
-        if session.handle(request).await.is_err() {
-            return;
+            Arrived::Message(Message::Binary(bytes)) => {
+                session.handle(spoken.binary(&bytes), bytes.len()).await?;
+            }
+            Arrived::Message(Message::TooLarge(bytes)) => {
+                session.refuse(Refusal::TooLarge(messages.assembly.limit()), bytes)?;
+            }
+            Arrived::Ping(bytes) => {
+                if session.ping(bytes.len())? {
+                    messages.pong(&bytes);
+                }
+            }
         }
     }
+    Ok(())
 }
 
 /// The TCP stream beneath an upgraded request, and what was read of it beyond the request.
@@ -105,6 +124,13 @@ impl Drop for Connected {
     }
 }
 
+/// What the session is to judge.
+enum Arrived {
+    Message(Message),
+    /// To be answered with the same.
+    Ping(Bytes),
+}
+
 struct Messages {
     frames: Frames,
     connection: Rc<Connection>,
@@ -115,19 +141,15 @@ struct Messages {
 
 impl Messages {
     /// The next message; none when the connection has ended or is being closed.
-    async fn next(&mut self) -> Option<Message> {
+    async fn next(&mut self) -> Option<Arrived> {
         loop {
             if self.connection.is_closing() {
                 return None;
             }
             match self.frame().await {
                 Ok(Some(frame)) => match self.assembly.take(frame) {
-                    Ok(Taken::Message(message)) => return Some(message),
-                    Ok(Taken::Ping(payload)) => {
-                        let mut pong = BytesMut::new();
-                        frame::frame(Opcode::Pong, &mut pong, |out| out.put_slice(&payload));
-                        self.shard.send(&self.connection, pong.freeze());
-                    }
+                    Ok(Taken::Message(message)) => return Some(Arrived::Message(message)),
+                    Ok(Taken::Ping(payload)) => return Some(Arrived::Ping(payload)),
                     Ok(Taken::Nothing) => {}
                     Err(close) => {
                         self.shard.close(&self.connection, close.code, close.reason);
@@ -146,10 +168,19 @@ impl Messages {
     /// One frame, unmasked. None: the stream has ended.
     async fn frame(&mut self) -> Result<Option<Incoming>, Close> {
         let frame = assembly::checked(self.frames.next().await);
-        if matches!(frame, Ok(Some(_))) {
+        if let Ok(Some(frame)) = &frame {
             self.connection.heard();
+            if frame.opcode != OpCode::Pong {
+                self.shard.acted(&self.connection);
+            }
         }
         frame
+    }
+
+    fn pong(&self, payload: &[u8]) {
+        let mut pong = BytesMut::new();
+        frame::frame(Opcode::Pong, &mut pong, |out| out.put_slice(payload));
+        self.shard.send(&self.connection, pong.freeze());
     }
 
     /// Once the server has said goodbye: reads on until the client has closed too, or the

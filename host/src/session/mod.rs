@@ -3,6 +3,8 @@
 
 mod expiry;
 pub mod jwt;
+pub mod limits;
+pub mod rules;
 mod standing;
 
 use std::rc::Rc;
@@ -10,7 +12,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::core::{ChannelName, Refusal, UserId};
+use crate::core::meter::{Cost, Excess, OnExcess};
+use crate::core::{ChannelName, Payload, Refusal, UserId};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::audience::FilterChoice;
 use crate::hub::letter::{About, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
@@ -18,7 +21,12 @@ use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
 use crate::plugin::{AuthAction, FilterRefusal, Handshake, Services};
 
-use standing::Standing;
+use limits::{Allowance, Limits};
+use rules::{KnownRules, Rule, Rules};
+use standing::{Standing, denied};
+
+/// Close code of a client past a limit that ends connections.
+const RATE_LIMIT: u16 = 4002;
 
 /// What sessions of a shard share.
 pub struct Context {
@@ -30,6 +38,8 @@ pub struct Context {
     pub max_subscriptions: usize,
     /// For a client that is refused without a token to show one.
     pub handshake: std::time::Duration,
+    pub limits: Arc<Limits>,
+    pub rules: Arc<Rules>,
 }
 
 /// The connection was told why and is closing; nothing more is read from it.
@@ -40,6 +50,8 @@ pub struct Session {
     context: Rc<Context>,
     connection: Rc<Connection>,
     standing: Standing,
+    allowance: Option<Rc<Allowance>>,
+    known_rules: KnownRules,
     /// See [`Session::subscribe_at_once`].
     at_once: bool,
 }
@@ -50,15 +62,25 @@ impl Session {
         context: Rc<Context>,
         connection: Rc<Connection>,
         handshake: Handshake,
+        allowance: Option<Rc<Allowance>>,
     ) -> Result<Self, Ended> {
-        let standing = Standing::begin(&context, &connection, handshake).await?;
-        Ok(Self { context, connection, standing, at_once: false })
+        let standing = Standing::begin(&context, &connection, handshake, allowance.clone()).await?;
+        let known_rules = KnownRules::default();
+        Ok(Self { context, connection, standing, allowance, known_rules, at_once: false })
     }
 
-    /// Handles one request; its answers go through the connection's outbox. Returns once the
-    /// client may be read on.
-    pub async fn handle(&mut self, request: Request) -> Result<(), Ended> {
+    /// Handles one request that came as so many bytes; its answers go through the connection's
+    /// outbox. Returns once the client may be read on.
+    pub async fn handle(&mut self, request: Request, bytes: usize) -> Result<(), Ended> {
         let Request { id, command } = request;
+        let cost = match command {
+            Ok(Command::Ping) => Cost::ping(bytes),
+            _ => Cost::message(bytes),
+        };
+        if let Err(excess) = self.take(cost) {
+            let channel = command.ok().and_then(Command::into_channel);
+            return self.exceeded(id.as_ref(), channel, excess);
+        }
         if !matches!(command, Ok(Command::Auth { .. })) {
             self.standing.require(&self.context, &self.connection)?;
         }
@@ -74,10 +96,12 @@ impl Session {
                 Ok(())
             }
             Ok(Command::Publish { channel, event, payload, echo, receipt, key }) => {
-                let allowed = self.may(AuthAction::Publish, &channel).await;
+                let rule = self.known_rules.find(&self.context.rules, &channel);
+                let allowed = self.may_publish(&channel, &payload, rule.as_deref()).await;
                 match allowed {
                     Err(refusal) => Err((Some(channel), refusal)),
                     Ok(()) => {
+                        let echo = echo.unwrap_or(rule.is_none_or(|rule| rule.echo_to_sender));
                         let publish = Publish {
                             origin: Origin::Client {
                                 sender: self.connection.sender(),
@@ -136,9 +160,64 @@ impl Session {
         }
     }
 
-    /// A message that was not decoded: too large, or not of this dialect.
-    pub fn refuse(&self, refusal: Refusal) {
-        self.reply(None, Reply::Refused { channel: None, refusal });
+    /// A message of so many bytes that was not decoded: too large, or not of this dialect.
+    pub fn refuse(&self, refusal: Refusal, bytes: usize) -> Result<(), Ended> {
+        match self.take(Cost::message(bytes)) {
+            Ok(()) => self.reply(None, Reply::Refused { channel: None, refusal }),
+            Err(excess) => self.exceeded(None, None, excess)?,
+        }
+        Ok(())
+    }
+
+    /// A ping of the transport's own. False: not to be answered.
+    pub fn ping(&self, bytes: usize) -> Result<bool, Ended> {
+        match self.take(Cost::ping(bytes)) {
+            Ok(()) => Ok(true),
+            Err(excess) => self.exceeded(None, None, excess).map(|()| false),
+        }
+    }
+
+    fn take(&self, cost: Cost) -> Result<(), Excess> {
+        self.allowance.as_ref().map_or(Ok(()), |allowance| allowance.take(cost))
+    }
+
+    /// Past a limit.
+    fn exceeded(
+        &self,
+        request: Option<&RequestId>,
+        channel: Option<ChannelName>,
+        excess: Excess,
+    ) -> Result<(), Ended> {
+        match excess.on_excess {
+            OnExcess::Refuse => {
+                self.reply(request, Reply::Refused { channel, refusal: excess.refusal() });
+                Ok(())
+            }
+            OnExcess::Disconnect => {
+                self.context.shard.close(&self.connection, RATE_LIMIT, &excess.reason());
+                Err(Ended)
+            }
+        }
+    }
+
+    async fn may_publish(
+        &mut self,
+        channel: &ChannelName,
+        payload: &Payload,
+        rule: Option<&Rule>,
+    ) -> Result<(), Refusal> {
+        self.may(AuthAction::Publish, channel).await?;
+        self.known_enough(channel, rule)?;
+        rule.map_or(Ok(()), |rule| rule.payload(channel, payload))
+    }
+
+    /// Anonymous clients have no business in some channels. Asked after [`Session::may`], which
+    /// may have found out anew who the client is.
+    fn known_enough(&self, channel: &ChannelName, rule: Option<&Rule>) -> Result<(), Refusal> {
+        if rule.is_some_and(|rule| rule.require_auth) && self.standing.is_anonymous() {
+            return Err(denied(&self.connection, channel));
+        }
+        Ok(())
     }
 
     async fn may(&mut self, action: AuthAction, channel: &ChannelName) -> Result<(), Refusal> {
@@ -153,11 +232,22 @@ impl Session {
         wishes: Wishes,
         request: Option<RequestId>,
     ) -> Result<(), Refusal> {
+        let rule = self.known_rules.find(&self.context.rules, &channel);
+        let rule = rule.as_deref();
+        if rule.is_some_and(|rule| rule.limited_places) {
+            // Whether it has a place already must be known.
+            self.connection.until_settled().await;
+        }
         let limit = self.context.max_subscriptions;
         if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(channel.as_str()) {
             return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
         }
         self.may(AuthAction::Subscribe, &channel).await?;
+        self.known_enough(&channel, rule)?;
+        let params = match rule {
+            Some(rule) => rule.params(&channel, params)?,
+            None => params,
+        };
         let filter = match filter {
             Some(filter) => Some(self.filter(&channel, filter).await?),
             None => None,
@@ -167,8 +257,16 @@ impl Session {
             self.connection.until_settled().await;
             self.connection.until_replayed().await;
         }
+        let replaces = self.connection.is_subscribed(channel.as_str());
+        if let Some(allowance) = self.allowance.as_ref().filter(|_| !replaces)
+            && let Err(refusal) = allowance.subscribe()
+        {
+            self.context.shard.release(filter);
+            return Err(refusal);
+        }
         let (sender, wire) = (self.connection.sender(), self.connection.wire);
-        let subscribe = Subscribe { channel, sender, wire, wishes, params, request, filter, told: None };
+        let told = None;
+        let subscribe = Subscribe { channel, sender, wire, wishes, params, request, filter, replaces, told };
         self.context.shard.subscribe(&self.connection, subscribe);
         Ok(())
     }
@@ -181,7 +279,9 @@ impl Session {
         request: Option<RequestId>,
     ) -> Result<(), Refusal> {
         if about != About::Leave {
+            let rule = self.known_rules.find(&self.context.rules, &channel);
             self.may(AuthAction::Subscribe, &channel).await?;
+            self.known_enough(&channel, rule.as_deref())?;
         }
         // One at a time: answers may be as large as a replay.
         self.connection.until_settled().await;
@@ -213,6 +313,7 @@ impl Session {
         let Some(generation) = registry.action(name) else {
             return Err(Refusal::ActionNotFound(name.into()));
         };
+        let _running = self.allowance.as_ref().map(|allowance| allowance.act()).transpose()?;
         let sender = self.connection.sender();
         match self.context.services.call(generation, name, &sender, &data).await {
             Ok(Ok((data, effects))) => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::expiry::close_after;
 use super::jwt::{Admitted, Grants};
+use super::limits::{Allowance, TooMany};
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal, UserId};
@@ -18,6 +19,7 @@ use crate::plugin::{AuthAction, Handshake, Identity, Registry};
 const KEPT_VERDICTS: usize = 256;
 
 const NOT_AUTHENTICATED: u16 = 4001;
+const TOO_MANY_CONNECTIONS: u16 = 4009;
 
 enum State {
     Known(Known),
@@ -36,6 +38,7 @@ struct Known {
 
 pub struct Standing {
     handshake: Handshake,
+    allowance: Option<Rc<Allowance>>,
     state: State,
     /// May it publish there? Of the set of plugins with number `asked_of`.
     verdicts: HashMap<ChannelName, bool>,
@@ -47,6 +50,7 @@ impl Standing {
         context: &Rc<Context>,
         connection: &Rc<Connection>,
         handshake: Handshake,
+        allowance: Option<Rc<Allowance>>,
     ) -> Result<Self, Ended> {
         let state = match authenticate(context, &context.shard.registry(), &handshake).await {
             Ok(known) => State::Known(known),
@@ -56,7 +60,8 @@ impl Standing {
                 State::Refused { reason, _timer: timer }
             }
         };
-        let mut standing = Self { handshake, state, verdicts: HashMap::new(), asked_of: 0 };
+        let verdicts = HashMap::new();
+        let mut standing = Self { handshake, allowance, state, verdicts, asked_of: 0 };
         standing.settle(context, connection)?;
         Ok(standing)
     }
@@ -97,8 +102,18 @@ impl Standing {
         if identity.expires_at.is_some_and(|at| at <= UnixMillis::now()) {
             return Err(refuse(context, connection, "The token has expired."));
         }
+        if let Some(allowance) = &self.allowance {
+            let admitted = allowance.set_user(&identity.user);
+            connection.count_in(allowance.subscription_sums());
+            admitted.map_err(|too_many| turn_away(context, connection, &too_many))?;
+        }
         context.shard.expire_at(connection, identity.expires_at);
         Ok(())
+    }
+
+    /// Nobody has named its user.
+    pub fn is_anonymous(&self) -> bool {
+        !matches!(&self.state, State::Known(known) if !known.identity.user.is_empty())
     }
 
     /// Asks the auth plugins, or the token's own lists; a plugin's verdict on publishing is kept.
@@ -163,7 +178,7 @@ impl Standing {
     }
 }
 
-fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
+pub fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
     Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
 }
 
@@ -182,6 +197,11 @@ async fn authenticate(
     let asked = context.services.authenticate(registry.auth(), handshake);
     let identity = asked.await.map_err(|refused| refused.reason)?;
     Ok(Known { identity, grants: None })
+}
+
+fn turn_away(context: &Rc<Context>, connection: &Rc<Connection>, too_many: &TooMany) -> Ended {
+    context.shard.close(connection, TOO_MANY_CONNECTIONS, &too_many.to_string());
+    Ended
 }
 
 fn refuse(context: &Rc<Context>, connection: &Rc<Connection>, reason: &str) -> Ended {

@@ -46,7 +46,7 @@ pub fn binary(message: &Bytes) -> Request {
                     channel,
                     event: Bytes::new(),
                     payload: Payload::binary(message.slice(start..)),
-                    echo: true,
+                    echo: None,
                     receipt: false,
                     key: None,
                 })
@@ -142,7 +142,7 @@ impl<'a> Fields<'a> {
             channel: self.channel()?,
             event: self.text("event", self.event)?.map_or(Bytes::new(), |e| e.into_owned().into()),
             payload: Payload::json(share(message, self.data)),
-            echo: self.echo.is_none_or(|raw| raw.get() != "false"),
+            echo: self.echo.map(|raw| raw.get() != "false"),
             receipt: self.receipt.is_some_and(|raw| raw.get() == "true"),
             key: self.key()?,
         })
@@ -366,7 +366,7 @@ mod tests {
             channel: lobby(),
             event: Bytes::new(),
             payload: Payload::json(&br#"{"a" : 1.50, "b":"\u00fc"}"#[..]),
-            echo: false,
+            echo: Some(false),
             receipt: false,
             key: None,
         };
@@ -414,7 +414,7 @@ mod tests {
             channel: lobby(),
             event: Bytes::new(),
             payload: Payload::binary(&b"\x00\xff"[..]),
-            echo: true,
+            echo: None,
             receipt: false,
             key: None,
         };

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use super::limits;
 use crate::core::clock::UnixMillis;
+use crate::core::meter::Meter;
 use crate::core::{ChannelName, Message, Offset, PluginName, ShardId};
 use crate::hub::history::History;
 use crate::hub::letter::{Letter, Wishes};
@@ -32,6 +34,10 @@ pub struct Home {
     pub presence: Option<Box<Presence>>,
     turn: OpenTurn,
     idle: u8,
+    /// What clients may still publish, where the rule has a rate.
+    pub meter: Option<Box<Meter>>,
+    /// Subscriptions that the handler judges: their places are taken.
+    pub joining: u32,
 }
 
 /// What a new subscriber missed, and whether that is all of it.
@@ -58,6 +64,8 @@ impl Home {
             presence: None,
             turn: OpenTurn::default(),
             idle: 0,
+            meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
+            joining: 0,
         }
     }
 
@@ -92,7 +100,7 @@ impl Home {
         self.expire(now);
         let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
             || self.presence.as_ref().is_some_and(|presence| !presence.is_empty());
-        if keeps || self.has_subscribers() || self.has_open_turn() {
+        if keeps || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
             self.idle = 0;
         }
         self.idle += 1;

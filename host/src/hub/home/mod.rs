@@ -4,6 +4,7 @@
 mod census;
 mod channel;
 mod effects;
+mod limits;
 mod plugins;
 mod questions;
 mod repeats;
@@ -110,6 +111,10 @@ impl Homes {
         if let Err(refusal) = may_publish(&publish, home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         }
+        // Before its key is looked at: a repeat asks the channel for work too.
+        if let Err(excess) = limits::take(home, &publish) {
+            return self.exceeded(publish, excess, post);
+        }
         if publish.key.is_some() {
             return self.publish_once(publish, post);
         }
@@ -139,11 +144,15 @@ impl Homes {
         let shards = self.shards(post);
         match self.open(&subscribe.channel, shards) {
             Err(refusal) => refuse_subscription(subscribe, refusal, post),
-            Ok(Home { handler: Some((_, actor)), .. }) => {
-                let job = Job::Subscribe { who: subscribe.sender.clone(), params: subscribe.params.clone() };
-                actor.send(job, Ticket::Subscribe(subscribe));
-            }
-            Ok(_) => self.admit(subscribe, post),
+            Ok(home) => match (limits::place(home, &subscribe), &home.handler) {
+                (Err(refusal), _) => refuse_subscription(subscribe, refusal, post),
+                (Ok(()), Some((_, actor))) => {
+                    home.joining += 1;
+                    let (who, params) = (subscribe.sender.clone(), subscribe.params.clone());
+                    actor.send(Job::Subscribe { who, params }, Ticket::Subscribe(subscribe));
+                }
+                (Ok(()), None) => self.admit(subscribe, post),
+            },
         }
     }
 
@@ -185,6 +194,11 @@ impl Homes {
 
     /// A handler has answered.
     pub fn decided(&mut self, ticket: Ticket, answer: Result<Answer, PluginFailure>, post: &Post) {
+        if let Ticket::Subscribe(subscribe) = &ticket
+            && let Some(home) = self.homes.get_mut(&subscribe.channel)
+        {
+            home.joining = home.joining.saturating_sub(1);
+        }
         match (ticket, answer) {
             (Ticket::Publish(publish), Ok(Answer::Published(outcome))) => self.judged(publish, outcome, post),
             (Ticket::Subscribe(subscribe), Ok(Answer::Subscribed(result))) => match result {

@@ -20,6 +20,7 @@ impl Shard {
         };
         connection.return_credit();
         connection.answer_came();
+        connection.subscription_answered();
         if let Some(told) = told {
             // Who asked may have hung up.
             let _ = told.send(result.as_ref().map(drop).map_err(Refusal::clone));

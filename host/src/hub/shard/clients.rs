@@ -64,6 +64,11 @@ impl Shard {
         }
     }
 
+    /// The client has done more than answer a heartbeat.
+    pub fn acted(&self, connection: &Connection) {
+        connection.active.set(self.second.get());
+    }
+
     /// Takes one of the client's credits; the answer returns it.
     pub fn publish(&self, connection: &Connection, publish: Publish) {
         connection.take_credit();
@@ -74,6 +79,7 @@ impl Shard {
     pub fn subscribe(&self, connection: &Connection, subscribe: Subscribe) {
         connection.take_credit();
         connection.answer_awaited();
+        connection.subscription_asked();
         let home = self.post.mesh().home(subscribe.channel.as_str());
         self.post.send(home, Letter::Subscribe(subscribe));
     }

@@ -49,6 +49,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Heartbeats without a sign of life before a connection is closed.
     pub missed_heartbeats: u8,
+    /// Seconds that a connection may do nothing; none: any number.
+    pub idle_secs: Option<u64>,
 }
 
 /// One shard, on its own thread. Cheap to clone as `Rc`.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::Shard;
@@ -46,16 +47,17 @@ impl Shard {
         &self,
         whom: Whom,
         channel: ChannelName,
+        params: Option<Bytes>,
         max_subscriptions: usize,
     ) -> Result<Vec<(ClientId, Result<(), Refusal>)>, Unanswered> {
         let asked = self.shards_of(&whom).map(|shard| {
-            let (whom, channel) = (whom.clone(), channel.clone());
+            let (whom, channel, params) = (whom.clone(), channel.clone(), params.clone());
             self.ask(shard, move |there, _, answer| {
                 let found = there.found_admitted(&whom);
                 let asked: Vec<_> = found
                     .iter()
                     .map(|connection| {
-                        (connection.id, there.ask_to_join(connection, &channel, max_subscriptions))
+                        (connection.id, there.ask_to_join(connection, &channel, &params, max_subscriptions))
                     })
                     .collect();
                 tokio::task::spawn_local(async move {
@@ -97,6 +99,7 @@ impl Shard {
         &self,
         connection: &Rc<Connection>,
         channel: &ChannelName,
+        params: &Option<Bytes>,
         limit: usize,
     ) -> oneshot::Receiver<Result<(), Refusal>> {
         let (told, receiver) = oneshot::channel();
@@ -111,9 +114,10 @@ impl Shard {
             sender: connection.sender(),
             wire: connection.wire,
             wishes: Wishes::default(),
-            params: None,
+            params: params.clone(),
             request: None,
             filter: None,
+            replaces: connection.is_subscribed(channel.as_str()),
             told: Some(told),
         };
         self.subscribe(connection, subscribe);

@@ -36,9 +36,27 @@ impl Shard {
                     self.send(&connection, ping.freeze());
                 }
             }
+            self.close_idle(now);
             if now.is_multiple_of(SWEEP.as_secs()) {
                 self.homes.borrow_mut().sweep();
             }
+        }
+    }
+
+    /// Ends the connections that have done nothing for too long, and wait for nothing.
+    fn close_idle(&self, now: u64) {
+        let Some(idle_secs) = self.settings.idle_secs else { return };
+        let mut idle = Vec::new();
+        for connection in self.delivery.borrow().connections() {
+            if !connection.waits_for_nothing() {
+                connection.active.set(now);
+            } else if now > connection.active.get() + idle_secs {
+                idle.push(connection.clone());
+            }
+        }
+        for connection in idle {
+            let reason = format!("Idle: no message and no subscription for {idle_secs} s.");
+            self.close(&connection, 1000, &reason);
         }
     }
 }

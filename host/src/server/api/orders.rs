@@ -90,9 +90,11 @@ pub struct Refreshed {
 pub async fn subscribe(call: Call, order: Subscription) -> Result<Subscribed, ApiError> {
     let (whom, channel) = (whom(order.client, order.user)?, channel_name(&order.channel)?);
     let max = call.router.context.max_subscriptions;
+    // An order has no parameters: the channel's schema may have defaults for them, or refuse.
+    let params = call.router.context.rules.defaults(&channel)?;
     let mut answer = Subscribed { subscribed: 0, refused: Vec::new() };
     let mut refused_all = None;
-    for (client, result) in call.shard().subscribe_whom(whom, channel, max).await? {
+    for (client, result) in call.shard().subscribe_whom(whom, channel, params, max).await? {
         match result {
             Ok(()) => answer.subscribed += 1,
             Err(refusal) => {

@@ -240,6 +240,7 @@ impl Common {
     }
 
     async fn send(&self, call: &Call, channel: ChannelName) -> Result<UnderWay, ApiError> {
+        call.router.context.rules.payload(&channel, &self.payload)?;
         call.shard().until_uncongested().await?;
         Ok(UnderWay(call.shard().publish_as_server(Publication {
             channel,

@@ -33,6 +33,9 @@ pub async fn broadcast(router: &Router, peer: SocketAddr, request: Request<Incom
     if payload.bytes.len() > limit {
         return refused(&Refusal::TooLarge(limit));
     }
+    if let Err(refusal) = router.context.rules.payload(&channel, &payload) {
+        return refused(&refusal);
+    }
     let published = router.context.shard.publish_as_server(Publication::new(channel, event, payload)).await;
     match published {
         Ok(Ok(_)) => json(StatusCode::OK, r#"{"status":"success"}"#.into()),

@@ -1,0 +1,52 @@
+//! What a channel's rule says of rates and places. Both are counted here, at the channel's
+//! home, because all its messages and subscriptions come by: counted on the publishers' shards,
+//! a limit would hold for each shard and not for the channel.
+
+use super::Homes;
+use super::channel::Home;
+use crate::core::Refusal;
+use crate::core::clock::Nanos;
+use crate::core::meter::{Cost, Excess, OnExcess};
+use crate::hub::letter::{Letter, Origin, Publish, Subscribe};
+use crate::hub::post::Post;
+
+/// Close code of a client past a limit that ends connections.
+const RATE_LIMIT: u16 = 4002;
+
+/// Only clients' messages count: the server's API and plugins speak for the operator.
+pub fn take(home: &Home, publish: &Publish) -> Result<(), Excess> {
+    match (&home.meter, &publish.origin) {
+        (Some(meter), Origin::Client { .. }) => {
+            meter.take(Cost::message(publish.payload.bytes.len()), Nanos::now())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Its meter is not full: forgotten, the channel would come back with a full one.
+pub fn owes(home: &Home) -> bool {
+    home.meter.as_ref().is_some_and(|meter| meter.full_at() > Nanos::now())
+}
+
+/// Is there a place for this subscriber?
+pub fn place(home: &Home, subscribe: &Subscribe) -> Result<(), Refusal> {
+    let Some(most) = home.rule.max_subscribers.filter(|_| !subscribe.replaces) else { return Ok(()) };
+    let taken = home.subscribers.iter().map(|count| u64::from(*count)).sum::<u64>();
+    if taken + u64::from(home.joining) < u64::from(most) {
+        return Ok(());
+    }
+    Err(Refusal::LimitExceeded { limit: most as usize, what: "subscribers of this channel" })
+}
+
+impl Homes {
+    pub(super) fn exceeded(&mut self, publish: Publish, excess: Excess, post: &Post) {
+        match &publish.origin {
+            Origin::Client { sender, .. } if excess.on_excess == OnExcess::Disconnect => {
+                let client = sender.client;
+                let close = Letter::Close { client, code: RATE_LIMIT, reason: excess.reason() };
+                post.send(client.shard(), close);
+            }
+            _ => self.answer(publish.channel, publish.origin, Err(excess.refusal()), post),
+        }
+    }
+}
