@@ -28,3 +28,4 @@ mod schemas;
 mod settings;
 mod slow;
 mod sse;
+mod ways_in;

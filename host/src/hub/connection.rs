@@ -212,7 +212,7 @@ impl Connection {
 
     /// Subscriptions that are, or may yet come about.
     pub fn subscriptions(&self) -> usize {
-        self.seats.borrow().len() + self.unsettled.get() as usize
+        self.seats.borrow().len() + self.asked.get() as usize
     }
 
     /// Counts its subscriptions in these sums from now on, and in no others.
@@ -234,7 +234,7 @@ impl Connection {
 
     /// Its subscriptions have changed.
     pub(super) fn recount(&self) {
-        self.share.borrow_mut().set(|| self.seats.borrow().len() + self.asked.get() as usize);
+        self.share.borrow_mut().set(|| self.subscriptions());
     }
 
     /// It has no place in any channel, and none to come.
