@@ -19,6 +19,7 @@ mod http;
 mod jwks;
 mod jwt;
 mod limits;
+mod metrics;
 mod presence;
 mod protocol;
 mod receipts;

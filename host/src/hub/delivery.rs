@@ -28,6 +28,7 @@ pub struct Delivery {
     dirty: Vec<Rc<Connection>>,
     /// Connections past their outbox's bound, to be closed by the shard.
     slow: Vec<Rc<Connection>>,
+    delivered: u64,
 }
 
 /// The shard has as many connections as it may.
@@ -46,6 +47,7 @@ impl Delivery {
             by_channel: HashMap::new(),
             dirty: Vec::new(),
             slow: Vec::new(),
+            delivered: 0,
         }
     }
 
@@ -92,6 +94,11 @@ impl Delivery {
 
     pub fn connections(&self) -> impl Iterator<Item = &Rc<Connection>> {
         self.connections.iter().map(|(_, connection)| connection)
+    }
+
+    /// Messages put into subscribers' queues so far.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     pub fn connection_count(&self) -> usize {
@@ -156,7 +163,7 @@ impl Delivery {
     /// have yet to judge it.
     pub fn deliver(&mut self, turn: &Turn, alone: bool) -> Vec<PluginName> {
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return Vec::new() };
-        let Self { audiences, connections, dirty, slow, .. } = self;
+        let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let audience = &audiences[key];
         let mut waiting = Vec::new();
         for group in audience.groups.iter().filter(|group| concerns(turn, group)) {
@@ -179,6 +186,7 @@ impl Delivery {
                 tally.add(Receipt { delivered, excluded, filtered: 0 });
             }
             let tells_places = turn.tells_places(group.key.wire);
+            *delivered += (turn.messages.len() * group.members.len()) as u64;
             for member in &group.members {
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
@@ -199,6 +207,8 @@ impl Delivery {
                 };
                 if leaves_out {
                     run.pick(|i| turn.messages[i].except != Some(member.client), |bytes| push(bytes, 0));
+                    *delivered -=
+                        turn.messages.iter().filter(|m| m.except == Some(member.client)).count() as u64;
                 } else {
                     push(run.bytes.clone(), last_frame);
                 }
@@ -233,7 +243,7 @@ impl Delivery {
         passes: impl Fn(usize, &FilterChoice) -> bool,
     ) {
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
-        let Self { audiences, connections, dirty, slow, .. } = self;
+        let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let audience = &audiences[key];
         for Group { key: group_key, members } in &audience.groups {
             let Some(choice) = group_key.filter.as_ref().filter(|choice| choice.plugin == *plugin) else {
@@ -248,6 +258,7 @@ impl Delivery {
             }
             let run = turn.run(group_key.wire);
             let tells_places = turn.tells_places(group_key.wire);
+            let passing = verdicts.iter().filter(|passes| **passes).count() as u64;
             let chosen = gather(|each| run.pick(|i| verdicts[i], each));
             for member in members {
                 // It subscribed while the filter judged: this turn was before its time.
@@ -255,8 +266,10 @@ impl Delivery {
                     continue;
                 }
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
+                *delivered += passing;
                 let mine = if turn.leaves_out(member.client) {
                     let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
+                    *delivered -= passing - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
                     gather(|each| run.pick(wanted, each))
                 } else {
                     chosen.clone()

@@ -5,6 +5,7 @@
 mod alarm;
 pub mod audience;
 pub mod connection;
+pub mod counters;
 mod delivery;
 mod filtered;
 pub mod groups;

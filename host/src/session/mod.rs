@@ -73,6 +73,7 @@ impl Session {
     /// outbox. Returns once the client may be read on.
     pub async fn handle(&mut self, request: Request, bytes: usize) -> Result<(), Ended> {
         let Request { id, command } = request;
+        self.context.shard.received(bytes);
         let cost = match command {
             Ok(Command::Ping) => Cost::ping(bytes),
             _ => Cost::message(bytes),
@@ -162,6 +163,7 @@ impl Session {
 
     /// A message of so many bytes that was not decoded: too large, or not of this dialect.
     pub fn refuse(&self, refusal: Refusal, bytes: usize) -> Result<(), Ended> {
+        self.context.shard.received(bytes);
         match self.take(Cost::message(bytes)) {
             Ok(()) => self.reply(None, Reply::Refused { channel: None, refusal }),
             Err(excess) => self.exceeded(None, None, excess)?,
@@ -171,6 +173,7 @@ impl Session {
 
     /// A ping of the transport's own. False: not to be answered.
     pub fn ping(&self, bytes: usize) -> Result<bool, Ended> {
+        self.context.shard.received(bytes);
         match self.take(Cost::ping(bytes)) {
             Ok(()) => Ok(true),
             Err(excess) => self.exceeded(None, None, excess).map(|()| false),

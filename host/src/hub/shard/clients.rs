@@ -46,12 +46,16 @@ impl Publication {
 impl Shard {
     /// A new client. `Full`: refuse it.
     pub fn connect(&self, wire: WireId, socket: Rc<dyn Socket>) -> Result<Rc<Connection>, Full> {
-        self.delivery.borrow_mut().connect(wire, socket, self.settings.outbox_bytes, self.second.get())
+        let outbox_bytes = self.settings.outbox_bytes;
+        let connection = self.delivery.borrow_mut().connect(wire, socket, outbox_bytes, self.second.get())?;
+        self.counters.borrow_mut().opened += 1;
+        Ok(connection)
     }
 
     /// A client's connection has ended: its subscriptions end with it.
     pub fn disconnect(&self, connection: &Rc<Connection>) {
         connection.set_closing();
+        self.counters.borrow_mut().closed(connection.goodbye().map(|goodbye| goodbye.code));
         let _ = connection.outbox.borrow_mut().write_to(&*connection.socket);
         let left = self.delivery.borrow_mut().disconnect(connection);
         for channel in connection.joined.take() {
@@ -62,6 +66,11 @@ impl Shard {
             self.release(filter);
             self.leave(channel, connection.sender(), None, true);
         }
+    }
+
+    /// A message of a client has come.
+    pub fn received(&self, bytes: usize) {
+        self.counters.borrow_mut().received(bytes);
     }
 
     /// The client has done more than answer a heartbeat.
@@ -156,11 +165,11 @@ impl Shard {
 
     pub fn reply(&self, connection: &Rc<Connection>, request: Option<&RequestId>, reply: Reply<'_>) {
         if let Reply::Refused { refusal, .. } = &reply {
+            self.counters.borrow_mut().refused(refusal.code());
             match self.wire(connection.wire).refused(request, refusal) {
                 Told::Said => {}
                 Told::Unsaid => {
-                    tracing::debug!(client = %connection.id, refusal = refusal.to_string(), "dropped, unsaid");
-                    return self.unsaid.set(self.unsaid.get() + 1);
+                    return tracing::debug!(client = %connection.id, refusal = refusal.to_string(), "unsaid");
                 }
                 Told::Close(code) => return self.close(connection, code, &refusal.to_string()),
             }
@@ -232,11 +241,6 @@ impl Shard {
         if let Some(filter) = filter {
             self.filters.release(filter.id);
         }
-    }
-
-    /// Refusals so far that their client's dialect had no words for.
-    pub fn unsaid(&self) -> u64 {
-        self.unsaid.get()
     }
 
     /// Connections and channels at home on this shard.

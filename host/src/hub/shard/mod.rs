@@ -25,6 +25,7 @@ use bytes::BytesMut;
 
 use crate::core::ShardId;
 use crate::hub::alarm::Alarm;
+use crate::hub::counters::Counters;
 use crate::hub::delivery::{Delivery, SharedDelivery};
 use crate::hub::filtered::Filtered;
 use crate::hub::home::Homes;
@@ -66,8 +67,7 @@ pub struct Shard {
     alarm_at: Cell<Option<Instant>>,
     /// Seconds since the shard began.
     second: Cell<u64>,
-    /// Refusals that their client's dialect had no words for.
-    unsaid: Cell<u64>,
+    counters: RefCell<Counters>,
 }
 
 impl Shard {
@@ -93,7 +93,7 @@ impl Shard {
             alarm: Alarm::new()?,
             alarm_at: Cell::new(None),
             second: Cell::new(0),
-            unsaid: Cell::new(0),
+            counters: RefCell::default(),
         }))
     }
 
