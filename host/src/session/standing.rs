@@ -117,6 +117,7 @@ impl Standing {
     }
 
     /// Asks the auth plugins, or the token's own lists; a plugin's verdict on publishing is kept.
+    /// What is rare in it is boxed: it would be room in every connection's task.
     pub async fn may(
         &mut self,
         context: &Rc<Context>,
@@ -145,7 +146,7 @@ impl Standing {
         if !is_known {
             // An auth plugin has come since, or the last one has gone: who decides now has not
             // been asked yet.
-            match authenticate(context, &registry, &self.handshake).await {
+            match Box::pin(authenticate(context, &registry, &self.handshake)).await {
                 Ok(anew) => self.state = State::Known(anew),
                 Err(_) => return Err(denied(connection, channel)),
             }
@@ -160,8 +161,8 @@ impl Standing {
             (None, State::Refused { .. }) => false,
             (None, State::Known(Known { grants: Some(grants), .. })) => grants.allow(action, channel),
             (None, State::Known(Known { identity, grants: None })) => {
-                let asked = context.services.authorize(registry.auth(), identity, action, channel).await;
-                let allowed = asked.map_err(|(plugin, failure)| {
+                let asked = context.services.authorize(registry.auth(), identity, action, channel);
+                let allowed = Box::pin(asked).await.map_err(|(plugin, failure)| {
                     tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
                     Refusal::PluginFailed(plugin)
                 })?;
