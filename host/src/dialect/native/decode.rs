@@ -13,6 +13,7 @@ use crate::core::names::NameError;
 use crate::core::{ChannelName, IdempotencyKey, Offset, Payload, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::letter::{About, Wishes};
+use crate::hub::slow::SlowPolicy;
 use crate::hub::wire::{Epoch, Position, RequestId};
 
 /// Actions are named by clients, so their names are bounded like channels'.
@@ -87,6 +88,7 @@ struct Fields<'a> {
     history: Option<&'a RawValue>,
     limit: Option<&'a RawValue>,
     presence: Option<&'a RawValue>,
+    policy: Option<&'a RawValue>,
     receipt: Option<&'a RawValue>,
     idempotency_key: Option<&'a RawValue>,
 }
@@ -166,6 +168,14 @@ impl<'a> Fields<'a> {
                 None | Some("false") => false,
                 Some("true") => true,
                 Some(_) => return Err(self.wrong("presence: is neither true nor false")),
+            },
+            slow: match self.policy {
+                None => None,
+                Some(raw) => {
+                    let slow = string(raw).and_then(|word| SlowPolicy::parse(&word));
+                    let wrong = || self.wrong(&format!("policy: is not {}", SlowPolicy::WORDS));
+                    Some(slow.ok_or_else(wrong)?)
+                }
             },
         })
     }
@@ -292,6 +302,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                         "history" => &mut fields.history,
                         "limit" => &mut fields.limit,
                         "presence" => &mut fields.presence,
+                        "policy" => &mut fields.policy,
                         "receipt" => &mut fields.receipt,
                         "idempotency_key" => &mut fields.idempotency_key,
                         _ => {

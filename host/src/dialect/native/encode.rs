@@ -50,6 +50,16 @@ impl Wire for Native {
         });
     }
 
+    fn dropped(&self, channel: &ChannelName, count: u64, out: &mut BytesMut) {
+        frame(Opcode::Text, out, |out| {
+            let mut object = Object::open(out);
+            object.field("type", "dropped");
+            object.field("channel", channel.as_str());
+            object.raw("count", count.to_string().as_bytes());
+            object.close();
+        });
+    }
+
     fn reply(&self, request: Option<&RequestId>, reply: Reply<'_>, out: &mut BytesMut) {
         frame(Opcode::Text, out, |out| {
             let mut object = Object::open(out);
