@@ -259,6 +259,11 @@ impl Connection {
         self.outbox.borrow_mut().push_run(bytes, terms)
     }
 
+    /// See [`Outbox::dropped`].
+    pub(super) fn dropped(&self) -> u64 {
+        self.outbox.borrow().dropped()
+    }
+
     /// See [`Outbox::write_through`]; not while this turn has queued anything for the socket.
     pub(super) fn write_through(&self, bytes: &Bytes, terms: Terms<'_>) -> Through {
         if self.closing.get() || self.dirty.get() {

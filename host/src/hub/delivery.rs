@@ -30,6 +30,8 @@ pub struct Delivery {
     /// Connections past their outbox's bound, to be closed by the shard.
     slow: Vec<Rc<Connection>>,
     delivered: u64,
+    /// Of connections that have ended.
+    dropped: u64,
 }
 
 /// The shard has as many connections as it may.
@@ -49,6 +51,7 @@ impl Delivery {
             dirty: Vec::new(),
             slow: Vec::new(),
             delivered: 0,
+            dropped: 0,
         }
     }
 
@@ -85,6 +88,7 @@ impl Delivery {
             .collect();
         if self.find(connection.id).is_some() {
             self.connections.remove(connection.id.slot());
+            self.dropped += connection.dropped();
         }
         left
     }
@@ -100,6 +104,11 @@ impl Delivery {
     /// Messages put into subscribers' queues so far.
     pub fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// Of these, left out because their subscriber was slow.
+    pub fn dropped(&self) -> u64 {
+        self.dropped + self.connections().map(|connection| connection.dropped()).sum::<u64>()
     }
 
     pub fn connection_count(&self) -> usize {

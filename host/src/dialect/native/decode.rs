@@ -410,6 +410,23 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_is_one_of_three() {
+        let slow = |policy: &str| {
+            let frame = format!(r#"{{"type":"subscribe","channel":"chat:lobby","policy":{policy}}}"#);
+            command(&frame).map(|command| match command {
+                Command::Subscribe { wishes, .. } => wishes.slow,
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(slow("null"), Ok(None));
+        assert_eq!(slow(r#""drop_oldest""#), Ok(Some(SlowPolicy::DropOldest)));
+        assert_eq!(slow(r#""l\u0061test""#), Ok(Some(SlowPolicy::Latest)));
+        for bad in [r#""Latest""#, r#""""#, "0", "{}"] {
+            assert!(matches!(slow(bad), Err(Refusal::InvalidParams { .. })), "{bad}");
+        }
+    }
+
+    #[test]
     fn ids_are_echoed_as_they_stand() {
         let id = |frame: &str| text(&Bytes::copy_from_slice(frame.as_bytes())).id.map(|id| id.0);
         assert_eq!(id(r#"{"id":7}"#), Some("7".into()));

@@ -430,6 +430,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_told_by_channel() {
+        let mut out = BytesMut::new();
+        Native.dropped(&channel(), 12, &mut out);
+        assert_eq!(text_of(&out), r#"{"type":"dropped","channel":"chat:\"q\"","count":12}"#);
+    }
+
+    #[test]
     fn binary_payloads_keep_their_bytes() {
         let mut out = BytesMut::new();
         let name = ChannelName::parse("ab").unwrap();

@@ -311,6 +311,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_an_event_without_an_id() {
+        for wire in [&Plain as &dyn Wire, &Framed] {
+            let mut out = BytesMut::new();
+            wire.dropped(&ChannelName::parse("a\"b").unwrap(), 12, &mut out);
+            assert_eq!(out, "event: dropped\ndata: {\"channel\":\"a\\\"b\",\"count\":12}\n\n");
+        }
+    }
+
+    #[test]
     fn the_servers_own_words_are_comments() {
         for wire in [&Plain as &dyn Wire, &Framed] {
             let mut out = BytesMut::new();
