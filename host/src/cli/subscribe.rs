@@ -25,6 +25,9 @@ pub struct Subscribe {
     /// Who is there, and who comes and goes
     #[arg(long)]
     presence: bool,
+    /// What the server does when this reads too slowly; left out, what the channel's rule says
+    #[arg(long, value_parser = ["disconnect", "drop_oldest", "latest"])]
+    policy: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -44,7 +47,7 @@ impl Subscribe {
             for channel in &self.channels {
                 let frame = json!({
                     "type": "subscribe", "channel": channel, "data": self.params, "filter": filter,
-                    "history": self.history, "presence": self.presence,
+                    "history": self.history, "presence": self.presence, "policy": self.policy,
                 });
                 client.send(&frame).await?;
             }

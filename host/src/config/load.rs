@@ -90,6 +90,8 @@ fn development_rule() -> ChannelConfig {
         pattern: "*".into(),
         publish: Default::default(),
         slow: Default::default(),
+        slow_choice: true,
+        latest_key: None,
         offsets: false,
         history: None,
         presence: PresenceRule::Explicit,

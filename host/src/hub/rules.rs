@@ -1,10 +1,12 @@
 //! What the operator says of channels: patterns, the most specific first.
 
+use std::sync::Arc;
+
 use super::history::HistoryRule;
-use super::outbox::SlowPolicy;
 use super::presence::PresenceRule;
-use crate::core::Pattern;
+use super::slow::SlowPolicy;
 use crate::core::meter::Limit;
+use crate::core::{KeyPointer, Pattern};
 
 /// Who may publish to a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -17,10 +19,14 @@ pub enum WhoMayPublish {
     Server,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct ChannelRule {
     pub publish: WhoMayPublish,
     pub slow: SlowPolicy,
+    /// Subscribers may not ask for another policy.
+    pub slow_fixed: bool,
+    /// Where its messages' keys stand.
+    pub latest_key: Option<Arc<KeyPointer>>,
     /// Messages show their offset and time. Always so where a plugin handles the channel, or
     /// where it keeps a history.
     pub offsets: bool,
@@ -44,6 +50,6 @@ impl Rules {
     }
 
     pub fn find(&self, channel: &str) -> Option<ChannelRule> {
-        self.0.iter().find(|(pattern, _)| pattern.matches(channel)).map(|(_, rule)| *rule)
+        self.0.iter().find(|(pattern, _)| pattern.matches(channel)).map(|(_, rule)| rule.clone())
     }
 }

@@ -57,7 +57,6 @@ impl Home {
             name,
             epoch: fresh_epoch(),
             offset: Offset(0),
-            rule,
             handler,
             subscribers: vec![0; shards],
             history: rule.history.map(|rule| Box::new(History::new(rule))),
@@ -65,6 +64,7 @@ impl Home {
             turn: OpenTurn::default(),
             idle: 0,
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
+            rule,
             joining: 0,
         }
     }
@@ -119,6 +119,9 @@ impl Home {
     pub fn push(&mut self, wires: Wires, message: Message, post: &Post) {
         if !self.turn.takes(Content::Messages) {
             self.seal(post);
+        }
+        if let Some(pointer) = &self.rule.latest_key {
+            self.turn.push_key(pointer.find(&message.payload));
         }
         if self.turn.push(wires, &self.name, self.numbered(), message) {
             self.seal(post);

@@ -108,7 +108,7 @@ impl Homes {
             Ok(home) => home,
             Err(refusal) => return self.answer(publish.channel, publish.origin, Err(refusal), post),
         };
-        if let Err(refusal) = may_publish(&publish, home.rule) {
+        if let Err(refusal) = may_publish(&publish, &home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         }
         // Before its key is looked at: a repeat asks the channel for work too.
@@ -334,7 +334,7 @@ impl Homes {
             recovered: past.recovered,
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
         };
-        let (since, slow) = (home.offset, home.rule.slow);
+        let (since, slow) = (home.offset, wishes.slow.unwrap_or(home.rule.slow));
         let frame = frame(self.wires, wire, request.as_ref(), reply);
         let position = home.is_numbered().then(|| home.position());
         let accepted =
@@ -440,7 +440,7 @@ fn attach(
     (generation.name.clone(), actors.attach(generation, channel))
 }
 
-fn may_publish(publish: &Publish, rule: ChannelRule) -> Result<(), Refusal> {
+fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
     let Origin::Client { sender, subscribed, .. } = &publish.origin else { return Ok(()) };
     let allowed = match rule.publish {
         WhoMayPublish::Anyone => true,
