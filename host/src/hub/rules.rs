@@ -3,6 +3,7 @@
 use super::history::HistoryRule;
 use super::outbox::SlowPolicy;
 use super::presence::PresenceRule;
+use super::queue::QueueRule;
 use crate::core::Pattern;
 use crate::core::meter::Limit;
 
@@ -32,6 +33,8 @@ pub struct ChannelRule {
     /// Of clients' messages, all together.
     pub rate: Option<Limit>,
     pub max_subscribers: Option<u32>,
+    /// What is published while nobody subscribes waits for who comes. None: it does not.
+    pub queue: Option<QueueRule>,
 }
 
 #[derive(Clone, Debug, Default)]

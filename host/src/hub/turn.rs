@@ -30,7 +30,7 @@ pub struct Turn {
     pub messages: Vec<Message>,
     /// One of the two is empty.
     events: Vec<PresenceEvent>,
-    /// Counts what becomes of the only message.
+    /// Counts what becomes of the only message, or of a replay as a whole.
     pub tally: Option<Arc<Tally>>,
     /// Where the messages carry offsets.
     numbered: Option<Epoch>,
