@@ -447,7 +447,11 @@ async fn what_is_sent_to_who_is_away_comes_in_order_and_once() {
     }
     let mut ada = connect(&server, "ada").await;
     let subscribed = ada.subscribe("$user:ada").await;
-    assert_eq!((&subscribed["offset"], subscribed.get("recovered")), (&json!(6), None));
+    assert_eq!(
+        (&subscribed["offset"], subscribed.get("recovered")),
+        (&json!(0), None),
+        "what comes next is after it"
+    );
     let first = ada.next_json().await;
     assert_eq!((&first["channel"], &first["offset"]), (&json!("$user:ada"), &json!(1)));
     assert!(first["timestamp"].is_f64(), "{first}");
@@ -661,4 +665,150 @@ async fn coming_and_going_loses_nothing_and_doubles_nothing() {
     let ((), (came, stays)) = tokio::join!(publish, came);
     assert!(stays > 3, "{stays} stays say nothing");
     assert_eq!(came, (1..=MESSAGES).collect::<Vec<_>>(), "in {stays} stays");
+}
+
+// === published to others only ===
+
+/// A subscriber of each way in, of whom the first is left out; all but that one hear `heard`.
+struct Others {
+    left_out: Client,
+    native: Client,
+    bridge: Client,
+    events: Events,
+}
+
+impl Others {
+    async fn of(server: &Server, channel: &str) -> Self {
+        let (mut left_out, mut native) = (Client::connect(server).await, Client::connect(server).await);
+        left_out.subscribe(channel).await;
+        native.subscribe(channel).await;
+        let bridge = Client::open(server, &format!("/ws/{channel}"), &[]).await.0;
+        let events = Events::open(server, &format!("/sse?channel={channel}")).await;
+        // The bridge says nothing of its subscription.
+        eventually("all subscriptions", async || {
+            let list = http::get(server, "/api/channels").await.json();
+            let channels = list["channels"].as_array().unwrap();
+            let found = channels.iter().find(|one| one["name"] == channel)?;
+            (found["subscribers"] == 4).then_some(())
+        })
+        .await;
+        Self { left_out, native, bridge, events }
+    }
+
+    async fn hear(&mut self, heard: Value) {
+        assert_eq!(self.native.data().await, heard);
+        assert_eq!(self.bridge.next_json().await, heard);
+        assert_eq!(self.events.said().await.1, heard.to_string());
+        self.left_out.ping().await;
+        assert_eq!(self.left_out.left_over(), []);
+    }
+}
+
+#[tokio::test]
+async fn all_but_the_publisher_hear_what_is_not_for_it() {
+    let server = Server::with(&["tools"]);
+    let mut others = Others::of(&server, "room").await;
+    let one = json!({ "type": "publish", "channel": "room", "data": 1, "echo": false });
+    others.left_out.ask(one).await;
+    others.hear(json!(1)).await;
+
+    let mut visitor = Client::connect(&server).await;
+    let id = visitor.user().await;
+    post(&server, "/api/publish", json!({ "channel": "room", "data": 2, "exclude": id })).await;
+    assert_eq!(others.left_out.data().await, 2, "it is another that is left out");
+    others.hear(json!(2)).await;
+    let id = others.left_out.user().await;
+    post(&server, "/api/publish", json!({ "channel": "room", "data": 3, "exclude": id })).await;
+    others.hear(json!(3)).await;
+    let body = json!({ "channels": ["room"], "data": 4, "exclude": id });
+    post(&server, "/api/broadcast", body).await;
+    others.hear(json!(4)).await;
+
+    let said = json!({ "channel": "room", "text": "hi", "others": true });
+    others.left_out.ask(json!({ "type": "action", "channel": "send_message", "data": said })).await;
+    others.hear(json!({ "text": "hi" })).await;
+}
+
+#[tokio::test]
+async fn bridges_and_streams_are_left_out_too() {
+    let server = server("");
+    for (user, path) in [("ada", "/ws/room"), ("bob", "/sse?channel=room")] {
+        let bearer = format!("Bearer {}", token(user));
+        let headers = [("authorization", bearer.as_str())];
+        let say = async |data: Value, exclude: &str| {
+            let body = json!({ "channel": "room", "data": data, "exclude": exclude, "receipt": true });
+            post(&server, "/api/publish", body).await
+        };
+        if user == "ada" {
+            let (mut bridge, _) = Client::open(&server, path, &headers).await;
+            bridge.send_text("0").await;
+            assert_eq!(bridge.next_text().await, "0");
+            let id = client_of(&server, user).await;
+            assert_eq!(say(json!(1), &id).await["excluded"], 1);
+            say(json!(2), "ffffffffffffffff").await;
+            assert_eq!(bridge.next_text().await, "2");
+        } else {
+            let mut events = Events::with(&server, path, &headers).await;
+            let id = client_of(&server, user).await;
+            assert_eq!(say(json!(1), &id).await["excluded"], 1);
+            say(json!(2), "ffffffffffffffff").await;
+            assert_eq!(events.said().await.1, "2");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_users_other_connections_can_be_told_what_one_did() {
+    let server = with_queue("");
+    let mut phone = present(&server, "ada").await;
+    let id = client_of(&server, "ada").await;
+    let mut laptop = present(&server, "ada").await;
+    let read = json!({ "channel": "$user:ada", "data": "read", "exclude": id, "receipt": true });
+    let answer = post(&server, "/api/publish", read.clone()).await;
+    assert_eq!((&answer["delivered"], &answer["excluded"]), (&json!(1), &json!(1)));
+    assert_eq!(laptop.data().await, "read");
+    laptop.unsubscribe("$user:ada").await;
+    let answer = post(&server, "/api/publish", read).await;
+    let fate = (&answer["delivered"], &answer["excluded"], answer.get("queued"));
+    assert_eq!(fate, (&json!(0), &json!(1), None), "it is there, and is not to have it");
+    phone.ping().await;
+    assert_eq!(phone.left_over(), []);
+    laptop.subscribe("$user:ada").await;
+    assert_eq!(numbers(&mut laptop, 0).await, [0; 0]);
+}
+
+#[tokio::test]
+async fn plugins_reach_a_user_through_its_channel() {
+    let config = format!("[[channel]]\npattern = '*'\n[users.queue]\n[jwt]\nsecret = '{SECRET}'");
+    let server = Server::builder().plugins(&["tools"]).config(&config).start();
+    let mut bob = connect(&server, "bob").await;
+    let said = json!({ "channel": "$user:ada", "text": "hi" });
+    let answer = bob.ask(json!({ "type": "action", "channel": "send_message", "data": said })).await;
+    assert_eq!(answer["status"], "completed");
+    let mut ada = present(&server, "ada").await;
+    assert_eq!(ada.data().await, json!({ "text": "hi" }));
+}
+
+#[tokio::test]
+async fn a_handler_and_a_filter_of_a_users_channel_see_what_waits() {
+    let config = format!(
+        "[[channel]]\npattern = '*'\n[users.queue]\n[jwt]\nsecret = '{SECRET}'\n\
+         [plugins.chat]\nchannels = ['$user:*']\n"
+    );
+    let server = Server::builder().plugins(&["chat", "level-filter"]).config(&config).start();
+    let says = |level: &str| json!({ "user": "ada", "data": { "text": level, "level": level } });
+    assert_eq!(refused(&server, "/api/send", json!({ "user": "ada", "data": 1 })).await.0, 400);
+    for text in ["one", "two"] {
+        assert_eq!(send(&server, says(text)).await["queued"], true);
+    }
+    let mut ada = connect(&server, "ada").await;
+    let filter = json!({ "plugin": "level", "params": { "min": "error" } });
+    ada.subscribe_with(json!({ "channel": "$user:ada", "filter": filter })).await;
+    let answer = send(&server, says("three")).await;
+    assert_eq!(answer, json!({ "delivered": 0 }), "the filter has judged it: it does not wait");
+    let mut phone = present(&server, "ada").await;
+    send(&server, says("four")).await;
+    let said = phone.data().await;
+    assert_eq!((&said["text"], &said["from"]), (&json!("four"), &json!("server")));
+    assert_eq!(numbers(&mut ada, 0).await, [0; 0], "nor what waited, which has no level");
 }

@@ -12,9 +12,7 @@ pub enum NameError {
     TooLong(usize),
     #[error("begins or ends with a space, or has a control character")]
     BadCharacter,
-    #[error(
-        "begins with `$`, which is kept for the server, and is no user's own channel, `$user:` and the user"
-    )]
+    #[error("begins with `$`, which is kept for the server")]
     Reserved,
 }
 

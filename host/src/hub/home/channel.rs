@@ -49,6 +49,8 @@ pub struct Home {
 
 /// What a new subscriber missed, and whether that is all of it.
 pub struct Past {
+    /// Where it stands before the replay, if that is not where the channel stands.
+    pub since: Option<Offset>,
     pub recovered: Option<bool>,
     pub replay: Option<Arc<Turn>>,
 }
@@ -212,17 +214,17 @@ impl Home {
         self.expire(UnixMillis::now());
         let Some(since) = wishes.recover else {
             let last = self.history.iter().flat_map(|history| history.last(wishes.history));
-            return Past { recovered: None, replay: self.replay(wires, last) };
+            return Past { since: None, recovered: None, replay: self.replay(wires, last) };
         };
         let Some(history) = &self.history else {
-            return Past { recovered: Some(since == self.position()), replay: None };
+            return Past { since: None, recovered: Some(since == self.position()), replay: None };
         };
         if since.epoch != self.epoch {
             let all = history.last(usize::MAX);
-            return Past { recovered: Some(false), replay: self.replay(wires, all) };
+            return Past { since: None, recovered: Some(false), replay: self.replay(wires, all) };
         }
         let (missed, complete) = history.since(since.offset, self.offset);
-        Past { recovered: Some(complete), replay: self.replay(wires, missed) }
+        Past { since: None, recovered: Some(complete), replay: self.replay(wires, missed) }
     }
 
     fn replay<'a>(&self, wires: Wires, messages: impl Iterator<Item = &'a Message>) -> Option<Arc<Turn>> {

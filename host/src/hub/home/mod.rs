@@ -29,7 +29,7 @@ use crate::hub::presence::{Presence, PresenceRule};
 use crate::hub::queue::InUse;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::tally::{Receipt, Tally};
-use crate::hub::wire::{Epoch, Reply, RequestId, WireId, Wires};
+use crate::hub::wire::{Epoch, Position, Reply, RequestId, WireId, Wires};
 use crate::plugin::{
     Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
 };
@@ -334,16 +334,17 @@ impl Homes {
         let shard = sender.client.shard();
         home.subscribers[shard.index()] += 1;
         let past = home.past(self.wires, &wishes, post.mesh());
+        let offset = past.since.unwrap_or(home.offset);
+        let position = home.is_numbered().then_some(Position { offset, ..home.position() });
         let nobody = Presence::default();
         let reply = Reply::Subscribed {
             channel: &channel,
-            position: home.is_numbered().then(|| home.position()),
+            position,
             recovered: past.recovered,
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
         };
         let (since, slow) = (home.offset, home.rule.slow);
         let frame = frame(self.wires, wire, request.as_ref(), reply);
-        let position = home.is_numbered().then(|| home.position());
         let accepted =
             Accepted { since, position, slow, presence: wishes.presence, frame, replay: past.replay };
         let answer = Subscribed { channel, sender, request, filter, told, result: Ok(accepted) };

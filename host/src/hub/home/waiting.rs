@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Homes;
 use super::channel::{Home, Past};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Message, Refusal};
+use crate::core::{ChannelName, Message, Offset, Refusal};
 use crate::hub::history::History;
 use crate::hub::letter::{Letter, Origin, Publish, Published, Settled, Subscribe, Wishes};
 use crate::hub::mesh::Mesh;
@@ -198,12 +198,15 @@ impl Home {
                 (Some(complete), if complete { known[first..].to_vec() } else { known })
             }
         };
+        // Whoever breaks off before it has got any of this can come back from there.
+        let taken_from = replay.first().filter(|_| recovered.is_none() && !taken.is_empty());
+        let since = taken_from.map(|first| Offset(first.offset.0 - 1));
         let mut turn = OpenTurn::default();
         for message in replay {
             turn.push(wires, &self.name, self.numbered(), message.clone());
         }
         if turn.is_empty() {
-            return Past { recovered, replay: None };
+            return Past { since, recovered, replay: None };
         }
         if !taken.is_empty() {
             turn.count(settle(mesh, self, taken, None));
@@ -211,7 +214,7 @@ impl Home {
                 waiting.under_way += 1;
             }
         }
-        Past { recovered, replay: Some(Arc::new(turn.seal(&self.name))) }
+        Past { since, recovered, replay: Some(Arc::new(turn.seal(&self.name))) }
     }
 }
 
