@@ -30,4 +30,5 @@ mod schemas;
 mod settings;
 mod slow;
 mod sse;
+mod users;
 mod ways_in;
