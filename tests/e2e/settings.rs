@@ -50,6 +50,13 @@ async fn a_wrong_limit_or_rule_is_named() {
             &["[[channel]] `a` rate.messages_per_sec"],
         ),
         ("[[channel]]\npattern = 'a'\nmax_subscribers = 0", &["[[channel]] `a` max_subscribers"]),
+        (
+            "[[channel]]\npattern = 'a'\nexpire_after_secs = 0",
+            &["[[channel]] `a` expire_after_secs", "at least 1"],
+        ),
+        ("[[channel]]\npattern = 'a'\nexpire_after_secs = -1", &["expire_after_secs"]),
+        ("[[channel]]\npattern = 'a'\ndefault_response = 5", &["default_response", "`{ data = …"]),
+        ("[[channel]]\npattern = 'a'\ndefault_response = { date = 1 }", &["default_response", "`{ data = …"]),
         ("[[channel]]\npattern = 'a'\npayloads = []", &["[[channel]] `a` payloads"]),
         ("[[channel]]\npattern = 'a'\npayloads = ['xml']", &["xml", "binary"]),
         (

@@ -9,6 +9,7 @@ use super::types::ChannelConfig;
 use crate::core::meter::Limit;
 use crate::core::schema::Schema;
 use crate::core::{Pattern, PayloadKind};
+use crate::plugin::Response;
 
 pub fn read_schemas(rules: &mut [ChannelConfig], base: &Path) -> Result<()> {
     for rule in rules {
@@ -36,7 +37,9 @@ pub fn check(rules: &[ChannelConfig]) -> Result<()> {
         rule.limit()?;
         rule.params()?;
         rule.data()?;
+        rule.response()?;
         let key = |name: &str| rule_key(&rule.pattern, name);
+        at_least_1(&key("expire_after_secs"), Some(rule.expire_after_secs as usize))?;
         at_least_1(&key("max_subscribers"), rule.max_subscribers.map(|most| most as usize))?;
         if let Some(kinds) = &rule.payloads {
             ensure!(!kinds.is_empty(), "{} is empty: nothing could be published", key("payloads"));
@@ -53,6 +56,11 @@ pub fn check(rules: &[ChannelConfig]) -> Result<()> {
 impl ChannelConfig {
     pub fn limit(&self) -> Result<Option<Limit>> {
         self.rate.limit(&rule_key(&self.pattern, "rate"), self.on_excess)
+    }
+
+    /// What new subscribers get where no handler gives them anything.
+    pub fn response(&self) -> Result<Option<Response>> {
+        self.default_response.constant().with_context(|| rule_key(&self.pattern, "default_response"))
     }
 
     /// The schema of subscriptions' parameters.

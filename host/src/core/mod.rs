@@ -15,5 +15,5 @@ pub mod schema;
 pub use ids::{ClientId, Offset, ShardId};
 pub use message::{Message, Payload, PayloadKind, Sender};
 pub use names::{ChannelName, IdempotencyKey, PluginName, UserId};
-pub use pattern::Pattern;
+pub use pattern::{Captures, Pattern};
 pub use refusal::Refusal;

@@ -128,6 +128,8 @@ pub struct Accepted {
     pub frame: Bytes,
     /// What it asked for of the past, to be delivered next.
     pub replay: Option<Arc<Turn>>,
+    /// What follows that, encoded; empty for nothing.
+    pub response: Bytes,
 }
 
 /// A client's question to a channel's home, which is answered with a frame of its dialect.
@@ -262,6 +264,9 @@ impl Letter {
             Self::Publish(p) => 256 + p.payload.bytes.len(),
             Self::Deliver(turn) => turn.weight(),
             Self::Direct { payload, .. } => 128 + payload.bytes.len(),
+            Self::Subscribed(Subscribed { result: Ok(accepted), .. }) => {
+                256 + accepted.frame.len() + accepted.response.len()
+            }
             Self::Subscribe(s) => 256 + s.params.as_ref().map_or(0, Bytes::len),
             _ => 128,
         }
