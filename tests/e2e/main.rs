@@ -6,6 +6,7 @@ mod harness;
 mod actions;
 mod api;
 mod auth;
+mod bad_input;
 mod bridge;
 mod captures;
 mod channels;

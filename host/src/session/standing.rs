@@ -117,6 +117,7 @@ impl Standing {
     }
 
     /// Asks the auth plugins, or the token's own lists; a plugin's verdict on publishing is kept.
+    /// What is rare in it is boxed: it would be room in every connection's task.
     pub async fn may(
         &mut self,
         context: &Rc<Context>,
@@ -145,7 +146,7 @@ impl Standing {
         if !is_known {
             // An auth plugin has come since, or the last one has gone: who decides now has not
             // been asked yet.
-            match authenticate(context, &registry, &self.handshake).await {
+            match Box::pin(authenticate(context, &registry, &self.handshake)).await {
                 Ok(anew) => self.state = State::Known(anew),
                 Err(_) => return Err(denied(connection, channel)),
             }
@@ -165,7 +166,7 @@ impl Standing {
                 let captures = Captures::of(patterns, name);
                 let plugins = registry.auth();
                 let asked = context.services.authorize(plugins, identity, action, channel, &captures);
-                let allowed = asked.await.map_err(|(plugin, failure)| {
+                let allowed = Box::pin(asked).await.map_err(|(plugin, failure)| {
                     tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
                     Refusal::PluginFailed(plugin)
                 })?;
