@@ -13,6 +13,9 @@ pub struct Subscribe {
     /// Channels
     #[arg(required = true)]
     channels: Vec<String>,
+    /// Parameters of the subscription as JSON
+    #[arg(long, value_name = "JSON")]
+    params: Option<Value>,
     /// A filter plugin and its parameters as JSON
     #[arg(long, num_args = 2, value_names = ["PLUGIN", "PARAMS"])]
     filter: Option<Vec<String>>,
@@ -43,7 +46,7 @@ impl Subscribe {
             let mut client = Client::connect(&self.target).await?;
             for channel in &self.channels {
                 let frame = json!({
-                    "type": "subscribe", "channel": channel, "filter": filter,
+                    "type": "subscribe", "channel": channel, "data": self.params, "filter": filter,
                     "history": self.history, "presence": self.presence, "policy": self.policy,
                 });
                 client.send(&frame).await?;

@@ -8,6 +8,7 @@ mod load;
 mod rules;
 mod schema;
 mod types;
+mod users;
 
 pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
@@ -18,6 +19,7 @@ pub use types::{
     ApiKeyConfig, ChannelConfig, Config, DialectsConfig, ForwardedHeader, Grant, HeartbeatConfig,
     HistoryConfig, LimitsConfig, PluginConfig,
 };
+pub use users::{QueueConfig, UsersConfig};
 
 use toml_example::TomlExample;
 

@@ -8,7 +8,7 @@ use super::limits::at_least_1;
 use super::types::ChannelConfig;
 use crate::core::meter::Limit;
 use crate::core::schema::Schema;
-use crate::core::{KeyPointer, Pattern, PayloadKind};
+use crate::core::{ChannelName, KeyPointer, Pattern, PayloadKind};
 use crate::hub::slow::SlowPolicy;
 
 pub fn read_schemas(rules: &mut [ChannelConfig], base: &Path) -> Result<()> {
@@ -30,6 +30,13 @@ pub fn check(rules: &[ChannelConfig]) -> Result<()> {
     let mut patterns: Vec<Pattern> = Vec::new();
     for rule in rules {
         let pattern = Pattern::parse(&rule.pattern).context("a [[channel]] rule's pattern")?;
+        ensure!(
+            !rule.pattern.starts_with('$') || rule.pattern.starts_with(ChannelName::OF_USER),
+            "[[channel]] `{}`: of the names that begin with `$` only those of users' own channels, \
+             `{}…`, are for rules",
+            rule.pattern,
+            ChannelName::OF_USER
+        );
         if let Some(other) = patterns.iter().find(|other| other.specificity() == pattern.specificity()) {
             bail!("two [[channel]] rules match the same names: `{other}` and `{pattern}`");
         }

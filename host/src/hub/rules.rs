@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::history::HistoryRule;
 use super::presence::PresenceRule;
+use super::queue::QueueRule;
 use super::slow::SlowPolicy;
 use crate::core::meter::Limit;
 use crate::core::{KeyPointer, Pattern};
@@ -38,6 +39,8 @@ pub struct ChannelRule {
     /// Of clients' messages, all together.
     pub rate: Option<Limit>,
     pub max_subscribers: Option<u32>,
+    /// What is published while nobody subscribes waits for who comes. None: it does not.
+    pub queue: Option<QueueRule>,
 }
 
 #[derive(Clone, Debug, Default)]
