@@ -172,6 +172,9 @@ fn settings(config: &Config, shards: usize) -> Result<Settings> {
             rate: rule.limit()?,
             max_subscribers: rule.max_subscribers,
             queue,
+            default_response: rule.default_response.is_wanted(),
+            constant_response: rule.response()?.map(Arc::new),
+            expire_after: rule.expire_after_secs,
         };
         Ok((Pattern::parse(&rule.pattern)?, ruled))
     });

@@ -10,7 +10,7 @@ use super::jwt::{Admitted, Grants};
 use super::limits::{Allowance, TooMany};
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Refusal, UserId};
+use crate::core::{Captures, ChannelName, Refusal, UserId};
 use crate::hub::Connection;
 use crate::hub::shard::AbortOnDrop;
 use crate::plugin::{AuthAction, Handshake, Identity, Registry};
@@ -181,7 +181,11 @@ impl Standing {
             (None, State::Refused { .. }) => false,
             (None, State::Known(Known { grants: Some(grants), .. })) => grants.allow(action, channel),
             (None, State::Known(Known { identity, grants: None })) => {
-                let asked = context.services.authorize(registry.auth(), identity, action, channel);
+                let name = channel.as_str();
+                let patterns = context.rules.pattern(name).into_iter().chain(registry.pattern(name));
+                let captures = Captures::of(patterns, name);
+                let plugins = registry.auth();
+                let asked = context.services.authorize(plugins, identity, action, channel, &captures);
                 let allowed = Box::pin(asked).await.map_err(|(plugin, failure)| {
                     tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
                     Refusal::PluginFailed(plugin)
