@@ -6,6 +6,7 @@ mod harness;
 mod actions;
 mod api;
 mod auth;
+mod bench;
 mod bridge;
 mod channels;
 mod cli;
