@@ -16,4 +16,4 @@ mod sse;
 mod stream;
 mod websocket;
 
-pub use run::{Server, check, serve};
+pub use run::{NATIVE, Server, check, serve, settings};

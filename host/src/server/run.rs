@@ -143,7 +143,11 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
     }
 }
 
-fn settings(config: &Config, shards: usize) -> Result<Settings> {
+/// What a configuration means for each of so many shards.
+///
+/// # Errors
+/// Names what cannot be understood; [`crate::config::load`] has refused it already.
+pub fn settings(config: &Config, shards: usize) -> Result<Settings> {
     let queue = config.users.queue.as_ref();
     let queues = queue.map_or(0, |queue| queue.users.div_ceil(shards));
     let queue = queue.map(|queue| QueueRule {
