@@ -11,12 +11,13 @@ use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
 use super::pusher::PusherConfig;
 use super::schema::SchemaConfig;
+use super::users::UsersConfig;
 use crate::core::PayloadKind;
 use crate::core::address::Network;
 use crate::core::meter::OnExcess;
-use crate::hub::outbox::SlowPolicy;
 use crate::hub::presence::PresenceRule;
 use crate::hub::rules::WhoMayPublish;
+use crate::hub::slow::SlowPolicy;
 
 /// Every setting may also come from the environment: `TIDEGATE_LISTEN`, or
 /// `TIDEGATE_LIMITS__MESSAGE_BYTES` for `message_bytes` of `[limits]`.
@@ -60,6 +61,8 @@ pub struct Config {
     pub bridge: BridgeConfig,
     #[toml_example(nesting)]
     pub sse: SseConfig,
+    #[toml_example(nesting)]
+    pub users: UsersConfig,
     /// Rules of channels, the most specific pattern first. With no configuration file at all
     /// one rule opens every name, for development.
     #[toml_example(skip)]
@@ -178,13 +181,21 @@ pub struct SseConfig {
 pub struct ChannelConfig {
     /// A name; `{captures}` in it stand for one segment, between `.`, `:` and `/`; a `*` at the
     /// end for all that follows. Of several that match, the one that is literal for longest.
+    /// Users' own channels are matched by patterns that begin with `$user:`, and by no other.
     pub pattern: String,
-    /// `anyone`, `subscribers` or `server`.
-    #[serde(default)]
-    pub publish: WhoMayPublish,
-    /// `disconnect`, `drop_oldest` or `latest`.
+    /// `anyone`, `subscribers` or `server`. Left out: `anyone`, in users' own channels `server`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<WhoMayPublish>,
+    /// For a subscriber that reads too slowly: `disconnect`, `drop_oldest` or `latest`.
     #[serde(default)]
     pub slow: SlowPolicy,
+    /// May a subscriber ask for another of them, with `policy`?
+    #[serde(default = "yes")]
+    pub slow_choice: bool,
+    /// With `latest`: where in the data stands what a message is about, a JSON pointer like
+    /// `/symbol`. The last message of each waits. Left out: the last of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_key: Option<String>,
     /// Messages carry `offset` and `timestamp`. Always so where a plugin handles the channel, or
     /// where it has a history.
     #[serde(default)]
@@ -328,6 +339,7 @@ impl Default for Config {
             dialects: DialectsConfig::default(),
             bridge: BridgeConfig::default(),
             sse: SseConfig::default(),
+            users: UsersConfig::default(),
             channels: Vec::new(),
             api_keys: Vec::new(),
             pusher: PusherConfig::default(),

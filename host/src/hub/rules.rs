@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::HistoryRule;
-use super::outbox::SlowPolicy;
 use super::presence::PresenceRule;
+use super::queue::QueueRule;
+use super::slow::SlowPolicy;
 use crate::core::apps::{Access, AppNames, ChannelKind};
 use crate::core::meter::Limit;
-use crate::core::{ChannelName, Pattern};
+use crate::core::{ChannelName, KeyPointer, Pattern};
 
 /// Who may publish to a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -21,10 +22,14 @@ pub enum WhoMayPublish {
     Server,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct ChannelRule {
     pub publish: WhoMayPublish,
     pub slow: SlowPolicy,
+    /// Subscribers may not ask for another policy.
+    pub slow_fixed: bool,
+    /// Where its messages' keys stand.
+    pub latest_key: Option<Arc<KeyPointer>>,
     /// Messages show their offset and time. Always so where a plugin handles the channel, or
     /// where it keeps a history.
     pub offsets: bool,
@@ -36,6 +41,8 @@ pub struct ChannelRule {
     /// Of clients' messages, all together.
     pub rate: Option<Limit>,
     pub max_subscribers: Option<u32>,
+    /// What is published while nobody subscribes waits for who comes. None: it does not.
+    pub queue: Option<QueueRule>,
     /// The last message of the server's API is remembered so long for who comes later.
     pub cached: Option<Duration>,
     /// Subscribers are told how many they are.
@@ -67,7 +74,7 @@ impl Rules {
 
     pub fn find(&self, channel: &str) -> Option<ChannelRule> {
         let matching = self.rules.iter().find(|(pattern, _)| pattern.matches(channel));
-        let matching = matching.map(|(_, rule)| *rule);
+        let matching = matching.map(|(_, rule)| rule.clone());
         let Some((app, name)) = self.apps.split(channel) else {
             return matching.or_else(|| self.is_own(channel).then(own));
         };
@@ -107,10 +114,10 @@ mod tests {
     fn an_application_has_channels_without_a_rule() {
         let ruled = ChannelRule { offsets: true, ..ChannelRule::default() };
         let rules = Rules::new(vec![(Pattern::parse("a.room*").unwrap(), ruled)]);
-        assert_eq!(rules.find("a.other"), None);
+        assert!(rules.find("a.other").is_none());
         let names = AppNames::new(vec!["a.".into(), "b.".into()]);
         let rules = rules.with_apps(Arc::new(names), vec![true, false]);
-        assert_eq!(rules.find("other"), None);
+        assert!(rules.find("other").is_none());
         assert_eq!(rules.find("a.other").unwrap().publish, WhoMayPublish::Server);
         assert_eq!(rules.find("b.private-x").unwrap().publish, WhoMayPublish::Subscribers);
         let ruled = rules.find("a.room1").unwrap();

@@ -48,8 +48,9 @@ pub async fn serve(
     let connected = Connected { shard: shard.clone(), connection };
     let mut messages = Messages::new(read, early, &connected, socket, &router);
     let (context, connection) = (router.context.clone(), connected.connection.clone());
-    if let Ok(mut session) = Session::begin(context, connection, handshake, allowance).await
-        && begin(&spoken, &router, &mut session, &connected.connection).await
+    // Boxed, what a connection begins with: while it lives, its task would keep the room.
+    if let Ok(mut session) = Box::pin(Session::begin(context, connection, handshake, allowance)).await
+        && Box::pin(begin(&spoken, &router, &mut session, &connected.connection)).await
     {
         // Ended or not, the goodbye is the same.
         let _ = converse(&spoken, &mut messages, &mut session).await;
@@ -66,7 +67,15 @@ fn turn_away(socket: &TcpSocket, why: &dyn std::fmt::Display) {
 
 /// What the path has asked for already. False: it was refused, and the connection is closing.
 async fn begin(spoken: &Spoken, router: &Router, session: &mut Session, connection: &Connection) -> bool {
-    let Spoken::Bridge(opening) = spoken else { return true };
+    let opening = match spoken {
+        Spoken::Bridge(opening) => opening,
+        Spoken::Native | Spoken::Event => {
+            session.subscribe_to_own().await;
+            return true;
+        }
+        // Its messages do not say where they are from.
+        Spoken::Action => return true,
+    };
     if let Some(name) = opening.user.clone().filter(|_| router.config.bridge.anonymous_names) {
         session.call_itself(name);
     }

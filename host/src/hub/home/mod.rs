@@ -9,6 +9,7 @@ mod limits;
 mod plugins;
 mod questions;
 mod repeats;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use channel::Home;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Message, PluginName, Refusal, Sender, ShardId};
+use crate::core::{ChannelName, PluginName, Refusal, Sender, ShardId};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{
     Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
@@ -26,9 +27,10 @@ use crate::hub::letter::{
 use crate::hub::mesh::Mesh;
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceRule};
+use crate::hub::queue::InUse;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::tally::{Receipt, Tally};
-use crate::hub::wire::{Epoch, Reply, RequestId, WireId, Wires};
+use crate::hub::wire::{Epoch, Position, Reply, RequestId, WireId, Wires};
 use crate::plugin::{
     Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
 };
@@ -60,6 +62,9 @@ pub struct Homes {
     /// Acknowledgements held back while some shard lags behind.
     withheld: Vec<(ShardId, Letter)>,
     repeats: Repeats,
+    /// Channels where messages wait, and how many there may be.
+    in_use: InUse,
+    queues: usize,
     /// Messages that got a place in their channel since the start.
     published: u64,
     /// Channels whose subscribers will be told later how many they are.
@@ -71,6 +76,7 @@ impl Homes {
         wires: Wires,
         rules: Rules,
         limit: usize,
+        queues: usize,
         registry: Arc<Registry>,
         actors: Actors<Verdicts>,
     ) -> Self {
@@ -86,6 +92,8 @@ impl Homes {
             open_messages: 0,
             withheld: Vec::new(),
             repeats: Repeats::default(),
+            in_use: InUse::default(),
+            queues,
             published: 0,
             uncounted: Vec::new(),
         }
@@ -112,7 +120,7 @@ impl Homes {
             Ok(home) => home,
             Err(refusal) => return self.answer(publish.channel, publish.origin, Err(refusal), post),
         };
-        if let Err(refusal) = may_publish(&publish, home.rule) {
+        if let Err(refusal) = may_publish(&publish, &home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         }
         // Before its key is looked at: a repeat asks the channel for work too.
@@ -252,7 +260,7 @@ impl Homes {
             }
             Verdict::Drop => {
                 let epoch = self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
-                let published = Published { epoch, offset: None, receipt: None };
+                let published = Published { epoch, offset: None, receipt: None, queued: false };
                 self.answer(publish.channel, publish.origin, Ok(published), post);
             }
             Verdict::Deny { code, reason } => {
@@ -280,19 +288,14 @@ impl Homes {
             let refusal = Refusal::ChannelNotFound(publish.channel.clone());
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         };
+        if home.waiting.is_some() {
+            return self.accept_or_hold(publish, post);
+        }
         self.published += 1;
-        home.offset = home.offset.next();
-        home.used();
-        let published = Published { epoch: home.epoch, offset: Some(home.offset), receipt: None };
-        let message = Message {
-            offset: home.offset,
-            at: UnixMillis::now(),
-            sender: publish.origin.sender().cloned(),
-            event: publish.event,
-            payload: publish.payload,
-            except: publish.except,
-        };
-        home.keep(&message);
+        let sender = publish.origin.sender().cloned();
+        let message = home.place(sender, publish.event, publish.payload, publish.except);
+        let published =
+            Published { epoch: home.epoch, offset: Some(home.offset), receipt: None, queued: false };
         if publish.receipt {
             let report = report(publish.channel, publish.origin, published, post.mesh().clone());
             return home.push_counted(self.wires, message, Tally::new(report), post);
@@ -316,6 +319,12 @@ impl Homes {
     /// Counts a subscriber in. What was published before goes out first, and what it missed of
     /// that goes with the answer: so the next message that reaches it is the next of the channel.
     fn admit(&mut self, subscribe: Subscribe, post: &Post) {
+        if let Some(subscribe) = self.hold(subscribe, post) {
+            self.admit_now(subscribe, post);
+        }
+    }
+
+    fn admit_now(&mut self, subscribe: Subscribe, post: &Post) {
         let Subscribe { channel, sender, wire, wishes, request, filter, joins, told, .. } = subscribe;
         let Some(home) = self.homes.get_mut(&channel) else {
             let refusal = Refusal::ChannelNotFound(channel.clone());
@@ -334,18 +343,19 @@ impl Homes {
         home.seal(post);
         let shard = sender.client.shard();
         home.subscribers[shard.index()] += 1;
-        let past = home.past(self.wires, &wishes);
+        let past = home.past(self.wires, &wishes, post.mesh());
+        let offset = past.since.unwrap_or(home.offset);
+        let position = home.is_numbered().then_some(Position { offset, ..home.position() });
         let nobody = Presence::default();
         let reply = Reply::Subscribed {
             channel: &channel,
-            position: home.is_numbered().then(|| home.position()),
+            position,
             recovered: past.recovered,
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
             cached: wishes.cached.then_some(past.replay.is_some()),
         };
-        let (since, slow) = (home.offset, home.rule.slow);
+        let (since, slow) = (home.offset, wishes.slow.unwrap_or(home.rule.slow));
         let frame = frame(self.wires, wire, request.as_ref(), reply);
-        let position = home.is_numbered().then(|| home.position());
         let accepted =
             Accepted { since, position, slow, presence: wishes.presence, frame, replay: past.replay };
         let answer =
@@ -436,7 +446,7 @@ impl Homes {
                 return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
             }
             let handler = handler.map(|generation| attach(&self.actors, generation, name));
-            let home = Home::new(name.clone(), rule.unwrap_or_default(), handler, shards);
+            let home = Home::new(name.clone(), rule.unwrap_or_default(), handler, shards, &self.in_use);
             self.homes.insert(name.clone(), home);
         }
         self.homes.get_mut(name).ok_or_else(|| Refusal::ChannelNotFound(name.clone()))
@@ -451,7 +461,7 @@ fn attach(
     (generation.name.clone(), actors.attach(generation, channel))
 }
 
-fn may_publish(publish: &Publish, rule: ChannelRule) -> Result<(), Refusal> {
+fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
     let Origin::Client { sender, subscribed, .. } = &publish.origin else { return Ok(()) };
     let allowed = match rule.publish {
         WhoMayPublish::Anyone => true,
