@@ -26,6 +26,7 @@ mod limits;
 mod metrics;
 mod presence;
 mod protocol;
+mod pusher;
 mod receipts;
 mod replays;
 mod responses;

@@ -2,6 +2,7 @@
 //! rates, schemas. No tokio, no I/O.
 
 pub mod address;
+pub mod apps;
 pub mod clock;
 pub mod ids;
 pub mod key;

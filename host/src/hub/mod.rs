@@ -10,6 +10,7 @@ mod delivery;
 mod filtered;
 mod frames;
 pub mod groups;
+pub mod guest;
 pub mod history;
 mod home;
 pub mod letter;

@@ -10,7 +10,7 @@ use super::jwt::{Admitted, Grants};
 use super::limits::{Allowance, TooMany};
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelName, Refusal, UserId};
+use crate::core::{ChannelName, Refusal, UserId};
 use crate::hub::Connection;
 use crate::hub::shard::AbortOnDrop;
 use crate::plugin::{AuthAction, Handshake, Identity, Registry};
@@ -30,10 +30,10 @@ enum State {
     },
 }
 
-struct Known {
-    identity: Identity,
+pub(super) struct Known {
+    pub(super) identity: Identity,
     /// By the built-in verifier; none where the auth plugins say who may what.
-    grants: Option<Grants>,
+    pub(super) grants: Option<Grants>,
 }
 
 pub struct Standing {
@@ -64,6 +64,16 @@ impl Standing {
         let mut standing = Self { handshake, allowance, state, verdicts, asked_of: 0 };
         standing.settle(context, connection)?;
         Ok(standing)
+    }
+
+    /// A client that somebody else answers for: nobody is asked, and it is anonymous here.
+    pub fn of_guest(handshake: Handshake) -> Self {
+        let state = State::Known(Known { identity: Identity::default(), grants: None });
+        Self { handshake, allowance: None, state, verdicts: HashMap::new(), asked_of: 0 }
+    }
+
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
     }
 
     /// Anything but an `auth` frame needs a known client.
@@ -181,9 +191,7 @@ impl Standing {
             (None, State::Refused { .. }) => false,
             (None, State::Known(Known { grants: Some(grants), .. })) => grants.allow(action, channel),
             (None, State::Known(Known { identity, grants: None })) => {
-                let name = channel.as_str();
-                let patterns = context.rules.pattern(name).into_iter().chain(registry.pattern(name));
-                let captures = Captures::of(patterns, name);
+                let captures = context.captures(&registry, channel);
                 let plugins = registry.auth();
                 let asked = context.services.authorize(plugins, identity, action, channel, &captures);
                 let allowed = Box::pin(asked).await.map_err(|(plugin, failure)| {
@@ -207,7 +215,11 @@ pub fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
     Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
 }
 
-async fn authenticate(
+/// Asks the auth plugins, or the built-in verifier where there are none.
+///
+/// # Errors
+/// The client is refused, for this reason.
+pub(super) async fn authenticate(
     context: &Rc<Context>,
     registry: &Registry,
     handshake: &Handshake,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::limits;
 use super::waiting::Waiting;
+use super::{count, limits};
 use crate::core::clock::UnixMillis;
 use crate::core::meter::Meter;
 use crate::core::{ChannelName, ClientId, Message, Offset, Payload, PluginName, Sender, ShardId};
@@ -45,6 +45,14 @@ pub struct Home {
     pub joining: u32,
     /// Messages that the handler judges.
     pub judging: u32,
+    /// The last message of the server's API, where the rule says so.
+    cached: Option<Box<Cached>>,
+    pub told: Option<Box<count::Told>>,
+}
+
+struct Cached {
+    message: Message,
+    until: UnixMillis,
 }
 
 /// What a new subscriber missed, and whether that is all of it.
@@ -77,6 +85,8 @@ impl Home {
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
             joining: 0,
             judging: 0,
+            cached: None,
+            told: None,
             rule,
         }
     }
@@ -93,6 +103,11 @@ impl Home {
     /// The epoch that goes with the offsets of its messages, where they show them.
     pub(super) fn numbered(&self) -> Option<Epoch> {
         self.is_numbered().then_some(self.epoch)
+    }
+
+    /// Subscribers on all shards.
+    pub fn subscribed(&self) -> u64 {
+        self.subscribers.iter().map(|count| u64::from(*count)).sum()
     }
 
     pub fn has_subscribers(&self) -> bool {
@@ -113,7 +128,8 @@ impl Home {
         self.expire(now);
         let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
             || self.presence.as_ref().is_some_and(|presence| !presence.is_empty())
-            || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle());
+            || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle())
+            || self.cached.is_some();
         let handled = self.joining > 0 || self.judging > 0;
         if keeps || handled || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
             self.idle = 0;
@@ -150,7 +166,19 @@ impl Home {
         if let Some(history) = &mut self.history {
             history.push(&message);
         }
+        self.remember(&message);
         message
+    }
+
+    /// Keeps a message that is not a client's, where the rule says so.
+    fn remember(&mut self, message: &Message) {
+        let by_client = message.sender.as_ref().is_some_and(|sender| sender.client != ClientId::NOBODY);
+        let Some(cached) = self.rule.cached.filter(|_| !by_client) else { return };
+        // Of its own: what came may be a piece of a larger buffer.
+        let payload = Payload { bytes: Bytes::copy_from_slice(&message.payload.bytes), ..message.payload };
+        let until = UnixMillis(message.at.0 + cached.as_millis() as u64);
+        let message = Message { payload, except: None, ..message.clone() };
+        self.cached = Some(Box::new(Cached { message, until }));
     }
 
     // === the open turn ===
@@ -185,6 +213,13 @@ impl Home {
         }
     }
 
+    pub fn push_count(&mut self, wires: Wires, subscribers: u64, post: &Post) {
+        if !self.turn.takes(Content::Count) {
+            self.seal(post);
+        }
+        self.turn.set_subscribers(wires, &self.name, subscribers);
+    }
+
     /// Closes the open turn and sends it to the shards with subscribers.
     pub fn seal(&mut self, post: &Post) {
         if self.turn.is_empty() {
@@ -207,6 +242,13 @@ impl Home {
         if let Some(waiting) = &mut self.waiting {
             waiting.expire(now);
         }
+        self.cached.take_if(|cached| cached.until <= now);
+    }
+
+    /// What it remembers, and until when.
+    pub fn cached(&mut self) -> Option<(&Message, UnixMillis)> {
+        self.expire(UnixMillis::now());
+        self.cached.as_ref().map(|cached| (&cached.message, cached.until))
     }
 
     /// Forgets what it has kept, and what waits.
@@ -226,6 +268,10 @@ impl Home {
             return self.past_and_waiting(wires, wishes, mesh);
         }
         self.expire(UnixMillis::now());
+        if wishes.cached {
+            let last = self.cached.iter().map(|cached| &cached.message);
+            return Past { since: None, recovered: None, replay: self.replay(wires, last) };
+        }
         let Some(since) = wishes.recover else {
             let last = self.history.iter().flat_map(|history| history.last(wishes.history));
             return Past { since: None, recovered: None, replay: self.replay(wires, last) };

@@ -3,6 +3,7 @@
 
 mod census;
 mod channel;
+mod count;
 mod effects;
 mod limits;
 mod plugins;
@@ -67,6 +68,8 @@ pub struct Homes {
     queues: usize,
     /// Messages that got a place in their channel since the start.
     published: u64,
+    /// Channels whose subscribers will be told later how many they are.
+    uncounted: Vec<ChannelName>,
 }
 
 impl Homes {
@@ -93,6 +96,7 @@ impl Homes {
             in_use: InUse::default(),
             queues,
             published: 0,
+            uncounted: Vec::new(),
         }
     }
 
@@ -189,16 +193,20 @@ impl Homes {
         match handler {
             Some((_, actor)) => {
                 let job = Job::Unsubscribe { who: sender.clone() };
-                actor.send(job, Ticket::Unsubscribe { channel, sender, request });
+                actor.send(job, Ticket::Unsubscribe { channel: channel.clone(), sender, request });
             }
-            None => confirm_unsubscribed(channel, &sender, request, post),
+            None => confirm_unsubscribed(channel.clone(), &sender, request, post),
+        }
+        if subscribed {
+            self.count(&channel, post);
         }
     }
 
-    pub fn forget_one(&mut self, channel: &ChannelName, shard: ShardId) {
+    pub fn forget_one(&mut self, channel: &ChannelName, shard: ShardId, post: &Post) {
         if let Some(home) = self.homes.get_mut(channel) {
             home.forget(shard);
         }
+        self.count(channel, post);
     }
 
     // === verdicts ===
@@ -334,16 +342,18 @@ impl Homes {
     }
 
     fn admit_now(&mut self, subscribe: Subscribe, response: Option<Response>, post: &Post) {
-        let Subscribe { channel, sender, wire, wishes, request, filter, told, .. } = subscribe;
+        let Subscribe { channel, sender, wire, wishes, request, filter, joins, told, .. } = subscribe;
         let Some(home) = self.homes.get_mut(&channel) else {
             let refusal = Refusal::ChannelNotFound(channel.clone());
             let answer = Subscribed { channel, sender, request, filter, told, result: Err(refusal) };
             return post.send(answer.sender.client.shard(), Letter::Subscribed(answer));
         };
         home.used();
-        if home.rule.presence == PresenceRule::Auto {
+        if joins.is_some() || home.rule.presence == PresenceRule::Auto {
             let presence = home.presence.get_or_insert_default();
-            let joined = presence.join(&sender, None, UnixMillis::now());
+            // Of one who is there already the first connection has said what there is to say.
+            let metadata = joins.filter(|_| !presence.has(&sender.user)).map(|joins| joins.metadata);
+            let joined = presence.join(&sender, metadata, UnixMillis::now());
             self.tell(&channel, joined, post);
         }
         let Some(home) = self.homes.get_mut(&channel) else { return };
@@ -359,6 +369,7 @@ impl Homes {
             position,
             recovered: past.recovered,
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
+            cached: wishes.cached.then_some(past.replay.is_some()),
         };
         let (since, slow) = (home.offset, wishes.slow.unwrap_or(home.rule.slow));
         let frame = frame(self.wires, wire, request.as_ref(), reply);
@@ -368,8 +379,10 @@ impl Homes {
         let response = response.map(|said| direct(self.wires, wire, &channel, &said)).unwrap_or_default();
         let (presence, replay) = (wishes.presence, past.replay);
         let accepted = Accepted { since, position, slow, presence, frame, replay, response };
-        let answer = Subscribed { channel, sender, request, filter, told, result: Ok(accepted) };
+        let answer =
+            Subscribed { channel: channel.clone(), sender, request, filter, told, result: Ok(accepted) };
         post.send(shard, Letter::Subscribed(answer));
+        self.count(&channel, post);
     }
 
     /// Messages that wait for [`Homes::seal_all`].
@@ -454,10 +467,10 @@ impl Homes {
                 return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
             }
             let handler = handler.map(|(generation, route)| {
-                let captures = captures(rule.map(|(pattern, _)| pattern), route, name);
+                let captures = captures(rule.as_ref().and_then(|(pattern, _)| *pattern), route, name);
                 attach(&self.actors, generation, name, captures)
             });
-            let rule = rule.map_or_else(ChannelRule::default, |(_, rule)| rule.clone());
+            let rule = rule.map_or_else(ChannelRule::default, |(_, rule)| rule);
             let home = Home::new(name.clone(), rule, handler, shards, &self.in_use);
             self.homes.insert(name.clone(), home);
         }

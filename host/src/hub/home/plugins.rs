@@ -17,7 +17,7 @@ impl Homes {
         let names: Vec<ChannelName> = self.homes.keys().cloned().collect();
         for name in names {
             let route = self.registry.route(name.as_str());
-            let rule = self.rules.find(name.as_str()).map(|(pattern, _)| pattern);
+            let rule = self.rules.find(name.as_str()).and_then(|(pattern, _)| pattern);
             let Some(home) = self.homes.get_mut(&name) else { continue };
             match (&home.handler, route) {
                 (Some((plugin, actor)), Route::Handler(generation, route)) if *plugin == generation.name => {

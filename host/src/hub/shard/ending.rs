@@ -159,6 +159,7 @@ mod tests {
                 request: None,
                 filter: None,
                 replaces: false,
+                joins: None,
                 told: None,
             };
             shards[0].subscribe(&connection, subscribe);

@@ -36,6 +36,7 @@ impl Shard {
                 }
             }
             self.close_idle(now);
+            self.homes.borrow_mut().tell_counts(&self.post);
             if now.is_multiple_of(u64::from(sweep_secs)) {
                 self.homes.borrow_mut().sweep(sweep_secs);
             }
