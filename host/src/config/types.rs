@@ -14,9 +14,9 @@ use super::schema::SchemaConfig;
 use crate::core::PayloadKind;
 use crate::core::address::Network;
 use crate::core::meter::OnExcess;
-use crate::hub::outbox::SlowPolicy;
 use crate::hub::presence::PresenceRule;
 use crate::hub::rules::{EXPIRE_AFTER, WhoMayPublish};
+use crate::hub::slow::SlowPolicy;
 
 /// Every setting may also come from the environment: `TIDEGATE_LISTEN`, or
 /// `TIDEGATE_LIMITS__MESSAGE_BYTES` for `message_bytes` of `[limits]`.
@@ -178,9 +178,16 @@ pub struct ChannelConfig {
     /// `anyone`, `subscribers` or `server`.
     #[serde(default)]
     pub publish: WhoMayPublish,
-    /// `disconnect`, `drop_oldest` or `latest`.
+    /// For a subscriber that reads too slowly: `disconnect`, `drop_oldest` or `latest`.
     #[serde(default)]
     pub slow: SlowPolicy,
+    /// May a subscriber ask for another of them, with `policy`?
+    #[serde(default = "yes")]
+    pub slow_choice: bool,
+    /// With `latest`: where in the data stands what a message is about, a JSON pointer like
+    /// `/symbol`. The last message of each waits. Left out: the last of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_key: Option<String>,
     /// Messages carry `offset` and `timestamp`. Always so where a plugin handles the channel, or
     /// where it has a history.
     #[serde(default)]

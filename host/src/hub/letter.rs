@@ -86,6 +86,8 @@ pub struct Wishes {
     pub history: usize,
     /// Who is there, and who comes and goes.
     pub presence: bool,
+    /// What is done when it is slow, where the channel's rule lets it choose.
+    pub slow: Option<super::slow::SlowPolicy>,
 }
 
 pub struct Subscribe {
@@ -122,7 +124,7 @@ pub struct Accepted {
     pub since: Offset,
     /// Where it stands, where messages show their offsets.
     pub position: Option<Position>,
-    pub slow: super::outbox::SlowPolicy,
+    pub slow: super::slow::SlowPolicy,
     pub presence: bool,
     /// The answer to the client.
     pub frame: Bytes,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::history::HistoryRule;
-use super::outbox::SlowPolicy;
 use super::presence::PresenceRule;
-use crate::core::Pattern;
+use super::slow::SlowPolicy;
 use crate::core::meter::Limit;
+use crate::core::{KeyPointer, Pattern};
 use crate::plugin::Response;
 
 /// Who may publish to a channel.
@@ -20,10 +20,14 @@ pub enum WhoMayPublish {
     Server,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ChannelRule {
     pub publish: WhoMayPublish,
     pub slow: SlowPolicy,
+    /// Subscribers may not ask for another policy.
+    pub slow_fixed: bool,
+    /// Where its messages' keys stand.
+    pub latest_key: Option<Arc<KeyPointer>>,
     /// Messages show their offset and time. Always so where a plugin handles the channel, or
     /// where it keeps a history.
     pub offsets: bool,
@@ -51,6 +55,8 @@ impl Default for ChannelRule {
         Self {
             publish: WhoMayPublish::default(),
             slow: SlowPolicy::default(),
+            slow_fixed: false,
+            latest_key: None,
             offsets: false,
             history: None,
             presence: PresenceRule::default(),

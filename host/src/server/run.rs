@@ -152,6 +152,8 @@ fn settings(config: &Config, shards: usize) -> Result<Settings> {
         let ruled = ChannelRule {
             publish: rule.publish,
             slow: rule.slow,
+            slow_fixed: !rule.slow_choice,
+            latest_key: rule.latest_key()?.map(Arc::new),
             offsets: rule.offsets,
             history,
             presence: rule.presence,

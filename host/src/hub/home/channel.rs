@@ -64,9 +64,9 @@ impl Home {
             turn: OpenTurn::default(),
             idle: 0,
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
+            rule,
             joining: 0,
             judging: 0,
-            rule,
         }
     }
 
@@ -130,6 +130,9 @@ impl Home {
     pub fn push(&mut self, wires: Wires, message: Message, post: &Post) {
         if !self.turn.takes(Content::Messages) {
             self.seal(post);
+        }
+        if let Some(pointer) = &self.rule.latest_key {
+            self.turn.push_key(pointer.find(&message.payload));
         }
         if self.turn.push(wires, &self.name, self.numbered(), message) {
             self.seal(post);

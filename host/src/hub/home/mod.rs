@@ -351,7 +351,7 @@ impl Homes {
             recovered: past.recovered,
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
         };
-        let (since, slow) = (home.offset, home.rule.slow);
+        let (since, slow) = (home.offset, wishes.slow.unwrap_or(home.rule.slow));
         let frame = frame(self.wires, wire, request.as_ref(), reply);
         let position = home.is_numbered().then(|| home.position());
         // Who has recovered all goes on where it was: that is no new subscription.

@@ -16,6 +16,7 @@ use crate::hub::groups::{GroupInquiry, GroupName};
 use crate::hub::letter::{
     About, Inquiry, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Question, Subscribe,
 };
+use crate::hub::outbox::Outbox;
 use crate::hub::socket::Socket;
 use crate::hub::wire::{Reply, RequestId, Told, WireId};
 use crate::plugin::{Effect, Filters, Registry};
@@ -46,8 +47,8 @@ impl Publication {
 impl Shard {
     /// A new client. `Full`: refuse it.
     pub fn connect(&self, wire: WireId, socket: Rc<dyn Socket>) -> Result<Rc<Connection>, Full> {
-        let outbox_bytes = self.settings.outbox_bytes;
-        let connection = self.delivery.borrow_mut().connect(wire, socket, outbox_bytes, self.second.get())?;
+        let outbox = Outbox::new(self.settings.outbox_bytes, self.wire(wire));
+        let connection = self.delivery.borrow_mut().connect(wire, socket, outbox, self.second.get())?;
         self.counters.borrow_mut().opened += 1;
         Ok(connection)
     }
