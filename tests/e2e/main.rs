@@ -33,4 +33,5 @@ mod schemas;
 mod settings;
 mod slow;
 mod sse;
+mod timers;
 mod ways_in;

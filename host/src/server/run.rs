@@ -142,6 +142,9 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
     }
 }
 
+/// Seconds between two looks for channels that nobody uses, at most.
+const SWEEP_SECS: u32 = 10;
+
 fn settings(config: &Config, shards: usize) -> Result<Settings> {
     let rules = config.channels.iter().map(|rule| {
         let history = rule.history.as_ref().map(|history| HistoryRule {
@@ -166,9 +169,13 @@ fn settings(config: &Config, shards: usize) -> Result<Settings> {
         };
         Ok((Pattern::parse(&rule.pattern)?, ruled))
     });
+    let rules = Rules::new(rules.collect::<Result<_>>()?);
+    let hibernate = config.plugins.values().filter_map(|plugin| plugin.hibernate_after_secs);
     Ok(Settings {
         wires: &WIRES,
-        rules: Rules::new(rules.collect::<Result<_>>()?),
+        // As often as the shortest of these times asks.
+        sweep_secs: hibernate.chain([rules.soonest(), SWEEP_SECS]).fold(SWEEP_SECS, u32::min).max(1),
+        rules,
         outbox_bytes: config.limits.outbox_bytes,
         connections: config.limits.connections.div_ceil(shards),
         channels: config.limits.channels.div_ceil(shards),
@@ -204,6 +211,7 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
         stores: plugin.stores.unwrap_or(defaults.stores),
+        hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         limits: PluginLimits {
             memory_bytes: plugin.memory_bytes.unwrap_or(limits.memory_bytes),
             call_ms: plugin.call_ms.unwrap_or(limits.call_ms),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::limits;
+use super::timers::Timers;
 use crate::core::clock::UnixMillis;
 use crate::core::meter::Meter;
 use crate::core::{ChannelName, Message, Offset, PluginName, ShardId};
@@ -36,8 +37,10 @@ pub struct Home {
     pub meter: Option<Box<Meter>>,
     /// Subscriptions that the handler judges: their places are taken.
     pub joining: u32,
-    /// Messages that the handler judges.
+    /// Messages that the handler judges, and timers that it answers.
     pub judging: u32,
+    /// Those that the handler has set.
+    pub timers: Option<Box<Timers>>,
 }
 
 /// What a new subscriber missed, and whether that is all of it.
@@ -67,6 +70,7 @@ impl Home {
             rule,
             joining: 0,
             judging: 0,
+            timers: None,
         }
     }
 
@@ -102,7 +106,8 @@ impl Home {
         self.expire(now);
         let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
             || self.presence.as_ref().is_some_and(|presence| !presence.is_empty());
-        let handled = self.joining > 0 || self.judging > 0;
+        let timers = self.timers.as_ref().is_some_and(|timers| !timers.is_empty());
+        let handled = self.joining > 0 || self.judging > 0 || timers;
         if keeps || handled || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
             self.idle = 0;
             return false;
