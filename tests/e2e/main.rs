@@ -34,4 +34,5 @@ mod settings;
 mod slow;
 mod sse;
 mod timers;
+mod users;
 mod ways_in;

@@ -178,6 +178,7 @@ fn check(config: &Config) -> Result<()> {
         }
     }
     rules::check(&config.channels)?;
+    config.users.check(&config.channels)?;
     check_api_keys(&config.api_keys)?;
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");

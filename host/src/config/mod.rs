@@ -9,6 +9,7 @@ mod response;
 mod rules;
 mod schema;
 mod types;
+mod users;
 
 pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
@@ -19,6 +20,7 @@ pub use types::{
     ApiKeyConfig, ChannelConfig, Config, DialectsConfig, ForwardedHeader, Grant, HeartbeatConfig,
     HistoryConfig, LimitsConfig, PluginConfig,
 };
+pub use users::{QueueConfig, UsersConfig};
 
 use toml_example::TomlExample;
 

@@ -11,6 +11,7 @@ use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
 use super::response::DefaultResponse;
 use super::schema::SchemaConfig;
+use super::users::UsersConfig;
 use crate::core::PayloadKind;
 use crate::core::address::Network;
 use crate::core::meter::OnExcess;
@@ -60,6 +61,8 @@ pub struct Config {
     pub bridge: BridgeConfig,
     #[toml_example(nesting)]
     pub sse: SseConfig,
+    #[toml_example(nesting)]
+    pub users: UsersConfig,
     /// Rules of channels, the most specific pattern first. With no configuration file at all
     /// one rule opens every name, for development.
     #[toml_example(skip)]
@@ -174,10 +177,11 @@ pub struct SseConfig {
 pub struct ChannelConfig {
     /// A name; `{captures}` in it stand for one segment, between `.`, `:` and `/`; a `*` at the
     /// end for all that follows. Of several that match, the one that is literal for longest.
+    /// Users' own channels are matched by patterns that begin with `$user:`, and by no other.
     pub pattern: String,
-    /// `anyone`, `subscribers` or `server`.
-    #[serde(default)]
-    pub publish: WhoMayPublish,
+    /// `anyone`, `subscribers` or `server`. Left out: `anyone`, in users' own channels `server`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<WhoMayPublish>,
     /// For a subscriber that reads too slowly: `disconnect`, `drop_oldest` or `latest`.
     #[serde(default)]
     pub slow: SlowPolicy,
@@ -347,6 +351,7 @@ impl Default for Config {
             dialects: DialectsConfig::default(),
             bridge: BridgeConfig::default(),
             sse: SseConfig::default(),
+            users: UsersConfig::default(),
             channels: Vec::new(),
             api_keys: Vec::new(),
             plugins: BTreeMap::new(),

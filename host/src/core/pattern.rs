@@ -8,6 +8,9 @@ use std::fmt;
 /// A segment ends at a separator, `.` `:` or `/`: a capture takes one or more characters that
 /// are none of these, as many as there are. So what follows a capture is a separator or the
 /// end, and a name has one way to match. `*` stands only at the end and takes anything.
+///
+/// A name that begins with `$`, the server's own, is matched only by a pattern that does so too:
+/// who opens `*` does not mean users' own channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -101,6 +104,9 @@ impl Pattern {
     }
 
     fn walk<'a>(&'a self, name: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> bool {
+        if name.starts_with('$') && !self.text.starts_with('$') {
+            return false;
+        }
         let mut left = name;
         for part in &self.parts {
             match part {
@@ -210,6 +216,16 @@ mod tests {
         assert!(pattern("*").matches("x"));
         assert!(pattern("news").matches("news"));
         assert!(!pattern("news").matches("news2"));
+    }
+
+    #[test]
+    fn the_servers_own_names_are_matched_only_on_purpose() {
+        for opens in ["*", "{any}:*", "{kind}:{id}"] {
+            assert!(pattern(opens).matches("user:ada") && !pattern(opens).matches("$user:ada"), "{opens}");
+        }
+        for means in ["$user:*", "$user:{id}", "$user:ada", "$*"] {
+            assert!(pattern(means).matches("$user:ada"), "{means}");
+        }
     }
 
     #[test]

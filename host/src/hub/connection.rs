@@ -40,6 +40,8 @@ pub struct Connection {
     /// How far it has come, in dialects that tell it.
     places: RefCell<Option<Box<Places>>>,
     user: RefCell<UserId>,
+    /// Nobody has checked that it is this user.
+    names_itself: Cell<bool>,
     /// The auth plugins have accepted it.
     admitted: Cell<bool>,
     /// When its identity ends, and what ends it then.
@@ -83,6 +85,7 @@ impl Connection {
             goodbye: OnceCell::new(),
             places: RefCell::new(None),
             user: RefCell::new(UserId(id.to_string().into())),
+            names_itself: Cell::new(false),
             admitted: Cell::new(false),
             end: RefCell::default(),
             since: UnixMillis::now(),
@@ -110,7 +113,28 @@ impl Connection {
     /// The auth plugins have accepted it as this user.
     pub fn set_user(&self, user: UserId) {
         *self.user.borrow_mut() = user;
+        self.names_itself.set(false);
         self.admitted.set(true);
+    }
+
+    /// What others see as its user, though nobody has checked that it is.
+    pub fn set_own_name(&self, name: UserId) {
+        *self.user.borrow_mut() = name;
+        self.names_itself.set(true);
+    }
+
+    /// Is it this user, as far as the channel that is a user's own is concerned?
+    pub fn stands_for(&self, user: &str) -> bool {
+        match self.names_itself.get() {
+            true => self.id.to_string() == user,
+            false => self.is_user(user),
+        }
+    }
+
+    /// Users' own channels that it subscribes to, and is not the user of any more.
+    pub fn strange_channels(&self) -> Vec<ChannelName> {
+        let strange = |name: &&ChannelName| name.user().is_some_and(|user| !self.stands_for(user));
+        self.seats.borrow().keys().filter(strange).cloned().collect()
     }
 
     /// Accepted, and not on its way out.

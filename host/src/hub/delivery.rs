@@ -192,10 +192,14 @@ impl Delivery {
             let policy = policy(turn, group);
             let terms = Terms::new(policy, &audience.channel, &run.frames);
             if let Some(tally) = &turn.tally {
-                let excluded =
-                    group.members.iter().filter(|member| turn.leaves_out(member.client)).count() as u64;
-                let delivered = group.members.len() as u64 - excluded;
-                tally.add(Receipt { delivered, excluded, filtered: 0 });
+                let mut receipt = Receipt::default();
+                for member in group.members.iter().filter(|member| is_open(connections, member.client)) {
+                    match turn.leaves_out(member.client) {
+                        true => receipt.excluded += 1,
+                        false => receipt.delivered += 1,
+                    }
+                }
+                tally.add(receipt);
             }
             let tells_places = turn.tells_places(group.key.wire);
             *delivered += (turn.messages.len() * group.members.len()) as u64;
@@ -298,7 +302,7 @@ impl Delivery {
                 } else {
                     chosen.clone()
                 };
-                if let Some(tally) = &turn.tally {
+                if let Some(tally) = turn.tally.as_ref().filter(|_| !connection.is_closing()) {
                     let one = u64::from(!mine.bytes.is_empty());
                     tally.add(Receipt { delivered: one, excluded: 1 - one, filtered: 0 });
                 }
@@ -334,6 +338,10 @@ impl Delivery {
         let Some(connection) = self.find(client).cloned() else { return };
         let run = turn.run(connection.wire);
         let bytes = run.only(passes).bytes;
+        if let Some(tally) = turn.tally.as_ref().filter(|_| !connection.is_closing()) {
+            let one = u64::from(!bytes.is_empty());
+            tally.add(Receipt { delivered: one, excluded: 0, filtered: 1 - one });
+        }
         if !bytes.is_empty() {
             if turn.tells_places(connection.wire) {
                 connection.came_to(turn);
@@ -373,6 +381,11 @@ impl Delivery {
     pub fn take_slow(&mut self) -> Vec<Rc<Connection>> {
         std::mem::take(&mut self.slow)
     }
+}
+
+/// Is it still sent anything? One that is being closed is not.
+fn is_open(connections: &Slab<Rc<Connection>>, client: ClientId) -> bool {
+    connections.get(client.slot()).is_some_and(|connection| !connection.is_closing())
 }
 
 /// Is the turn for this group at all?

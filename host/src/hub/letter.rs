@@ -26,6 +26,20 @@ pub struct Published {
     pub offset: Option<Offset>,
     /// Where it was asked for.
     pub receipt: Option<Receipt>,
+    /// Nobody was there to take it: it waits for who comes.
+    pub queued: bool,
+}
+
+/// Messages of a channel where they wait until somebody takes them, and whom they have reached.
+pub struct Settled {
+    pub channel: ChannelName,
+    /// Of the channel when they were sent.
+    pub epoch: Epoch,
+    /// In their order.
+    pub messages: Vec<Message>,
+    pub receipt: Receipt,
+    /// Who published the only one, where they asked for a receipt.
+    pub answer: Option<(Origin, Published)>,
 }
 
 /// Where a message comes from, and who hears what became of it.
@@ -197,6 +211,7 @@ pub enum Letter {
         origin: Origin,
         published: Published,
     },
+    Settled(Settled),
     Group {
         group: GroupName,
         inquiry: GroupInquiry,
@@ -272,6 +287,9 @@ impl Letter {
             Self::Publish(p) => 256 + p.payload.bytes.len(),
             Self::Deliver(turn) => turn.weight(),
             Self::Direct { payload, .. } => 128 + payload.bytes.len(),
+            Self::Settled(s) => {
+                128 + s.messages.iter().map(|message| 128 + message.payload.bytes.len()).sum::<usize>()
+            }
             Self::Subscribed(Subscribed { result: Ok(accepted), .. }) => {
                 256 + accepted.frame.len() + accepted.response.len()
             }

@@ -19,6 +19,7 @@ mod pace;
 mod places;
 mod post;
 pub mod presence;
+pub mod queue;
 pub mod rules;
 pub mod shard;
 mod share;

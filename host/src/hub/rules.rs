@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::history::HistoryRule;
 use super::presence::PresenceRule;
+use super::queue::QueueRule;
 use super::slow::SlowPolicy;
 use crate::core::meter::Limit;
 use crate::core::{KeyPointer, Pattern};
@@ -39,6 +40,8 @@ pub struct ChannelRule {
     /// Of clients' messages, all together.
     pub rate: Option<Limit>,
     pub max_subscribers: Option<u32>,
+    /// What is published while nobody subscribes waits for who comes. None: it does not.
+    pub queue: Option<QueueRule>,
     /// New subscribers get a response of the channel's handler.
     pub default_response: bool,
     /// What they get where no handler gives one.
@@ -63,6 +66,7 @@ impl Default for ChannelRule {
             join_leave: false,
             rate: None,
             max_subscribers: None,
+            queue: None,
             default_response: false,
             constant_response: None,
             expire_after: EXPIRE_AFTER,

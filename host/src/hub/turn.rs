@@ -33,7 +33,7 @@ pub struct Turn {
     keys: Vec<Option<MessageKey>>,
     /// One of messages and events is empty.
     events: Vec<PresenceEvent>,
-    /// Counts what becomes of the only message.
+    /// Counts what becomes of the only message, or of a replay as a whole.
     pub tally: Option<Arc<Tally>>,
     /// Where the messages carry offsets.
     numbered: Option<Epoch>,

@@ -87,7 +87,7 @@ impl Standing {
             Err(reason) => return Err(refuse(context, connection, &reason)),
         }
         self.verdicts.clear();
-        self.settle(context, connection)?;
+        self.settle_anew(context, connection).await?;
         Ok(connection.sender().user)
     }
 
@@ -111,13 +111,24 @@ impl Standing {
         Ok(())
     }
 
+    /// The same for one that had a user before: with another it loses that one's own channel.
+    async fn settle_anew(&mut self, context: &Rc<Context>, connection: &Rc<Connection>) -> Result<(), Ended> {
+        connection.until_settled().await;
+        self.settle(context, connection)?;
+        for channel in connection.strange_channels() {
+            context.shard.unsubscribe(connection, channel, None);
+        }
+        Ok(())
+    }
+
     /// Nobody has named its user.
     pub fn is_anonymous(&self) -> bool {
         !matches!(&self.state, State::Known(known) if !known.identity.user.is_empty())
     }
 
     /// Asks the auth plugins, or the token's own lists; a plugin's verdict on publishing is kept.
-    /// What is rare in it is boxed: it would be room in every connection's task.
+    /// In users' own channels nobody else is, and nobody is asked. What is rare in it is boxed: it
+    /// would be room in every connection's task.
     pub async fn may(
         &mut self,
         context: &Rc<Context>,
@@ -127,8 +138,13 @@ impl Standing {
     ) -> Result<(), Refusal> {
         let registry = context.shard.registry();
         let built_in = registry.auth().is_empty();
+        let owner = channel.user().filter(|_| action == AuthAction::Subscribe);
+        let owned = |connection: &Connection, owner| match connection.stands_for(owner) {
+            true => Ok(()),
+            false => Err(denied(connection, channel)),
+        };
         if built_in && context.jwt.is_none() {
-            return Ok(());
+            return owner.map_or(Ok(()), |owner| owned(connection, owner));
         }
         if self.asked_of != registry.number {
             self.verdicts.clear();
@@ -150,7 +166,11 @@ impl Standing {
                 Ok(anew) => self.state = State::Known(anew),
                 Err(_) => return Err(denied(connection, channel)),
             }
-            self.settle(context, connection).map_err(|Ended| denied(connection, channel))?;
+            let settled = self.settle_anew(context, connection).await;
+            settled.map_err(|Ended| denied(connection, channel))?;
+        }
+        if let Some(owner) = owner {
+            return owned(connection, owner);
         }
         if let State::Known(known) = &mut self.state {
             // The server's API may have moved it.

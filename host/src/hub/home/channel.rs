@@ -3,15 +3,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::limits;
 use super::timers::Timers;
+use super::waiting::Waiting;
 use crate::core::clock::UnixMillis;
 use crate::core::meter::Meter;
-use crate::core::{ChannelName, Message, Offset, PluginName, ShardId};
+use crate::core::{ChannelName, ClientId, Message, Offset, Payload, PluginName, Sender, ShardId};
 use crate::hub::history::History;
 use crate::hub::letter::{Letter, Wishes};
+use crate::hub::mesh::Mesh;
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceEvent};
+use crate::hub::queue::{InUse, Queue};
 use crate::hub::rules::ChannelRule;
 use crate::hub::tally::Tally;
 use crate::hub::turn::{Content, OpenTurn, Turn};
@@ -27,15 +32,17 @@ pub struct Home {
     pub handler: Option<(PluginName, Actor<Verdicts>)>,
     /// Subscribers by shard.
     pub subscribers: Vec<u32>,
-    /// Boxed: most channels have neither.
+    /// Boxed: most channels have none of these.
     pub history: Option<Box<History>>,
     pub presence: Option<Box<Presence>>,
+    /// Where messages wait until somebody takes them.
+    pub waiting: Option<Box<Waiting>>,
     turn: OpenTurn,
     /// Seconds since it was last seen in use, by whole sweeps.
     idle: u32,
     /// What clients may still publish, where the rule has a rate.
     pub meter: Option<Box<Meter>>,
-    /// Subscriptions that the handler judges: their places are taken.
+    /// Subscriptions that the handler judges, or that wait for a count: their places are taken.
     pub joining: u32,
     /// Messages that the handler judges, and timers that it answers.
     pub judging: u32,
@@ -45,6 +52,8 @@ pub struct Home {
 
 /// What a new subscriber missed, and whether that is all of it.
 pub struct Past {
+    /// Where it stands before the replay, if that is not where the channel stands.
+    pub since: Option<Offset>,
     pub recovered: Option<bool>,
     pub replay: Option<Arc<Turn>>,
 }
@@ -55,6 +64,7 @@ impl Home {
         rule: ChannelRule,
         handler: Option<(PluginName, Actor<Verdicts>)>,
         shards: usize,
+        in_use: &InUse,
     ) -> Self {
         Self {
             name,
@@ -64,13 +74,14 @@ impl Home {
             subscribers: vec![0; shards],
             history: rule.history.map(|rule| Box::new(History::new(rule))),
             presence: None,
+            waiting: rule.queue.map(|rule| Box::new(Waiting::new(Queue::new(rule, in_use.clone())))),
             turn: OpenTurn::default(),
             idle: 0,
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
-            rule,
             joining: 0,
             judging: 0,
             timers: None,
+            rule,
         }
     }
 
@@ -84,7 +95,7 @@ impl Home {
     }
 
     /// The epoch that goes with the offsets of its messages, where they show them.
-    fn numbered(&self) -> Option<Epoch> {
+    pub(super) fn numbered(&self) -> Option<Epoch> {
         self.is_numbered().then_some(self.epoch)
     }
 
@@ -105,7 +116,8 @@ impl Home {
     pub fn is_forgotten(&mut self, now: UnixMillis, elapsed: u32) -> bool {
         self.expire(now);
         let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
-            || self.presence.as_ref().is_some_and(|presence| !presence.is_empty());
+            || self.presence.as_ref().is_some_and(|presence| !presence.is_empty())
+            || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle());
         let timers = self.timers.as_ref().is_some_and(|timers| !timers.is_empty());
         let handled = self.joining > 0 || self.judging > 0 || timers;
         if keeps || handled || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
@@ -127,6 +139,23 @@ impl Home {
     pub fn forget(&mut self, shard: ShardId) {
         let count = &mut self.subscribers[shard.index()];
         *count = count.saturating_sub(1);
+    }
+
+    /// Gives a message its place in the channel's order, and in its history.
+    pub fn place(
+        &mut self,
+        sender: Option<Sender>,
+        event: Bytes,
+        payload: Payload,
+        except: Option<ClientId>,
+    ) -> Message {
+        self.offset = self.offset.next();
+        self.used();
+        let message = Message { offset: self.offset, at: UnixMillis::now(), sender, event, payload, except };
+        if let Some(history) = &mut self.history {
+            history.push(&message);
+        }
+        message
     }
 
     // === the open turn ===
@@ -180,25 +209,41 @@ impl Home {
         if let Some(history) = &mut self.history {
             history.expire(now);
         }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.expire(now);
+        }
+    }
+
+    /// Forgets what it has kept, and what waits.
+    pub fn clear(&mut self) {
+        if let Some(history) = &mut self.history {
+            history.clear();
+        }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.clear();
+        }
     }
 
     /// What a subscriber asks to see of the past. Every message up to the channel's offset is in
     /// it or was delivered before; the next one goes to the subscriber as it comes.
-    pub fn past(&mut self, wires: Wires, wishes: &Wishes) -> Past {
+    pub fn past(&mut self, wires: Wires, wishes: &Wishes, mesh: &Mesh) -> Past {
+        if self.waiting.is_some() {
+            return self.past_and_waiting(wires, wishes, mesh);
+        }
         self.expire(UnixMillis::now());
         let Some(since) = wishes.recover else {
             let last = self.history.iter().flat_map(|history| history.last(wishes.history));
-            return Past { recovered: None, replay: self.replay(wires, last) };
+            return Past { since: None, recovered: None, replay: self.replay(wires, last) };
         };
         let Some(history) = &self.history else {
-            return Past { recovered: Some(since == self.position()), replay: None };
+            return Past { since: None, recovered: Some(since == self.position()), replay: None };
         };
         if since.epoch != self.epoch {
             let all = history.last(usize::MAX);
-            return Past { recovered: Some(false), replay: self.replay(wires, all) };
+            return Past { since: None, recovered: Some(false), replay: self.replay(wires, all) };
         }
         let (missed, complete) = history.since(since.offset, self.offset);
-        Past { recovered: Some(complete), replay: self.replay(wires, missed) }
+        Past { since: None, recovered: Some(complete), replay: self.replay(wires, missed) }
     }
 
     fn replay<'a>(&self, wires: Wires, messages: impl Iterator<Item = &'a Message>) -> Option<Arc<Turn>> {

@@ -9,6 +9,7 @@ mod plugins;
 mod questions;
 mod repeats;
 mod timers;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use channel::Home;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelName, Message, Pattern, PluginName, Refusal, Sender, ShardId};
+use crate::core::{Captures, ChannelName, Pattern, PluginName, Refusal, Sender, ShardId};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{
     Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
@@ -26,9 +27,10 @@ use crate::hub::letter::{
 use crate::hub::mesh::Mesh;
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceRule};
+use crate::hub::queue::InUse;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::tally::{Receipt, Tally};
-use crate::hub::wire::{Epoch, Reply, RequestId, WireId, Wires};
+use crate::hub::wire::{Epoch, Position, Reply, RequestId, WireId, Wires};
 use crate::plugin::{
     Acceptance, Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Response, Route,
     Verdict,
@@ -62,6 +64,9 @@ pub struct Homes {
     /// Acknowledgements held back while some shard lags behind.
     withheld: Vec<(ShardId, Letter)>,
     repeats: Repeats,
+    /// Channels where messages wait, and how many there may be.
+    in_use: InUse,
+    queues: usize,
     /// Messages that got a place in their channel since the start.
     published: u64,
 }
@@ -71,6 +76,7 @@ impl Homes {
         wires: Wires,
         rules: Rules,
         limit: usize,
+        queues: usize,
         registry: Arc<Registry>,
         actors: Actors<Verdicts>,
     ) -> Self {
@@ -86,6 +92,8 @@ impl Homes {
             open_messages: 0,
             withheld: Vec::new(),
             repeats: Repeats::default(),
+            in_use: InUse::default(),
+            queues,
             published: 0,
         }
     }
@@ -111,7 +119,7 @@ impl Homes {
             Ok(home) => home,
             Err(refusal) => return self.answer(publish.channel, publish.origin, Err(refusal), post),
         };
-        if let Err(refusal) = may_publish(&publish, home.rule.publish) {
+        if let Err(refusal) = may_publish(&publish, &home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         }
         // Before its key is looked at: a repeat asks the channel for work too.
@@ -268,7 +276,7 @@ impl Homes {
             }
             Verdict::Drop => {
                 let epoch = self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
-                let published = Published { epoch, offset: None, receipt: None };
+                let published = Published { epoch, offset: None, receipt: None, queued: false };
                 self.answer(publish.channel, publish.origin, Ok(published), post);
             }
             Verdict::Deny { code, reason } => {
@@ -296,21 +304,14 @@ impl Homes {
             let refusal = Refusal::ChannelNotFound(publish.channel.clone());
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         };
-        self.published += 1;
-        home.offset = home.offset.next();
-        home.used();
-        let published = Published { epoch: home.epoch, offset: Some(home.offset), receipt: None };
-        let message = Message {
-            offset: home.offset,
-            at: UnixMillis::now(),
-            sender: publish.origin.sender().cloned(),
-            event: publish.event,
-            payload: publish.payload,
-            except: publish.except,
-        };
-        if let Some(history) = &mut home.history {
-            history.push(&message);
+        if home.waiting.is_some() {
+            return self.accept_or_hold(publish, post);
         }
+        self.published += 1;
+        let sender = publish.origin.sender().cloned();
+        let message = home.place(sender, publish.event, publish.payload, publish.except);
+        let published =
+            Published { epoch: home.epoch, offset: Some(home.offset), receipt: None, queued: false };
         if publish.receipt {
             let report = report(publish.channel, publish.origin, published, post.mesh().clone());
             return home.push_counted(self.wires, message, Tally::new(report), post);
@@ -335,6 +336,12 @@ impl Homes {
     /// that goes with the answer: so the next message that reaches it is the next of the channel.
     /// `response` is its handler's.
     fn admit(&mut self, subscribe: Subscribe, response: Option<Response>, post: &Post) {
+        if let Some((subscribe, response)) = self.hold(subscribe, response, post) {
+            self.admit_now(subscribe, response, post);
+        }
+    }
+
+    fn admit_now(&mut self, subscribe: Subscribe, response: Option<Response>, post: &Post) {
         let Subscribe { channel, sender, wire, wishes, request, filter, told, .. } = subscribe;
         let Some(home) = self.homes.get_mut(&channel) else {
             let refusal = Refusal::ChannelNotFound(channel.clone());
@@ -351,17 +358,18 @@ impl Homes {
         home.seal(post);
         let shard = sender.client.shard();
         home.subscribers[shard.index()] += 1;
-        let past = home.past(self.wires, &wishes);
+        let past = home.past(self.wires, &wishes, post.mesh());
+        let offset = past.since.unwrap_or(home.offset);
+        let position = home.is_numbered().then_some(Position { offset, ..home.position() });
         let nobody = Presence::default();
         let reply = Reply::Subscribed {
             channel: &channel,
-            position: home.is_numbered().then(|| home.position()),
+            position,
             recovered: past.recovered,
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
         };
         let (since, slow) = (home.offset, wishes.slow.unwrap_or(home.rule.slow));
         let frame = frame(self.wires, wire, request.as_ref(), reply);
-        let position = home.is_numbered().then(|| home.position());
         // Who has recovered all goes on where it was: that is no new subscription.
         let goes_on = past.recovered == Some(true);
         let response = home.response(response).filter(|_| !goes_on);
@@ -458,7 +466,7 @@ impl Homes {
                 attach(&self.actors, generation, name, captures)
             });
             let rule = rule.map_or_else(ChannelRule::default, |(_, rule)| rule.clone());
-            let home = Home::new(name.clone(), rule, handler, shards);
+            let home = Home::new(name.clone(), rule, handler, shards, &self.in_use);
             self.homes.insert(name.clone(), home);
         }
         self.homes.get_mut(name).ok_or_else(|| Refusal::ChannelNotFound(name.clone()))
@@ -479,9 +487,9 @@ fn captures(rule: Option<&Pattern>, route: &Pattern, channel: &ChannelName) -> C
     Captures::of(rule.into_iter().chain([route]), channel.as_str())
 }
 
-fn may_publish(publish: &Publish, who: WhoMayPublish) -> Result<(), Refusal> {
+fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
     let Origin::Client { sender, subscribed, .. } = &publish.origin else { return Ok(()) };
-    let allowed = match who {
+    let allowed = match rule.publish {
         WhoMayPublish::Anyone => true,
         WhoMayPublish::Subscribers => *subscribed,
         WhoMayPublish::Server => false,

@@ -40,6 +40,7 @@ impl Homes {
     fn close(&mut self, name: &ChannelName, post: &Post) {
         let Some(mut home) = self.homes.remove(name) else { return };
         home.seal(post);
+        self.refuse_held(&mut home, post);
         for (shard, count) in post.mesh().shards().zip(&home.subscribers) {
             if *count > 0 {
                 post.send(shard, Letter::ChannelGone(name.clone()));

@@ -190,6 +190,19 @@ impl Shard {
         self.post.queue.wake();
     }
 
+    /// A message to one client alone, outside any channel's order.
+    pub(super) fn send_direct(
+        &self,
+        connection: &Rc<Connection>,
+        channel: &ChannelName,
+        event: &[u8],
+        payload: &Payload,
+    ) {
+        let mut out = BytesMut::new();
+        self.wire(connection.wire).direct(channel, event, payload, &mut out);
+        self.send(connection, out.freeze());
+    }
+
     /// Says goodbye with a code and a reason, and ends the connection when the client
     /// has heard it, or after five seconds.
     pub fn close(&self, connection: &Rc<Connection>, code: u16, reason: &str) {

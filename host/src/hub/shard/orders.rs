@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::Shard;
 use super::ask::{Unanswered, gather};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, ClientId, Refusal, ShardId};
+use crate::core::{ChannelName, ClientId, Payload, Refusal, ShardId};
 use crate::hub::connection::Connection;
 use crate::hub::letter::{Subscribe, Wishes};
 
@@ -95,6 +95,27 @@ impl Shard {
         Ok(gather(asked.collect()).await?.into_iter().sum())
     }
 
+    /// A message to one client, in nobody's channel. False: it is not connected.
+    pub async fn send_to_client(
+        &self,
+        client: ClientId,
+        event: Bytes,
+        payload: Payload,
+    ) -> Result<bool, Unanswered> {
+        let whom = Whom::Client(client);
+        let asked = self.shards_of(&whom).map(|shard| {
+            let (whom, event, payload) = (whom.clone(), event.clone(), payload.clone());
+            self.ask(shard, move |there, _, answer| {
+                let found = there.found_admitted(&whom);
+                for connection in &found {
+                    there.send_direct(connection, &ChannelName::of_client(), &event, &payload);
+                }
+                let _ = answer.send(!found.is_empty());
+            })
+        });
+        Ok(gather(asked.collect()).await?.contains(&true))
+    }
+
     fn ask_to_join(
         &self,
         connection: &Rc<Connection>,
@@ -103,6 +124,11 @@ impl Shard {
         limit: usize,
     ) -> oneshot::Receiver<Result<(), Refusal>> {
         let (told, receiver) = oneshot::channel();
+        if channel.user().is_some_and(|user| !connection.stands_for(user)) {
+            let user = connection.sender().named().cloned();
+            let _ = told.send(Err(Refusal::PermissionDenied { user, channel: channel.clone() }));
+            return receiver;
+        }
         if connection.subscriptions() >= limit && !connection.is_subscribed(channel.as_str()) {
             let what = "subscriptions of one client";
             // The other end is here.
