@@ -33,6 +33,15 @@ pub use wit::Verdict;
 ///         Ok(Self { room: room.to_owned(), messages: 0 })
 ///     }
 ///
+///     fn save(&self) -> Option<Vec<u8>> {
+///         Some(self.messages.to_le_bytes().to_vec())
+///     }
+///
+///     fn restore(channel: &ChannelName, snapshot: &[u8]) -> Result<Self, String> {
+///         let saved = snapshot.try_into().map_err(|_| "a count has eight bytes")?;
+///         Ok(Self { messages: u64::from_le_bytes(saved), ..Self::open(channel)? })
+///     }
+///
 ///     fn default_response(&mut self, _: &Caller, _: &Data) -> Result<Option<Response>, Denial> {
 ///         Ok(Some(Response::json(&self.messages)?.event("count")))
 ///     }
@@ -48,9 +57,11 @@ pub use wit::Verdict;
 /// }
 ///
 /// let mut ctx = Context::default();
-/// let mut counter = Counter::open(&ChannelName::from("counter:a").with("room", "a")).unwrap();
+/// let channel = ChannelName::from("counter:a").with("room", "a");
+/// let mut counter = Counter::open(&channel).unwrap();
 /// counter.on_publish(&Message::for_test("ada", r#"{"text":"hi"}"#), &mut ctx).unwrap();
 /// assert_eq!(ctx.effects().len(), 1);
+/// assert_eq!(Counter::restore(&channel, &counter.save().unwrap()).unwrap().messages, 1);
 /// ```
 pub trait Channel: Sized + 'static {
     /// On the first use of the channel; may take 100 ms.

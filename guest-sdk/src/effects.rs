@@ -10,14 +10,17 @@ use crate::{ClientId, Direct, Dismissal, Effect, PayloadKind, Publication, Timer
 /// Collects the effects of one call.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use tidegate_guest::{Context, Effect};
 ///
 /// let mut ctx = Context::default();
 /// ctx.publish("chat:lobby").event("joined").except(7).json(&"ada").unwrap();
 /// ctx.send(7).text("welcome");
 /// ctx.kick(8, "Bye.");
+/// ctx.set_timer(1, Duration::from_secs(30));
 ///
-/// assert_eq!(ctx.effects().len(), 3);
+/// assert_eq!(ctx.effects().len(), 4);
 /// assert!(matches!(&ctx.effects()[1], Effect::Send(direct) if direct.payload == b"welcome"));
 /// ```
 #[derive(Clone, Debug, Default)]

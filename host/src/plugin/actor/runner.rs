@@ -222,7 +222,8 @@ impl<S: ActorSink> Runner<S> {
         {
             let from = find(&mut self.versions, room.version).map(|version| version.generation.clone());
             let from = from.map(|from| format!("version {} (generation {})", from.version, from.number));
-            let doing = format!("taking over {} from {}, which keeps it", room.name, from.unwrap_or_default());
+            let doing =
+                format!("taking over {} from {}, which keeps it", room.name, from.unwrap_or_default());
             generation.note(&failure, &doing);
         }
         self.prune();
