@@ -146,7 +146,13 @@ impl<S: ActorSink> Runner<S> {
         {
             room.health.failed(Instant::now());
             let (number, doing) = (room.version, format!("handling {}", room.name));
-            self.failed(number, failure, &doing);
+            match (failure, find(&mut self.versions, number)) {
+                // By the version that has saved it. The store is well; the channel begins anew.
+                (PluginFailure::SnapshotRefused(_), Some(version)) => {
+                    version.generation.note(failure, &doing);
+                }
+                _ => self.failed(number, failure, &doing),
+            }
         }
         answer
     }
