@@ -1,9 +1,11 @@
 //! Clients that stop reading: the channel's policy decides, and nobody else notices.
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::raw::{self, CLOSE, PONG, TEXT};
-use crate::harness::{Client, Events, Raw, Server, http};
+use crate::harness::wait::within;
+use crate::harness::{Client, Events, Raw, Server, eventually, http};
 
 /// More than any system keeps for a socket that nobody reads.
 const MANY: u64 = 400;
@@ -75,6 +77,21 @@ async fn a_client_that_stops_reading_is_closed_while_others_get_everything() {
         expected += 1;
     };
     assert_eq!(close, (4008, "Slow consumer.".to_owned()));
+}
+
+#[tokio::test]
+async fn a_burst_of_several_channels_past_the_bound_is_one_close_that_arrives() {
+    let server = Server::builder().config("limits.outbox_bytes = 1024\n[[channel]]\npattern = '*'").start();
+    let mut reader = Client::connect(&server).await;
+    let mut publisher = Raw::open(&server).await;
+    let mut burst = Vec::new();
+    for channel in ["a", "b", "c"] {
+        reader.subscribe(channel).await;
+        let publish = json!({ "type": "publish", "channel": channel, "data": "x".repeat(2000) });
+        burst.extend(raw::frame(raw::FIN | TEXT, publish.to_string().as_bytes()));
+    }
+    publisher.write(&burst).await;
+    assert_eq!(reader.closed().await, (4008, "Slow consumer.".to_owned()));
 }
 
 #[tokio::test]
@@ -319,4 +336,16 @@ async fn a_bridge_asks_and_is_told_nothing() {
         came += 1;
     }
     assert!(came < MANY, "something was left out");
+}
+
+/// It keeps its side of the connection open and does not read: nobody would hear of it again.
+#[tokio::test]
+async fn a_client_that_has_ended_its_side_keeps_nothing_of_the_server() {
+    let server = server("latest");
+    let before = server.open_files();
+    let mut slow = stopped_reader(&server).await;
+    speak(&server, || false).await;
+    within("the end of its side", slow.stream.shutdown()).await.unwrap();
+    eventually("no descriptors but those before", async || (server.open_files() <= before).then_some(()))
+        .await;
 }

@@ -47,6 +47,11 @@ impl Filtered {
         Rc::new(Self { filters, delivery, queue, waiting: RefCell::default() })
     }
 
+    /// Nothing waits for a judgement.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.borrow().is_empty()
+    }
+
     pub fn judge(self: &Rc<Self>, plugin: PluginName, turn: Arc<Turn>) {
         self.wait(plugin, To::Everyone, turn);
     }
