@@ -123,6 +123,7 @@ mod tests {
     fn settings() -> Settings {
         let rules = vec![(crate::core::Pattern::parse("*").unwrap(), ChannelRule::default())];
         Settings {
+            sweep_secs: 10,
             wires: WIRES,
             rules: Rules::new(rules),
             outbox_bytes: 1000,
