@@ -9,6 +9,9 @@
 mod page;
 mod shell;
 mod socket;
+#[path = "../harness/wait.rs"]
+#[allow(dead_code)]
+mod wait;
 
 use std::path::PathBuf;
 

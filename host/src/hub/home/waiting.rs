@@ -194,7 +194,8 @@ impl Home {
         let now = UnixMillis::now();
         self.expire(now);
         let taken = self.waiting.as_mut().map(|waiting| waiting.queue.take(now)).unwrap_or_default();
-        let kept = |count| self.history.iter().flat_map(move |history: &Box<History>| history.last(count));
+        let history = self.history.as_deref();
+        let kept = |count| history.into_iter().flat_map(move |history| history.last(count));
         let (recovered, replay) = match wishes.recover {
             None => (None, merge(kept(wishes.history), &taken)),
             Some(since) => {
