@@ -5,6 +5,7 @@ mod jwt;
 mod key_hash;
 mod limits;
 mod load;
+mod response;
 mod rules;
 mod schema;
 mod types;

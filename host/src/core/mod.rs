@@ -1,9 +1,10 @@
-//! What every floor above speaks of: names, ids, patterns, messages, refusals, time, rates,
-//! schemas. No tokio, no I/O.
+//! What every floor above speaks of: names, ids, patterns, messages, keys, refusals, time,
+//! rates, schemas. No tokio, no I/O.
 
 pub mod address;
 pub mod clock;
 pub mod ids;
+pub mod key;
 pub mod message;
 pub mod meter;
 pub mod names;
@@ -13,7 +14,8 @@ pub mod refusal;
 pub mod schema;
 
 pub use ids::{ClientId, Offset, ShardId};
+pub use key::{KeyPointer, MessageKey};
 pub use message::{Message, Payload, PayloadKind, Sender};
 pub use names::{ChannelName, IdempotencyKey, PluginName, UserId};
-pub use pattern::Pattern;
+pub use pattern::{Captures, Pattern};
 pub use refusal::Refusal;

@@ -12,7 +12,7 @@ use std::task::{Poll, Waker};
 use bytes::{Bytes, BytesMut};
 
 use super::audience::Seat;
-use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
+use super::outbox::{Outbox, Terms, Through, TooSlow};
 use super::places::Places;
 use super::shard::AbortOnDrop;
 use super::share::Share;
@@ -73,18 +73,12 @@ pub struct Goodbye {
 }
 
 impl Connection {
-    pub(super) fn new(
-        id: ClientId,
-        wire: WireId,
-        socket: Rc<dyn Socket>,
-        outbox_bytes: usize,
-        born: u64,
-    ) -> Self {
+    pub(super) fn new(id: ClientId, wire: WireId, socket: Rc<dyn Socket>, outbox: Outbox, born: u64) -> Self {
         Self {
             id,
             wire,
             socket,
-            outbox: RefCell::new(Outbox::new(outbox_bytes)),
+            outbox: RefCell::new(outbox),
             seats: RefCell::default(),
             dirty: Cell::new(false),
             closing: Cell::new(false),
@@ -282,25 +276,24 @@ impl Connection {
 
     // === outbox ===
 
-    pub(super) fn push_run(
-        &self,
-        bytes: Bytes,
-        last_frame: usize,
-        audience: usize,
-        policy: SlowPolicy,
-    ) -> Result<(), TooSlow> {
+    pub(super) fn push_run(&self, bytes: Bytes, terms: Terms<'_>) -> Result<(), TooSlow> {
         if self.closing.get() {
             return Ok(());
         }
-        self.outbox.borrow_mut().push_run(bytes, last_frame, audience, policy)
+        self.outbox.borrow_mut().push_run(bytes, terms)
+    }
+
+    /// See [`Outbox::dropped`].
+    pub(super) fn dropped(&self) -> u64 {
+        self.outbox.borrow().dropped()
     }
 
     /// See [`Outbox::write_through`]; not while this turn has queued anything for the socket.
-    pub(super) fn write_through(&self, bytes: &Bytes) -> Through {
+    pub(super) fn write_through(&self, bytes: &Bytes, terms: Terms<'_>) -> Through {
         if self.closing.get() || self.dirty.get() {
             return Through::Not;
         }
-        self.outbox.borrow_mut().write_through(&*self.socket, bytes)
+        self.outbox.borrow_mut().write_through(&*self.socket, bytes, terms)
     }
 
     /// See [`Outbox::push_replay`].

@@ -100,6 +100,8 @@ pub struct Wishes {
     pub history: usize,
     /// Who is there, and who comes and goes.
     pub presence: bool,
+    /// What is done when it is slow, where the channel's rule lets it choose.
+    pub slow: Option<super::slow::SlowPolicy>,
 }
 
 pub struct Subscribe {
@@ -136,12 +138,14 @@ pub struct Accepted {
     pub since: Offset,
     /// Where it stands, where messages show their offsets.
     pub position: Option<Position>,
-    pub slow: super::outbox::SlowPolicy,
+    pub slow: super::slow::SlowPolicy,
     pub presence: bool,
     /// The answer to the client.
     pub frame: Bytes,
     /// What it asked for of the past, to be delivered next.
     pub replay: Option<Arc<Turn>>,
+    /// What follows that, encoded; empty for nothing.
+    pub response: Bytes,
 }
 
 /// A client's question to a channel's home, which is answered with a frame of its dialect.
@@ -279,6 +283,9 @@ impl Letter {
             Self::Direct { payload, .. } => 128 + payload.bytes.len(),
             Self::Settled(s) => {
                 128 + s.messages.iter().map(|message| 128 + message.payload.bytes.len()).sum::<usize>()
+            }
+            Self::Subscribed(Subscribed { result: Ok(accepted), .. }) => {
+                256 + accepted.frame.len() + accepted.response.len()
             }
             Self::Subscribe(s) => 256 + s.params.as_ref().map_or(0, Bytes::len),
             _ => 128,

@@ -5,8 +5,10 @@
 mod alarm;
 pub mod audience;
 pub mod connection;
+pub mod counters;
 mod delivery;
 mod filtered;
+mod frames;
 pub mod groups;
 pub mod history;
 mod home;
@@ -21,6 +23,7 @@ pub mod queue;
 pub mod rules;
 pub mod shard;
 mod share;
+pub mod slow;
 pub mod socket;
 pub mod tally;
 mod turn;

@@ -99,8 +99,8 @@ pub enum Told {
     Close(u16),
 }
 
-/// A dialect's encoder. Each call appends whole frames; [`Wire::reply`], [`Wire::ping`] and
-/// [`Wire::places`] may append nothing, where the dialect has no words for it.
+/// A dialect's encoder. Each call appends whole frames; [`Wire::reply`], [`Wire::dropped`],
+/// [`Wire::ping`] and [`Wire::places`] may append nothing, where the dialect has no words for it.
 pub trait Wire: Sync {
     /// A message of a channel, at least one byte; `numbered` is the channel's epoch where its
     /// messages carry offsets.
@@ -111,6 +111,10 @@ pub trait Wire: Sync {
 
     /// A change of who is in a channel, for a subscriber that asked for it.
     fn presence(&self, _channel: &ChannelName, _event: &PresenceEvent, _out: &mut BytesMut) {}
+
+    /// So many of a channel's messages, or changes of presence, were left out before what the
+    /// client gets next of it.
+    fn dropped(&self, _channel: &ChannelName, _count: u64, _out: &mut BytesMut) {}
 
     fn reply(&self, request: Option<&RequestId>, reply: Reply<'_>, out: &mut BytesMut);
 

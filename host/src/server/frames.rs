@@ -45,6 +45,8 @@ pub struct Frames<R = OwnedReadHalf> {
 impl<R: Readable> Frames<R> {
     /// `early` was read together with the handshake; a frame may have `limit` bytes.
     pub fn new(half: R, early: Bytes, limit: usize) -> Self {
+        // Nothing of a buffer is still its whole memory.
+        let early = if early.is_empty() { Bytes::new() } else { early };
         let source = Source(Rc::new(RefCell::new(Stream { half, early, produced: 0 })));
         Self { source, reader: None, consumed: 0, limit }
     }
@@ -123,6 +125,9 @@ impl<R: Readable> AsyncRead for Source<R> {
             let length = stream.early.len().min(buffer.remaining());
             buffer.put_slice(&stream.early[..length]);
             stream.early.advance(length);
+            if stream.early.is_empty() {
+                stream.early = Bytes::new();
+            }
         }
         stream.produced += (buffer.filled().len() - before) as u64;
         Poll::Ready(Ok(()))

@@ -8,6 +8,7 @@ pub mod frames;
 pub mod handshake;
 mod jwks;
 mod listener;
+mod metrics;
 mod router;
 mod run;
 mod spoken;

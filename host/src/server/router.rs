@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::address::Proxies;
 use super::api::{self, Api};
 use super::spoken::Spoken;
-use super::{console, handshake, sse, websocket};
+use super::{console, handshake, metrics, sse, websocket};
 use crate::config::Config;
 use crate::plugin::PluginHost;
 use crate::session;
@@ -60,11 +60,14 @@ pub async fn route(
         (&Method::OPTIONS, "/sse") if router.config.sse.allow_origin.is_some() => sse::preflight(&router),
         // Listeners open after the plugins are loaded: who is answered, finds them ready.
         (&Method::GET, "/healthz" | "/readyz") => text(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/metrics") => metrics::answer(router, peer, request.headers()).await,
         (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
         _ if spoken.is_some() => method_not_allowed(),
         (_, path) if api::owns(path) => api::serve(router, peer, request).await,
         (_, "/sse") if router.config.dialects.sse => method_not_allowed(),
-        (_, "/console/tidegate.js" | "/healthz" | "/readyz" | "/_broadcast") => method_not_allowed(),
+        (_, "/console/tidegate.js" | "/healthz" | "/readyz" | "/metrics" | "/_broadcast") => {
+            method_not_allowed()
+        }
         _ => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
     })
 }

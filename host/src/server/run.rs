@@ -163,6 +163,8 @@ fn settings(config: &Config, shards: usize) -> Result<Settings> {
         let ruled = ChannelRule {
             publish: rule.publish.unwrap_or(default),
             slow: rule.slow,
+            slow_fixed: !rule.slow_choice,
+            latest_key: rule.latest_key()?.map(Arc::new),
             offsets: rule.offsets || queue.is_some(),
             history,
             presence: rule.presence,
@@ -170,6 +172,9 @@ fn settings(config: &Config, shards: usize) -> Result<Settings> {
             rate: rule.limit()?,
             max_subscribers: rule.max_subscribers,
             queue,
+            default_response: rule.default_response.is_wanted(),
+            constant_response: rule.response()?.map(Arc::new),
+            expire_after: rule.expire_after_secs,
         };
         Ok((Pattern::parse(&rule.pattern)?, ruled))
     });

@@ -55,8 +55,9 @@ pub async fn serve(
         assembly: Assembly::new(limit, router.config.limits.fragments),
     };
     let (context, connection) = (router.context.clone(), connected.connection.clone());
-    if let Ok(mut session) = Session::begin(context, connection, handshake, allowance).await
-        && begin(&spoken, &router, &mut session, &connected.connection).await
+    // Boxed, what a connection begins with: while it lives, its task would keep the room.
+    if let Ok(mut session) = Box::pin(Session::begin(context, connection, handshake, allowance)).await
+        && Box::pin(begin(&spoken, &router, &mut session, &connected.connection)).await
     {
         // Ended or not, the goodbye is the same.
         let _ = converse(&spoken, &mut messages, &mut session).await;

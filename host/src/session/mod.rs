@@ -74,9 +74,11 @@ impl Session {
     }
 
     /// Handles one request that came as so many bytes; its answers go through the connection's
-    /// outbox. Returns once the client may be read on.
+    /// outbox. Returns once the client may be read on. Whatever is not a publish is boxed: a
+    /// connection's task has the size of the largest thing it may wait for.
     pub async fn handle(&mut self, request: Request, bytes: usize) -> Result<(), Ended> {
         let Request { id, command } = request;
+        self.context.shard.received(bytes);
         let cost = match command {
             Ok(Command::Ping) => Cost::ping(bytes),
             _ => Cost::message(bytes),
@@ -91,7 +93,7 @@ impl Session {
         let done = match command {
             Err(refusal) => Err((None, refusal)),
             Ok(Command::Auth { token }) => {
-                let user = self.standing.renew(&self.context, &self.connection, token).await?;
+                let user = Box::pin(self.standing.renew(&self.context, &self.connection, token)).await?;
                 self.reply(id.as_ref(), Reply::Authenticated { user });
                 if self.to_own {
                     self.subscribe_to_own().await;
@@ -130,12 +132,12 @@ impl Session {
                 }
             }
             Ok(Command::Subscribe { channel, params, filter, wishes }) => {
-                let refused = self.subscribe(channel.clone(), params, filter, wishes, id.clone()).await;
-                refused.map_err(|refusal| (Some(channel), refusal))
+                let subscribed = self.subscribe(channel.clone(), params, filter, wishes, id.clone());
+                Box::pin(subscribed).await.map_err(|refusal| (Some(channel), refusal))
             }
             Ok(Command::Ask { channel, about }) => {
-                let refused = self.ask(channel.clone(), about, id.clone()).await;
-                refused.map_err(|refusal| (Some(channel), refusal))
+                let asked = self.ask(channel.clone(), about, id.clone());
+                Box::pin(asked).await.map_err(|refusal| (Some(channel), refusal))
             }
             Ok(Command::Unsubscribe { channel }) => {
                 self.connection.until_settled().await;
@@ -143,7 +145,7 @@ impl Session {
                 Ok(())
             }
             Ok(Command::Action { name, data }) => {
-                self.act(&name, data, id.as_ref()).await.map_err(|refusal| (None, refusal))
+                Box::pin(self.act(&name, data, id.as_ref())).await.map_err(|refusal| (None, refusal))
             }
         };
         if let Err((channel, refusal)) = done {
@@ -187,6 +189,7 @@ impl Session {
 
     /// A message of so many bytes that was not decoded: too large, or not of this dialect.
     pub fn refuse(&self, refusal: Refusal, bytes: usize) -> Result<(), Ended> {
+        self.context.shard.received(bytes);
         match self.take(Cost::message(bytes)) {
             Ok(()) => self.reply(None, Reply::Refused { channel: None, refusal }),
             Err(excess) => self.exceeded(None, None, excess)?,
@@ -196,6 +199,7 @@ impl Session {
 
     /// A ping of the transport's own. False: not to be answered.
     pub fn ping(&self, bytes: usize) -> Result<bool, Ended> {
+        self.context.shard.received(bytes);
         match self.take(Cost::ping(bytes)) {
             Ok(()) => Ok(true),
             Err(excess) => self.exceeded(None, None, excess).map(|()| false),

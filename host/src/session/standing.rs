@@ -10,7 +10,7 @@ use super::jwt::{Admitted, Grants};
 use super::limits::{Allowance, TooMany};
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Refusal, UserId};
+use crate::core::{Captures, ChannelName, Refusal, UserId};
 use crate::hub::Connection;
 use crate::hub::shard::AbortOnDrop;
 use crate::plugin::{AuthAction, Handshake, Identity, Registry};
@@ -127,7 +127,8 @@ impl Standing {
     }
 
     /// Asks the auth plugins, or the token's own lists; a plugin's verdict on publishing is kept.
-    /// In users' own channels nobody else is, and nobody is asked.
+    /// In users' own channels nobody else is, and nobody is asked. What is rare in it is boxed: it
+    /// would be room in every connection's task.
     pub async fn may(
         &mut self,
         context: &Rc<Context>,
@@ -161,7 +162,7 @@ impl Standing {
         if !is_known {
             // An auth plugin has come since, or the last one has gone: who decides now has not
             // been asked yet.
-            match authenticate(context, &registry, &self.handshake).await {
+            match Box::pin(authenticate(context, &registry, &self.handshake)).await {
                 Ok(anew) => self.state = State::Known(anew),
                 Err(_) => return Err(denied(connection, channel)),
             }
@@ -180,8 +181,12 @@ impl Standing {
             (None, State::Refused { .. }) => false,
             (None, State::Known(Known { grants: Some(grants), .. })) => grants.allow(action, channel),
             (None, State::Known(Known { identity, grants: None })) => {
-                let asked = context.services.authorize(registry.auth(), identity, action, channel).await;
-                let allowed = asked.map_err(|(plugin, failure)| {
+                let name = channel.as_str();
+                let patterns = context.rules.pattern(name).into_iter().chain(registry.pattern(name));
+                let captures = Captures::of(patterns, name);
+                let plugins = registry.auth();
+                let asked = context.services.authorize(plugins, identity, action, channel, &captures);
+                let allowed = Box::pin(asked).await.map_err(|(plugin, failure)| {
                     tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
                     Refusal::PluginFailed(plugin)
                 })?;

@@ -20,10 +20,7 @@ use crate::hub::rules::ChannelRule;
 use crate::hub::tally::Tally;
 use crate::hub::turn::{Content, OpenTurn, Turn};
 use crate::hub::wire::{Epoch, Position, Wires};
-use crate::plugin::Actor;
-
-/// A channel without subscribers and without a message for this many sweeps is forgotten.
-const IDLE_SWEEPS: u8 = 6;
+use crate::plugin::{Actor, Response};
 
 pub struct Home {
     pub name: ChannelName,
@@ -40,11 +37,14 @@ pub struct Home {
     /// Where messages wait until somebody takes them.
     pub waiting: Option<Box<Waiting>>,
     turn: OpenTurn,
-    idle: u8,
+    /// Seconds since it was last seen in use, by whole sweeps.
+    idle: u32,
     /// What clients may still publish, where the rule has a rate.
     pub meter: Option<Box<Meter>>,
     /// Subscriptions that the handler judges, or that wait for a count: their places are taken.
     pub joining: u32,
+    /// Messages that the handler judges.
+    pub judging: u32,
 }
 
 /// What a new subscriber missed, and whether that is all of it.
@@ -67,7 +67,6 @@ impl Home {
             name,
             epoch: fresh_epoch(),
             offset: Offset(0),
-            rule,
             handler,
             subscribers: vec![0; shards],
             history: rule.history.map(|rule| Box::new(History::new(rule))),
@@ -77,6 +76,8 @@ impl Home {
             idle: 0,
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
             joining: 0,
+            judging: 0,
+            rule,
         }
     }
 
@@ -106,17 +107,27 @@ impl Home {
         self.idle = 0;
     }
 
-    /// Called with every sweep. True: nobody has used it for a while, and it keeps nothing.
-    pub fn is_forgotten(&mut self, now: UnixMillis) -> bool {
+    /// Called with every sweep, `elapsed` seconds after the one before. True: nobody has used it
+    /// for as long as its rule says, and it keeps nothing.
+    pub fn is_forgotten(&mut self, now: UnixMillis, elapsed: u32) -> bool {
         self.expire(now);
         let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
             || self.presence.as_ref().is_some_and(|presence| !presence.is_empty())
             || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle());
-        if keeps || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
+        let handled = self.joining > 0 || self.judging > 0;
+        if keeps || handled || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
             self.idle = 0;
+            return false;
         }
-        self.idle += 1;
-        self.idle > IDLE_SWEEPS
+        let forgotten = self.idle >= self.rule.expire_after;
+        self.idle = self.idle.saturating_add(elapsed);
+        forgotten
+    }
+
+    /// What a new subscriber gets, where its handler gives this.
+    pub fn response(&self, given: Option<Response>) -> Option<Response> {
+        let constant = || self.rule.constant_response.as_deref().cloned();
+        given.filter(|_| self.rule.default_response).or_else(constant)
     }
 
     /// Counts a subscriber of a shard out.
@@ -148,6 +159,9 @@ impl Home {
     pub fn push(&mut self, wires: Wires, message: Message, post: &Post) {
         if !self.turn.takes(Content::Messages) {
             self.seal(post);
+        }
+        if let Some(pointer) = &self.rule.latest_key {
+            self.turn.push_key(pointer.find(&message.payload));
         }
         if self.turn.push(wires, &self.name, self.numbered(), message) {
             self.seal(post);

@@ -8,6 +8,7 @@ use super::ask::Unanswered;
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, ClientId, UserId};
 use crate::hub::connection::Connection;
+use crate::hub::counters::Counters;
 use crate::hub::home::ChannelFacts;
 
 /// Some of a list in its order.
@@ -27,21 +28,22 @@ pub struct ConnectionFacts {
     pub address: Option<SocketAddr>,
     pub since: UnixMillis,
     pub subscriptions: usize,
+    /// Messages left out because it was slow.
+    pub dropped: u64,
 }
 
 /// What the whole server holds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Counts {
     pub shards: usize,
     pub connections: usize,
     pub channels: usize,
     pub subscriptions: usize,
-    /// Messages that have got a place in their channel since the start.
-    pub published: u64,
+    pub since_start: Counters,
 }
 
 impl Shard {
-    /// Channels in use, by name: with subscribers, or with a message in the last minute.
+    /// Channels in use, by name: with subscribers, or used a short while ago.
     pub async fn list_channels(
         &self,
         prefix: String,
@@ -87,14 +89,20 @@ impl Shard {
             let delivery = shard.delivery.borrow();
             let subscriptions = delivery.connections().map(|c| c.seats.borrow().len()).sum();
             let (connections, channels) = (delivery.connection_count(), homes.len());
-            Counts { shards: 1, connections, channels, subscriptions, published: homes.published() }
+            let since_start = Counters {
+                published: homes.published(),
+                delivered: delivery.delivered(),
+                dropped: delivery.dropped(),
+                ..shard.counters.borrow().clone()
+            };
+            Counts { shards: 1, connections, channels, subscriptions, since_start }
         });
         let all = counts.await?.into_iter().fold(Counts::default(), |a, b| Counts {
             shards: a.shards + b.shards,
             connections: a.connections + b.connections,
             channels: a.channels + b.channels,
             subscriptions: a.subscriptions + b.subscriptions,
-            published: a.published + b.published,
+            since_start: a.since_start.and(b.since_start),
         });
         Ok(all)
     }
@@ -138,5 +146,6 @@ fn facts(connection: &Connection) -> ConnectionFacts {
         address: connection.socket.peer(),
         since: connection.since,
         subscriptions: connection.seats.borrow().len(),
+        dropped: connection.dropped(),
     }
 }

@@ -16,12 +16,13 @@ use crate::hub::groups::{GroupInquiry, GroupName};
 use crate::hub::letter::{
     About, Inquiry, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Question, Subscribe,
 };
+use crate::hub::outbox::{Outbox, Wrote};
 use crate::hub::socket::Socket;
 use crate::hub::wire::{Reply, RequestId, Told, WireId};
 use crate::plugin::{Effect, Filters, Registry};
 
 /// How long a closing connection has to take its last bytes and close its side.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// A message of the server's API.
 pub struct Publication {
@@ -46,13 +47,20 @@ impl Publication {
 impl Shard {
     /// A new client. `Full`: refuse it.
     pub fn connect(&self, wire: WireId, socket: Rc<dyn Socket>) -> Result<Rc<Connection>, Full> {
-        self.delivery.borrow_mut().connect(wire, socket, self.settings.outbox_bytes, self.second.get())
+        let outbox = Outbox::new(self.settings.outbox_bytes, self.wire(wire));
+        let connection = self.delivery.borrow_mut().connect(wire, socket, outbox, self.second.get())?;
+        self.counters.borrow_mut().opened += 1;
+        Ok(connection)
     }
 
     /// A client's connection has ended: its subscriptions end with it.
     pub fn disconnect(&self, connection: &Rc<Connection>) {
         connection.set_closing();
-        let _ = connection.outbox.borrow_mut().write_to(&*connection.socket);
+        self.counters.borrow_mut().closed(connection.goodbye().map(|goodbye| goodbye.code));
+        if !matches!(connection.outbox.borrow_mut().write_to(&*connection.socket), Ok(Wrote::All)) {
+            // Nobody counts it any more: it must not wait for a client that does not read.
+            connection.socket.shutdown();
+        }
         let left = self.delivery.borrow_mut().disconnect(connection);
         for channel in connection.joined.take() {
             let home = self.post.mesh().home(channel.as_str());
@@ -62,6 +70,11 @@ impl Shard {
             self.release(filter);
             self.leave(channel, connection.sender(), None, true);
         }
+    }
+
+    /// A message of a client has come.
+    pub fn received(&self, bytes: usize) {
+        self.counters.borrow_mut().received(bytes);
     }
 
     /// The client has done more than answer a heartbeat.
@@ -156,11 +169,11 @@ impl Shard {
 
     pub fn reply(&self, connection: &Rc<Connection>, request: Option<&RequestId>, reply: Reply<'_>) {
         if let Reply::Refused { refusal, .. } = &reply {
+            self.counters.borrow_mut().refused(refusal.code());
             match self.wire(connection.wire).refused(request, refusal) {
                 Told::Said => {}
                 Told::Unsaid => {
-                    tracing::debug!(client = %connection.id, refusal = refusal.to_string(), "dropped, unsaid");
-                    return self.unsaid.set(self.unsaid.get() + 1);
+                    return tracing::debug!(client = %connection.id, refusal = refusal.to_string(), "unsaid");
                 }
                 Told::Close(code) => return self.close(connection, code, &refusal.to_string()),
             }
@@ -219,19 +232,6 @@ impl Shard {
         });
     }
 
-    /// Says goodbye to everyone and waits until they are gone, at most as long as one
-    /// goodbye takes.
-    pub async fn drain(&self) {
-        let all: Vec<_> = self.delivery.borrow().connections().cloned().collect();
-        for connection in all {
-            self.close(&connection, 1001, "Server going away. retry_after=1");
-        }
-        let deadline = tokio::time::Instant::now() + LINGER;
-        while self.delivery.borrow().connection_count() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
     pub fn registry(&self) -> Arc<Registry> {
         self.homes.borrow().registry().clone()
     }
@@ -245,11 +245,6 @@ impl Shard {
         if let Some(filter) = filter {
             self.filters.release(filter.id);
         }
-    }
-
-    /// Refusals so far that their client's dialect had no words for.
-    pub fn unsaid(&self) -> u64 {
-        self.unsaid.get()
     }
 
     /// Connections and channels at home on this shard.

@@ -5,6 +5,7 @@ mod answers;
 mod ask;
 mod census;
 mod clients;
+mod ending;
 mod expiry;
 mod orders;
 mod time;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::ShardId;
 use crate::hub::alarm::Alarm;
+use crate::hub::counters::Counters;
 use crate::hub::delivery::{Delivery, SharedDelivery};
 use crate::hub::filtered::Filtered;
 use crate::hub::home::Homes;
@@ -66,8 +68,7 @@ pub struct Shard {
     alarm_at: Cell<Option<Instant>>,
     /// Seconds since the shard began.
     second: Cell<u64>,
-    /// Refusals that their client's dialect had no words for.
-    unsaid: Cell<u64>,
+    counters: RefCell<Counters>,
 }
 
 impl Shard {
@@ -94,7 +95,7 @@ impl Shard {
             alarm: Alarm::new()?,
             alarm_at: Cell::new(None),
             second: Cell::new(0),
-            unsaid: Cell::new(0),
+            counters: RefCell::default(),
         }))
     }
 

@@ -36,7 +36,7 @@ pub async fn info(call: Call, _: Nothing) -> Result<Info, ApiError> {
         connections: counts.connections,
         channels: counts.channels,
         subscriptions: counts.subscriptions,
-        published: counts.published,
+        published: counts.since_start.published,
     })
 }
 

@@ -27,11 +27,11 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::{HeaderMap, Request};
 
 use super::router::{Answer, Router};
-use crate::config::Config;
+use crate::config::{Config, Grant};
 use error::ApiError;
 use keys::Keys;
 use route::{Call, Input, Route};
@@ -61,6 +61,12 @@ impl Api {
 /// Every path that belongs to the API, also those that it does not have.
 pub fn owns(path: &str) -> bool {
     path == "/api" || path.starts_with("/api/")
+}
+
+/// For what is beside the API and for the same readers.
+pub fn may_read(router: &Router, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Answer> {
+    let caller = ingress::admit(&router.api.keys, &router.config, peer, headers);
+    caller.and_then(|caller| caller.require(Grant::Read)).map_err(|error| error.answer())
 }
 
 /// Answers one call.
