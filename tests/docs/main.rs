@@ -62,6 +62,11 @@ async fn limits() {
 }
 
 #[tokio::test]
+async fn users() {
+    run("docs/users.md").await;
+}
+
+#[tokio::test]
 async fn readme() {
     run("README.md").await;
 }
