@@ -1,9 +1,11 @@
 //! Clients that stop reading: the channel's policy decides, and nobody else notices.
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::raw::{self, CLOSE, PONG, TEXT};
-use crate::harness::{Client, Events, Raw, Server, http};
+use crate::harness::wait::within;
+use crate::harness::{Client, Events, Raw, Server, eventually, http};
 
 /// More than any system keeps for a socket that nobody reads.
 const MANY: u64 = 400;
@@ -319,4 +321,16 @@ async fn a_bridge_asks_and_is_told_nothing() {
         came += 1;
     }
     assert!(came < MANY, "something was left out");
+}
+
+/// It keeps its side of the connection open and does not read: nobody would hear of it again.
+#[tokio::test]
+async fn a_client_that_has_ended_its_side_keeps_nothing_of_the_server() {
+    let server = server("latest");
+    let before = server.open_files();
+    let mut slow = stopped_reader(&server).await;
+    speak(&server, || false).await;
+    within("the end of its side", slow.stream.shutdown()).await.unwrap();
+    eventually("no descriptors but those before", async || (server.open_files() <= before).then_some(()))
+        .await;
 }

@@ -14,7 +14,7 @@ pub struct Subscribe {
     #[arg(required = true)]
     channels: Vec<String>,
     /// Parameters of the subscription as JSON
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
     params: Option<Value>,
     /// A filter plugin and its parameters as JSON
     #[arg(long, num_args = 2, value_names = ["PLUGIN", "PARAMS"])]
@@ -30,6 +30,11 @@ pub struct Subscribe {
     policy: Option<String>,
     #[command(flatten)]
     target: Target,
+}
+
+/// Without it, clap would take any text for a JSON string.
+fn json_value(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 impl Subscribe {

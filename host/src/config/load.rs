@@ -11,6 +11,7 @@ use super::rules;
 use super::types::{ApiKeyConfig, ChannelConfig, Config};
 use crate::core::{Pattern, PluginName, ShardId};
 use crate::hub::presence::PresenceRule;
+use crate::hub::rules::EXPIRE_AFTER;
 
 const PREFIX: &str = "TIDEGATE_";
 /// Read by the logger and by the other commands; not settings.
@@ -121,6 +122,8 @@ fn development_rule() -> ChannelConfig {
         payloads: None,
         echo_to_sender: true,
         max_subscribers: None,
+        default_response: Default::default(),
+        expire_after_secs: EXPIRE_AFTER,
         params_schema: None,
         data_schema: None,
     }

@@ -6,6 +6,7 @@ mod key_hash;
 mod limits;
 mod load;
 mod pusher;
+mod response;
 mod rules;
 mod schema;
 mod types;

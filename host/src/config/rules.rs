@@ -10,6 +10,7 @@ use crate::core::meter::Limit;
 use crate::core::schema::Schema;
 use crate::core::{ChannelName, KeyPointer, Pattern, PayloadKind};
 use crate::hub::slow::SlowPolicy;
+use crate::plugin::Response;
 
 pub fn read_schemas(rules: &mut [ChannelConfig], base: &Path) -> Result<()> {
     for rule in rules {
@@ -45,7 +46,9 @@ pub fn check(rules: &[ChannelConfig]) -> Result<()> {
         rule.params()?;
         rule.data()?;
         rule.latest_key()?;
+        rule.response()?;
         let key = |name: &str| rule_key(&rule.pattern, name);
+        at_least_1(&key("expire_after_secs"), Some(rule.expire_after_secs as usize))?;
         at_least_1(&key("max_subscribers"), rule.max_subscribers.map(|most| most as usize))?;
         if rule.latest_key.is_some() {
             let key = key("latest_key");
@@ -79,6 +82,11 @@ impl ChannelConfig {
     pub fn latest_key(&self) -> Result<Option<KeyPointer>> {
         let pointer = self.latest_key.as_deref().map(KeyPointer::parse).transpose();
         pointer.with_context(|| rule_key(&self.pattern, "latest_key"))
+    }
+
+    /// What new subscribers get where no handler gives them anything.
+    pub fn response(&self) -> Result<Option<Response>> {
+        self.default_response.constant().with_context(|| rule_key(&self.pattern, "default_response"))
     }
 
     /// The schema of subscriptions' parameters.

@@ -10,13 +10,14 @@ use super::jwt::JwtConfig;
 use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
 use super::pusher::PusherConfig;
+use super::response::DefaultResponse;
 use super::schema::SchemaConfig;
 use super::users::UsersConfig;
 use crate::core::PayloadKind;
 use crate::core::address::Network;
 use crate::core::meter::OnExcess;
 use crate::hub::presence::PresenceRule;
-use crate::hub::rules::WhoMayPublish;
+use crate::hub::rules::{EXPIRE_AFTER, WhoMayPublish};
 use crate::hub::slow::SlowPolicy;
 
 /// Every setting may also come from the environment: `TIDEGATE_LISTEN`, or
@@ -227,6 +228,15 @@ pub struct ChannelConfig {
     /// Subscribers of one channel; one more is refused with `limit_exceeded`.
     #[serde(default)]
     pub max_subscribers: Option<u32>,
+    /// A message for each new subscriber alone, after `subscribed` and what it missed: `true` asks
+    /// the channel's handler; `{ data = …, event = "…" }` is what it gets where no handler gives one.
+    #[serde(default)]
+    pub default_response: DefaultResponse,
+    /// Seconds, at least 1, after which a channel is forgotten that has no subscribers, no new
+    /// message, no presence and no history left. Used again, it begins anew, at offset 1 of
+    /// another epoch, and its handler is opened anew.
+    #[serde(default = "expire_after")]
+    pub expire_after_secs: u32,
     /// A JSON Schema for the `data` of a subscription: a table, or a file's path, from the
     /// configuration file's folder. `default`s of its properties are filled in.
     #[serde(default)]
@@ -249,6 +259,10 @@ pub struct HistoryConfig {
     /// Seconds that a message is kept.
     #[serde(default = "hour")]
     pub ttl_secs: u64,
+}
+
+fn expire_after() -> u32 {
+    EXPIRE_AFTER
 }
 
 fn yes() -> bool {

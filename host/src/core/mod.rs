@@ -18,5 +18,5 @@ pub use ids::{ClientId, Offset, ShardId};
 pub use key::{KeyPointer, MessageKey};
 pub use message::{Message, Payload, PayloadKind, Sender};
 pub use names::{ChannelName, IdempotencyKey, PluginName, UserId};
-pub use pattern::Pattern;
+pub use pattern::{Captures, Pattern};
 pub use refusal::Refusal;

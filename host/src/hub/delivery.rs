@@ -357,6 +357,12 @@ impl Delivery {
         }
     }
 
+    /// The same for a client by its id, if it is still there. Empty: nothing.
+    pub fn push_to(&mut self, client: ClientId, bytes: Bytes) {
+        let connection = self.find(client).filter(|_| !bytes.is_empty()).cloned();
+        connection.into_iter().for_each(|connection| self.push_reply(&connection, bytes.clone()));
+    }
+
     /// Bytes for one client, outside any channel's order.
     pub fn push_reply(&mut self, connection: &Rc<Connection>, bytes: Bytes) {
         let pushed = connection.push_reply(bytes);

@@ -157,6 +157,8 @@ pub struct Accepted {
     pub frame: Bytes,
     /// What it asked for of the past, to be delivered next.
     pub replay: Option<Arc<Turn>>,
+    /// What follows that, encoded; empty for nothing.
+    pub response: Bytes,
 }
 
 /// A client's question to a channel's home, which is answered with a frame of its dialect.
@@ -308,6 +310,9 @@ impl Letter {
             Self::Direct { payload, .. } => 128 + payload.bytes.len(),
             Self::Settled(s) => {
                 128 + s.messages.iter().map(|message| 128 + message.payload.bytes.len()).sum::<usize>()
+            }
+            Self::Subscribed(Subscribed { result: Ok(accepted), .. }) => {
+                256 + accepted.frame.len() + accepted.response.len()
             }
             Self::Subscribe(s) => 256 + s.params.as_ref().map_or(0, Bytes::len),
             _ => 128,

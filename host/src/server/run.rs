@@ -189,6 +189,9 @@ fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
             rate: rule.limit()?,
             max_subscribers: rule.max_subscribers,
             queue,
+            default_response: rule.default_response.is_wanted(),
+            constant_response: rule.response()?.map(Arc::new),
+            expire_after: rule.expire_after_secs,
             cached: None,
             counts: false,
         };

@@ -20,10 +20,7 @@ use crate::hub::rules::ChannelRule;
 use crate::hub::tally::Tally;
 use crate::hub::turn::{Content, OpenTurn, Turn};
 use crate::hub::wire::{Epoch, Position, Wires};
-use crate::plugin::Actor;
-
-/// A channel without subscribers and without a message for this many sweeps is forgotten.
-const IDLE_SWEEPS: u8 = 6;
+use crate::plugin::{Actor, Response};
 
 pub struct Home {
     pub name: ChannelName,
@@ -40,11 +37,14 @@ pub struct Home {
     /// Where messages wait until somebody takes them.
     pub waiting: Option<Box<Waiting>>,
     turn: OpenTurn,
-    idle: u8,
+    /// Seconds since it was last seen in use, by whole sweeps.
+    idle: u32,
     /// What clients may still publish, where the rule has a rate.
     pub meter: Option<Box<Meter>>,
     /// Subscriptions that the handler judges, or that wait for a count: their places are taken.
     pub joining: u32,
+    /// Messages that the handler judges.
+    pub judging: u32,
     /// The last message of the server's API, where the rule says so.
     cached: Option<Box<Cached>>,
     pub told: Option<Box<count::Told>>,
@@ -83,10 +83,11 @@ impl Home {
             turn: OpenTurn::default(),
             idle: 0,
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
-            rule,
             joining: 0,
+            judging: 0,
             cached: None,
             told: None,
+            rule,
         }
     }
 
@@ -121,18 +122,28 @@ impl Home {
         self.idle = 0;
     }
 
-    /// Called with every sweep. True: nobody has used it for a while, and it keeps nothing.
-    pub fn is_forgotten(&mut self, now: UnixMillis) -> bool {
+    /// Called with every sweep, `elapsed` seconds after the one before. True: nobody has used it
+    /// for as long as its rule says, and it keeps nothing.
+    pub fn is_forgotten(&mut self, now: UnixMillis, elapsed: u32) -> bool {
         self.expire(now);
         let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
             || self.presence.as_ref().is_some_and(|presence| !presence.is_empty())
             || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle())
             || self.cached.is_some();
-        if keeps || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
+        let handled = self.joining > 0 || self.judging > 0;
+        if keeps || handled || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
             self.idle = 0;
+            return false;
         }
-        self.idle += 1;
-        self.idle > IDLE_SWEEPS
+        let forgotten = self.idle >= self.rule.expire_after;
+        self.idle = self.idle.saturating_add(elapsed);
+        forgotten
+    }
+
+    /// What a new subscriber gets, where its handler gives this.
+    pub fn response(&self, given: Option<Response>) -> Option<Response> {
+        let constant = || self.rule.constant_response.as_deref().cloned();
+        given.filter(|_| self.rule.default_response).or_else(constant)
     }
 
     /// Counts a subscriber of a shard out.

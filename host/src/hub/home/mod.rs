@@ -19,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use channel::Home;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, PluginName, Refusal, Sender, ShardId};
+use crate::core::{Captures, ChannelName, Pattern, PluginName, Refusal, Sender, ShardId};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{
     Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
@@ -32,7 +32,8 @@ use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::tally::{Receipt, Tally};
 use crate::hub::wire::{Epoch, Position, Reply, RequestId, WireId, Wires};
 use crate::plugin::{
-    Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
+    Acceptance, Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Response, Route,
+    Verdict,
 };
 
 use repeats::{Met, Repeats};
@@ -139,6 +140,7 @@ impl Homes {
                     payload: publish.payload.clone(),
                     at: UnixMillis::now(),
                 };
+                home.judging += 1;
                 actor.send(job, Ticket::Publish(publish));
             }
         }
@@ -161,9 +163,10 @@ impl Homes {
                 (Ok(()), Some((_, actor))) => {
                     home.joining += 1;
                     let (who, params) = (subscribe.sender.clone(), subscribe.params.clone());
-                    actor.send(Job::Subscribe { who, params }, Ticket::Subscribe(subscribe));
+                    let respond = home.rule.default_response;
+                    actor.send(Job::Subscribe { who, params, respond }, Ticket::Subscribe(subscribe));
                 }
-                (Ok(()), None) => self.admit(subscribe, post),
+                (Ok(()), None) => self.admit(subscribe, None, post),
             },
         }
     }
@@ -210,17 +213,13 @@ impl Homes {
 
     /// A handler has answered.
     pub fn decided(&mut self, ticket: Ticket, answer: Result<Answer, PluginFailure>, post: &Post) {
-        if let Ticket::Subscribe(subscribe) = &ticket
-            && let Some(home) = self.homes.get_mut(&subscribe.channel)
-        {
-            home.joining = home.joining.saturating_sub(1);
-        }
+        self.counted_down(&ticket);
         match (ticket, answer) {
             (Ticket::Publish(publish), Ok(Answer::Published(outcome))) => self.judged(publish, outcome, post),
             (Ticket::Subscribe(subscribe), Ok(Answer::Subscribed(result))) => match result {
-                Ok(effects) => {
+                Ok(Acceptance { response, effects }) => {
                     let channel = subscribe.channel.clone();
-                    self.admit(subscribe, post);
+                    self.admit(subscribe, response, post);
                     self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
                 }
                 Err(denial) => {
@@ -247,6 +246,23 @@ impl Homes {
             (Ticket::Publish(_) | Ticket::Subscribe(_), Ok(_)) => {
                 debug_assert!(false, "an actor answers the job that it was given");
             }
+        }
+    }
+
+    /// Its handler is done with it.
+    fn counted_down(&mut self, ticket: &Ticket) {
+        match ticket {
+            Ticket::Subscribe(Subscribe { channel, .. }) => {
+                if let Some(home) = self.homes.get_mut(channel) {
+                    home.joining = home.joining.saturating_sub(1);
+                }
+            }
+            Ticket::Publish(Publish { channel, .. }) => {
+                if let Some(home) = self.homes.get_mut(channel) {
+                    home.judging = home.judging.saturating_sub(1);
+                }
+            }
+            Ticket::Unsubscribe { .. } => {}
         }
     }
 
@@ -318,13 +334,14 @@ impl Homes {
 
     /// Counts a subscriber in. What was published before goes out first, and what it missed of
     /// that goes with the answer: so the next message that reaches it is the next of the channel.
-    fn admit(&mut self, subscribe: Subscribe, post: &Post) {
-        if let Some(subscribe) = self.hold(subscribe, post) {
-            self.admit_now(subscribe, post);
+    /// `response` is its handler's.
+    fn admit(&mut self, subscribe: Subscribe, response: Option<Response>, post: &Post) {
+        if let Some((subscribe, response)) = self.hold(subscribe, response, post) {
+            self.admit_now(subscribe, response, post);
         }
     }
 
-    fn admit_now(&mut self, subscribe: Subscribe, post: &Post) {
+    fn admit_now(&mut self, subscribe: Subscribe, response: Option<Response>, post: &Post) {
         let Subscribe { channel, sender, wire, wishes, request, filter, joins, told, .. } = subscribe;
         let Some(home) = self.homes.get_mut(&channel) else {
             let refusal = Refusal::ChannelNotFound(channel.clone());
@@ -356,8 +373,12 @@ impl Homes {
         };
         let (since, slow) = (home.offset, wishes.slow.unwrap_or(home.rule.slow));
         let frame = frame(self.wires, wire, request.as_ref(), reply);
-        let accepted =
-            Accepted { since, position, slow, presence: wishes.presence, frame, replay: past.replay };
+        // Who has recovered all goes on where it was: that is no new subscription.
+        let goes_on = past.recovered == Some(true);
+        let response = home.response(response).filter(|_| !goes_on);
+        let response = response.map(|said| direct(self.wires, wire, &channel, &said)).unwrap_or_default();
+        let (presence, replay) = (wishes.presence, past.replay);
+        let accepted = Accepted { since, position, slow, presence, frame, replay, response };
         let answer =
             Subscribed { channel: channel.clone(), sender, request, filter, told, result: Ok(accepted) };
         post.send(shard, Letter::Subscribed(answer));
@@ -437,16 +458,26 @@ impl Homes {
         // that an early return ends the first look.
         if !self.homes.contains_key(name) {
             let rule = self.rules.find(name.as_str());
+            let unmatched = self.rules.unmatched(name.as_str());
             let handler = match self.registry.route(name.as_str()) {
-                Route::Handler(generation) => Some(generation),
-                Route::None if rule.is_some() => None,
+                Route::Handler(generation, route) => Some((generation, route)),
+                Route::None if rule.is_some() || unmatched.is_some() => None,
                 Route::Retired | Route::None => return Err(Refusal::ChannelNotFound(name.clone())),
             };
             if self.homes.len() >= self.limit {
                 return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
             }
-            let handler = handler.map(|generation| attach(&self.actors, generation, name));
-            let home = Home::new(name.clone(), rule.unwrap_or_default(), handler, shards, &self.in_use);
+            let handler = handler.map(|(generation, route)| {
+                let captures = captures(rule.map(|(pattern, _)| pattern), route, name);
+                attach(&self.actors, generation, name, captures)
+            });
+            let rule = match (rule, &handler) {
+                (Some((_, rule)), _) => rule.clone(),
+                (None, Some(_)) => ChannelRule::default(),
+                (None, None) => unmatched.unwrap_or_default(),
+            };
+            let rule = self.rules.complete(name.as_str(), rule);
+            let home = Home::new(name.clone(), rule, handler, shards, &self.in_use);
             self.homes.insert(name.clone(), home);
         }
         self.homes.get_mut(name).ok_or_else(|| Refusal::ChannelNotFound(name.clone()))
@@ -457,8 +488,14 @@ fn attach(
     actors: &Actors<Verdicts>,
     generation: &Arc<Generation>,
     channel: &ChannelName,
+    captures: Captures,
 ) -> (PluginName, Actor<Verdicts>) {
-    (generation.name.clone(), actors.attach(generation, channel))
+    (generation.name.clone(), actors.attach(generation, channel, captures))
+}
+
+/// The operator's pattern counts before the plugin's.
+fn captures(rule: Option<&Pattern>, route: &Pattern, channel: &ChannelName) -> Captures {
+    Captures::of(rule.into_iter().chain([route]), channel.as_str())
 }
 
 fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
@@ -522,6 +559,13 @@ fn report(
             Origin::Plugin => {}
         }
     }
+}
+
+/// A message for one client.
+fn direct(wires: Wires, wire: WireId, channel: &ChannelName, said: &Response) -> Bytes {
+    let mut out = BytesMut::new();
+    wires[usize::from(wire.0)].direct(channel, &said.event, &said.payload, &mut out);
+    out.freeze()
 }
 
 /// A frame for one client.

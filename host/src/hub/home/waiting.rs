@@ -19,6 +19,7 @@ use crate::hub::queue::Queue;
 use crate::hub::tally::{Receipt, Tally};
 use crate::hub::turn::OpenTurn;
 use crate::hub::wire::Wires;
+use crate::plugin::Response;
 
 /// Requests of one channel that wait for a count; one more is refused with `rate_limited`. A count
 /// takes as long as a letter to another shard and back, or as a filter's judgement.
@@ -33,7 +34,8 @@ pub struct Waiting {
 
 enum Held {
     Publish(Publish),
-    Subscribe(Subscribe),
+    /// With its handler's response.
+    Subscribe(Subscribe, Option<Response>),
 }
 
 impl Waiting {
@@ -71,20 +73,25 @@ impl Homes {
     }
 
     /// A subscription that may be admitted now; none: it waits, or was refused.
-    pub(super) fn hold(&mut self, subscribe: Subscribe, post: &Post) -> Option<Subscribe> {
-        let Some(home) = self.homes.get_mut(&subscribe.channel) else { return Some(subscribe) };
+    pub(super) fn hold(
+        &mut self,
+        subscribe: Subscribe,
+        response: Option<Response>,
+        post: &Post,
+    ) -> Option<(Subscribe, Option<Response>)> {
+        let Some(home) = self.homes.get_mut(&subscribe.channel) else { return Some((subscribe, response)) };
         match &mut home.waiting {
             Some(waiting) if waiting.under_way > 0 || !waiting.held.is_empty() => {
                 if waiting.held.len() < HELD {
                     home.joining += 1;
-                    waiting.held.push_back(Held::Subscribe(subscribe));
+                    waiting.held.push_back(Held::Subscribe(subscribe, response));
                 } else {
                     let refusal = Refusal::RateLimited { retry_after_secs: 1.0 };
                     super::refuse_subscription(subscribe, refusal, post);
                 }
                 None
             }
-            _ => Some(subscribe),
+            _ => Some((subscribe, response)),
         }
     }
 
@@ -149,9 +156,9 @@ impl Homes {
         {
             match waiting.held.pop_front() {
                 Some(Held::Publish(publish)) => self.send_or_keep(publish, post),
-                Some(Held::Subscribe(subscribe)) => {
+                Some(Held::Subscribe(subscribe, response)) => {
                     home.joining = home.joining.saturating_sub(1);
-                    self.admit_now(subscribe, post);
+                    self.admit_now(subscribe, response, post);
                 }
                 None => return,
             }
@@ -164,7 +171,7 @@ impl Homes {
         for held in held {
             let refusal = Refusal::ChannelNotFound(home.name.clone());
             match held {
-                Held::Subscribe(subscribe) => super::refuse_subscription(subscribe, refusal, post),
+                Held::Subscribe(subscribe, _) => super::refuse_subscription(subscribe, refusal, post),
                 Held::Publish(publish) => self.answer(publish.channel, publish.origin, Err(refusal), post),
             }
         }
@@ -175,7 +182,7 @@ impl Waiting {
     fn goes_on(&self) -> bool {
         match self.held.front() {
             Some(Held::Publish(_)) => true,
-            Some(Held::Subscribe(_)) => self.under_way == 0,
+            Some(Held::Subscribe(..)) => self.under_way == 0,
             None => false,
         }
     }

@@ -43,7 +43,7 @@ pub struct Counts {
 }
 
 impl Shard {
-    /// Channels in use, by name: with subscribers, or with a message in the last minute.
+    /// Channels in use, by name: with subscribers, or used a short while ago.
     pub async fn list_channels(
         &self,
         prefix: String,

@@ -5,6 +5,7 @@ mod answers;
 mod ask;
 mod census;
 mod clients;
+mod ending;
 mod expiry;
 mod orders;
 mod time;
