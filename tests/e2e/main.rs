@@ -7,6 +7,7 @@ mod actions;
 mod api;
 mod auth;
 mod bad_input;
+mod bench;
 mod bridge;
 mod captures;
 mod channels;

@@ -80,6 +80,21 @@ async fn a_client_that_stops_reading_is_closed_while_others_get_everything() {
 }
 
 #[tokio::test]
+async fn a_burst_of_several_channels_past_the_bound_is_one_close_that_arrives() {
+    let server = Server::builder().config("limits.outbox_bytes = 1024\n[[channel]]\npattern = '*'").start();
+    let mut reader = Client::connect(&server).await;
+    let mut publisher = Raw::open(&server).await;
+    let mut burst = Vec::new();
+    for channel in ["a", "b", "c"] {
+        reader.subscribe(channel).await;
+        let publish = json!({ "type": "publish", "channel": channel, "data": "x".repeat(2000) });
+        burst.extend(raw::frame(raw::FIN | TEXT, publish.to_string().as_bytes()));
+    }
+    publisher.write(&burst).await;
+    assert_eq!(reader.closed().await, (4008, "Slow consumer.".to_owned()));
+}
+
+#[tokio::test]
 async fn drop_oldest_keeps_the_connection_and_the_newest() {
     keeps_the_connection("drop_oldest").await;
 }

@@ -128,6 +128,7 @@ mod tests {
             outbox_bytes: 1000,
             connections: 10,
             channels: 10,
+            queues: 0,
             heartbeat: Duration::from_secs(60),
             missed_heartbeats: 2,
             idle_secs: None,
