@@ -138,6 +138,11 @@ pub fn channel(prefix: &str, name: &str) -> Result<ChannelName, BadName> {
     Ok(ChannelName::parse(&format!("{prefix}{name}"))?)
 }
 
+/// Could an application name a channel so? Otherwise it is none of its, whatever it begins with.
+pub fn is_channel(name: &str) -> bool {
+    channel("", name).is_ok()
+}
+
 fn is_channel_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-=@,.;".contains(&byte)
 }

@@ -7,7 +7,7 @@ use super::history::HistoryRule;
 use super::presence::PresenceRule;
 use super::queue::QueueRule;
 use super::slow::SlowPolicy;
-use crate::core::apps::{Access, AppNames, ChannelKind};
+use crate::core::apps::{Access, AppNames, ChannelKind, is_channel};
 use crate::core::meter::Limit;
 use crate::core::{ChannelName, KeyPointer, Pattern};
 use crate::plugin::Response;
@@ -105,18 +105,28 @@ impl Rules {
         Self { apps, counts, ..self }
     }
 
-    /// The rule of a channel, and by which pattern, if by any.
-    pub fn find(&self, channel: &str) -> Option<(Option<&Pattern>, ChannelRule)> {
-        let matching = self.rules.iter().find(|(pattern, _)| pattern.matches(channel));
-        let matching = matching.map(|(pattern, rule)| (Some(pattern), rule.clone()));
-        let Some((app, name)) = self.apps.split(channel) else {
-            return matching.or_else(|| self.is_own(channel).then(|| (None, own())));
-        };
+    /// The rule of a channel, and by which pattern.
+    pub fn find(&self, channel: &str) -> Option<&(Pattern, ChannelRule)> {
+        self.rules.iter().find(|(pattern, _)| pattern.matches(channel))
+    }
+
+    /// The rule of a channel that no pattern matches, where it is an application's.
+    pub fn unmatched(&self, channel: &str) -> Option<ChannelRule> {
+        match self.apps.split(channel) {
+            Some((_, name)) => is_channel(name).then(|| unmatched(ChannelKind::of(name))),
+            None => self.is_own(channel).then(own),
+        }
+    }
+
+    /// What a channel has beside its rule, because it is an application's.
+    pub fn complete(&self, channel: &str, rule: ChannelRule) -> ChannelRule {
+        let Some((app, name)) = self.apps.split(channel) else { return rule };
         let kind = ChannelKind::of(name);
-        let (pattern, rule) = matching.unwrap_or_else(|| (None, unruled(kind)));
-        let cached = kind.cache.then_some(CACHED);
-        let counts = !kind.is_presence() && self.counts.get(app).is_some_and(|counts| *counts);
-        Some((pattern, ChannelRule { cached, counts, ..rule }))
+        ChannelRule {
+            cached: kind.cache.then_some(CACHED),
+            counts: !kind.is_presence() && self.counts.get(app).is_some_and(|counts| *counts),
+            ..rule
+        }
     }
 
     /// Of the rules, the one that forgets the soonest: after so many seconds.
@@ -135,8 +145,8 @@ fn own() -> ChannelRule {
     ChannelRule { publish: WhoMayPublish::Server, join_leave: true, ..ChannelRule::default() }
 }
 
-/// Of an application's channel that no rule matches: clients talk where it has let them in.
-fn unruled(kind: ChannelKind) -> ChannelRule {
+/// Of an application's channel: clients talk where it has let them in.
+fn unmatched(kind: ChannelKind) -> ChannelRule {
     let publish = match kind.access {
         Access::Public | Access::User => WhoMayPublish::Server,
         Access::Private | Access::Encrypted | Access::Presence => WhoMayPublish::Subscribers,
@@ -150,19 +160,20 @@ mod tests {
 
     #[test]
     fn an_application_has_channels_without_a_rule() {
-        let ruled = ChannelRule { offsets: true, ..ChannelRule::default() };
-        let rules = Rules::new(vec![(Pattern::parse("a.room*").unwrap(), ruled)]);
-        assert!(rules.find("a.other").is_none());
+        let rules = Rules::default();
+        assert!(rules.unmatched("a.other").is_none() && rules.unmatched("$online:a.1").is_none());
         let names = AppNames::new(vec!["a.".into(), "b.".into()]);
         let rules = rules.with_apps(Arc::new(names), vec![true, false]);
-        let find = |name: &str| rules.find(name).map(|(_, rule)| rule);
-        assert!(find("other").is_none());
-        assert_eq!(find("a.other").unwrap().publish, WhoMayPublish::Server);
-        assert_eq!(find("b.private-x").unwrap().publish, WhoMayPublish::Subscribers);
-        let ruled = find("a.room1").unwrap();
-        assert!(ruled.offsets && ruled.counts && ruled.publish == WhoMayPublish::Anyone);
-        assert!(!find("a.presence-x").unwrap().counts && !find("b.x").unwrap().counts);
-        assert_eq!(find("b.cache-x").unwrap().cached, Some(CACHED));
-        assert_eq!(find("b.x").unwrap().cached, None);
+        for nobodys in ["other", "$user:1", "a.no:channel", "a."] {
+            assert!(rules.unmatched(nobodys).is_none(), "{nobodys}");
+        }
+        assert!(rules.unmatched("$online:a.1").is_some());
+        assert_eq!(rules.unmatched("a.other").unwrap().publish, WhoMayPublish::Server);
+        assert_eq!(rules.unmatched("b.private-x").unwrap().publish, WhoMayPublish::Subscribers);
+        let complete = |channel| rules.complete(channel, ChannelRule { offsets: true, ..Default::default() });
+        assert!(complete("a.x").offsets && complete("a.x").counts);
+        assert!(!complete("a.presence-x").counts && !complete("b.x").counts && !complete("x").counts);
+        assert_eq!(complete("b.cache-x").cached, Some(CACHED));
+        assert_eq!(complete("b.x").cached, None);
     }
 }

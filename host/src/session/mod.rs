@@ -14,13 +14,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::core::meter::{Cost, Excess, OnExcess};
-use crate::core::{Captures, ChannelName, Payload, Refusal, UserId};
+use crate::core::{ChannelName, Payload, Refusal, UserId};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::audience::FilterChoice;
 use crate::hub::letter::{About, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
 use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
-use crate::plugin::{AuthAction, FilterRefusal, Handshake, Registry, Services};
+use crate::plugin::{AuthAction, FilterRefusal, Handshake, Services};
 
 use limits::{Allowance, Limits};
 use rules::{KnownRules, Rule, Rules};
@@ -45,14 +45,6 @@ pub struct Context {
     pub rules: Arc<Rules>,
     /// Served in the Pusher Channels protocol.
     pub apps: Arc<pusher::Apps>,
-}
-
-impl Context {
-    /// What the channel's name has in the places that its rule and its plugin's route name.
-    pub fn captures(&self, registry: &Registry, channel: &ChannelName) -> Captures {
-        let name = channel.as_str();
-        Captures::of(self.rules.pattern(name).into_iter().chain(registry.pattern(name)), name)
-    }
 }
 
 /// The connection was told why and is closing; nothing more is read from it.

@@ -10,7 +10,7 @@ use super::jwt::{Admitted, Grants};
 use super::limits::{Allowance, TooMany};
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Refusal, UserId};
+use crate::core::{Captures, ChannelName, Refusal, UserId};
 use crate::hub::Connection;
 use crate::hub::shard::AbortOnDrop;
 use crate::plugin::{AuthAction, Handshake, Identity, Registry};
@@ -191,13 +191,7 @@ impl Standing {
             (None, State::Refused { .. }) => false,
             (None, State::Known(Known { grants: Some(grants), .. })) => grants.allow(action, channel),
             (None, State::Known(Known { identity, grants: None })) => {
-                let captures = context.captures(&registry, channel);
-                let plugins = registry.auth();
-                let asked = context.services.authorize(plugins, identity, action, channel, &captures);
-                let allowed = Box::pin(asked).await.map_err(|(plugin, failure)| {
-                    tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
-                    Refusal::PluginFailed(plugin)
-                })?;
+                let allowed = Box::pin(authorize(context, &registry, identity, action, channel)).await?;
                 if action == AuthAction::Publish {
                     if self.verdicts.len() >= KEPT_VERDICTS {
                         self.verdicts.clear();
@@ -213,6 +207,27 @@ impl Standing {
 
 pub fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
     Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
+}
+
+/// Asks the auth plugins whether a client may do that.
+///
+/// # Errors
+/// One of them fails.
+pub(super) async fn authorize(
+    context: &Context,
+    registry: &Registry,
+    identity: &Identity,
+    action: AuthAction,
+    channel: &ChannelName,
+) -> Result<bool, Refusal> {
+    let name = channel.as_str();
+    let patterns = context.rules.pattern(name).into_iter().chain(registry.pattern(name));
+    let captures = Captures::of(patterns, name);
+    let asked = context.services.authorize(registry.auth(), identity, action, channel, &captures);
+    asked.await.map_err(|(plugin, failure)| {
+        tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
+        Refusal::PluginFailed(plugin)
+    })
 }
 
 /// Asks the auth plugins, or the built-in verifier where there are none.

@@ -466,19 +466,25 @@ impl Homes {
         // that an early return ends the first look.
         if !self.homes.contains_key(name) {
             let rule = self.rules.find(name.as_str());
+            let unmatched = self.rules.unmatched(name.as_str());
             let handler = match self.registry.route(name.as_str()) {
                 Route::Handler(generation, route) => Some((generation, route)),
-                Route::None if rule.is_some() => None,
+                Route::None if rule.is_some() || unmatched.is_some() => None,
                 Route::Retired | Route::None => return Err(Refusal::ChannelNotFound(name.clone())),
             };
             if self.homes.len() >= self.limit {
                 return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
             }
             let handler = handler.map(|(generation, route)| {
-                let captures = captures(rule.as_ref().and_then(|(pattern, _)| *pattern), route, name);
+                let captures = captures(rule.map(|(pattern, _)| pattern), route, name);
                 attach(&self.actors, generation, name, captures)
             });
-            let rule = rule.map_or_else(ChannelRule::default, |(_, rule)| rule);
+            let rule = match (rule, &handler) {
+                (Some((_, rule)), _) => rule.clone(),
+                (None, Some(_)) => ChannelRule::default(),
+                (None, None) => unmatched.unwrap_or_default(),
+            };
+            let rule = self.rules.complete(name.as_str(), rule);
             let home = Home::new(name.clone(), rule, handler, shards, &self.in_use);
             self.homes.insert(name.clone(), home);
         }

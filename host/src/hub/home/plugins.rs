@@ -17,7 +17,8 @@ impl Homes {
         let names: Vec<ChannelName> = self.homes.keys().cloned().collect();
         for name in names {
             let route = self.registry.route(name.as_str());
-            let rule = self.rules.find(name.as_str()).and_then(|(pattern, _)| pattern);
+            let rule = self.rules.find(name.as_str()).map(|(pattern, _)| pattern);
+            let is_open = rule.is_some() || self.rules.unmatched(name.as_str()).is_some();
             let Some(home) = self.homes.get_mut(&name) else { continue };
             match (&home.handler, route) {
                 (Some((plugin, actor)), Route::Handler(generation, route)) if *plugin == generation.name => {
@@ -29,7 +30,7 @@ impl Homes {
                     home.handler = Some(attach(&self.actors, generation, &name, captures));
                 }
                 (None, Route::None) => {}
-                (Some(_), Route::None) if rule.is_some() => {
+                (Some(_), Route::None) if is_open => {
                     (home.handler, home.timers) = (None, None);
                 }
                 (_, Route::Retired | Route::None) => self.close(&name, post),

@@ -11,7 +11,6 @@ use super::Homes;
 use super::channel::{Home, Past};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Message, Offset, Refusal};
-use crate::hub::history::History;
 use crate::hub::letter::{Letter, Origin, Publish, Published, Settled, Subscribe, Wishes};
 use crate::hub::mesh::Mesh;
 use crate::hub::post::Post;

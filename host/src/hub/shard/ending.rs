@@ -123,7 +123,6 @@ mod tests {
     fn settings() -> Settings {
         let rules = vec![(crate::core::Pattern::parse("*").unwrap(), ChannelRule::default())];
         Settings {
-            sweep_secs: 10,
             wires: WIRES,
             rules: Rules::new(rules),
             outbox_bytes: 1000,

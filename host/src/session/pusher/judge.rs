@@ -5,7 +5,7 @@ use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal, UserId};
 use crate::plugin::AuthAction;
 use crate::session::Session;
-use crate::session::standing::{Known, authenticate};
+use crate::session::standing::{Known, authenticate, authorize};
 
 /// What was said of a client and a channel.
 #[derive(Debug)]
@@ -45,15 +45,7 @@ impl Guest {
         }
         let allowed = match &grants {
             Some(grants) => grants.allow(action, channel),
-            None => {
-                let captures = context.captures(&registry, channel);
-                let asked =
-                    context.services.authorize(registry.auth(), &identity, action, channel, &captures);
-                asked.await.map_err(|(plugin, failure)| {
-                    tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
-                    Refusal::PluginFailed(plugin)
-                })?
-            }
+            None => authorize(context, &registry, &identity, action, channel).await?,
         };
         if !allowed {
             return Ok(Verdict::Refused);
