@@ -17,6 +17,7 @@ mod dialects;
 mod drain;
 mod expiry;
 mod filters;
+mod footprint;
 mod frames;
 mod history;
 mod http;
