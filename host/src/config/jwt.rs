@@ -124,6 +124,10 @@ impl TryFrom<toml::Value> for Secret {
 }
 
 impl Secret {
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

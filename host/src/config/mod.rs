@@ -5,6 +5,7 @@ mod jwt;
 mod key_hash;
 mod limits;
 mod load;
+mod pusher;
 mod rules;
 mod schema;
 mod types;
@@ -13,6 +14,7 @@ pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
 pub use limits::{ConnectionLimits, RateConfig, SharedLimits};
 pub use load::{Overrides, environment, load};
+pub use pusher::{PusherAppConfig, PusherConfig, PusherLimits, WebhookConfig, WebhookEvent};
 pub use schema::SchemaConfig;
 pub use types::{
     ApiKeyConfig, ChannelConfig, Config, DialectsConfig, ForwardedHeader, Grant, HeartbeatConfig,

@@ -9,6 +9,7 @@ use toml_example::TomlExample;
 use super::jwt::JwtConfig;
 use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
+use super::pusher::PusherConfig;
 use super::schema::SchemaConfig;
 use crate::core::PayloadKind;
 use crate::core::address::Network;
@@ -69,6 +70,10 @@ pub struct Config {
     #[toml_example(skip)]
     #[serde(rename = "api_key", skip_serializing_if = "Vec::is_empty")]
     pub api_keys: Vec<ApiKeyConfig>,
+    /// Applications served in the Pusher Channels protocol: `[[pusher.app]]`.
+    #[toml_example(skip)]
+    #[serde(skip_serializing_if = "PusherConfig::is_empty")]
+    pub pusher: PusherConfig,
     /// Settings by plugin: `[plugins.NAME]`.
     #[toml_example(skip)]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -325,6 +330,7 @@ impl Default for Config {
             sse: SseConfig::default(),
             channels: Vec::new(),
             api_keys: Vec::new(),
+            pusher: PusherConfig::default(),
             plugins: BTreeMap::new(),
         }
     }

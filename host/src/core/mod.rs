@@ -2,6 +2,7 @@
 //! schemas. No tokio, no I/O.
 
 pub mod address;
+pub mod apps;
 pub mod clock;
 pub mod ids;
 pub mod message;

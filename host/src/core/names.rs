@@ -21,6 +21,9 @@ pub enum NameError {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelName(Arc<str>);
 
+/// Begins the names of channels that the server has for itself.
+const OWN: char = '$';
+
 impl ChannelName {
     pub const MAX_BYTES: usize = 255;
 
@@ -35,10 +38,20 @@ impl ChannelName {
         if name.trim() != name || name.chars().any(char::is_control) {
             return Err(NameError::BadCharacter);
         }
-        if name.starts_with('$') {
+        if Self::is_own(name) {
             return Err(NameError::Reserved);
         }
         Ok(Self(name.into()))
+    }
+
+    /// Is it a channel that the server has for itself? Nobody else can name one.
+    pub fn is_own(name: &str) -> bool {
+        name.starts_with(OWN)
+    }
+
+    /// A channel of the server's own.
+    pub fn own(name: &str) -> Self {
+        Self(format!("{OWN}{name}").into())
     }
 
     pub fn as_str(&self) -> &str {

@@ -9,6 +9,7 @@ pub mod event;
 pub mod fields;
 pub mod frame;
 pub mod native;
+pub mod pusher;
 pub mod query;
 pub mod sse;
 

@@ -21,6 +21,7 @@ use crate::hub::wire::{Wire, WireId};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
 use crate::session;
 use crate::session::jwt::Verifier;
+use crate::session::pusher::Apps;
 
 /// The dialects, by [`WireId`].
 pub static WIRES: [&dyn Wire; 6] = [&Native, &Bridge, &Event, &Action, &Plain, &Framed];
@@ -52,16 +53,19 @@ impl Server {
     }
 }
 
-/// What [`serve`] would read before it listens, and would stop at: the keys of `[jwt]`.
+/// What [`serve`] would read before it listens, and would stop at: the keys of `[jwt]` and
+/// the secrets of `[[pusher.app]]`.
 ///
 /// # Errors
 /// Names the setting and the file.
 pub fn check(config: &Config) -> Result<()> {
+    Apps::new(&config.pusher)?;
     config.jwt.as_ref().map_or(Ok(()), |jwt| Verifier::new(jwt).map(drop))
 }
 
 /// Loads the plugins, starts the shards, and listens.
 pub fn serve(config: &Config) -> Result<Server> {
+    let apps = Arc::new(Apps::new(&config.pusher)?);
     let jwt = config.jwt.as_ref().map(verifier).transpose()?;
     let plugins = Arc::new(PluginHost::start(plugins_config(config)?)?);
     if let Some(jwt) = &jwt {
@@ -76,7 +80,7 @@ pub fn serve(config: &Config) -> Result<Server> {
         .with_context(|| format!("cannot listen on {}: is another server running there?", config.listen))?;
     let address = listeners[0].local_addr()?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let settings = settings(config, shards)?;
+    let settings = settings(config, &apps, shards)?;
     let limits = Arc::new(session::limits::Limits::new(&config.limits)?);
     let rules = Arc::new(session::rules::Rules::new(&config.channels)?);
     let mut threads = Vec::new();
@@ -92,6 +96,7 @@ pub fn serve(config: &Config) -> Result<Server> {
             jwt: jwt.clone(),
             limits: limits.clone(),
             rules: rules.clone(),
+            apps: apps.clone(),
             stopped: stopped.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -142,7 +147,7 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
     }
 }
 
-fn settings(config: &Config, shards: usize) -> Result<Settings> {
+fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
     let rules = config.channels.iter().map(|rule| {
         let history = rule.history.as_ref().map(|history| HistoryRule {
             messages: history.messages,
@@ -158,12 +163,14 @@ fn settings(config: &Config, shards: usize) -> Result<Settings> {
             join_leave: rule.join_leave,
             rate: rule.limit()?,
             max_subscribers: rule.max_subscribers,
+            ..ChannelRule::default()
         };
         Ok((Pattern::parse(&rule.pattern)?, ruled))
     });
+    let counts = apps.iter().map(|app| app.subscription_count).collect();
     Ok(Settings {
         wires: &WIRES,
-        rules: Rules::new(rules.collect::<Result<_>>()?),
+        rules: Rules::new(rules.collect::<Result<_>>()?).with_apps(apps.names().clone(), counts),
         outbox_bytes: config.limits.outbox_bytes,
         connections: config.limits.connections.div_ceil(shards),
         channels: config.limits.channels.div_ceil(shards),

@@ -4,6 +4,7 @@
 mod expiry;
 pub mod jwt;
 pub mod limits;
+pub mod pusher;
 pub mod rules;
 mod standing;
 
@@ -40,6 +41,8 @@ pub struct Context {
     pub handshake: std::time::Duration,
     pub limits: Arc<Limits>,
     pub rules: Arc<Rules>,
+    /// Served in the Pusher Channels protocol.
+    pub apps: Arc<pusher::Apps>,
 }
 
 /// The connection was told why and is closing; nothing more is read from it.
