@@ -22,6 +22,7 @@ mod limits;
 mod metrics;
 mod presence;
 mod protocol;
+mod pusher_api;
 mod receipts;
 mod replays;
 mod rules;

@@ -27,5 +27,5 @@ mod turn;
 pub mod wire;
 
 pub use connection::Connection;
-pub use home::ChannelFacts;
+pub use home::{ChannelFacts, Occupancy};
 pub use shard::{Settings, Shard};

@@ -9,6 +9,7 @@ pub mod handshake;
 mod jwks;
 mod listener;
 mod metrics;
+mod pusher;
 mod router;
 mod run;
 mod spoken;

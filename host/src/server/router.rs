@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::address::Proxies;
 use super::api::{self, Api};
 use super::spoken::Spoken;
-use super::{console, handshake, metrics, sse, websocket};
+use super::{console, handshake, metrics, pusher, sse, websocket};
 use crate::config::Config;
 use crate::plugin::PluginHost;
 use crate::session;
@@ -64,6 +64,7 @@ pub async fn route(
         (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
         _ if spoken.is_some() => method_not_allowed(),
         (_, path) if api::owns(path) => api::serve(router, peer, request).await,
+        (_, path) if pusher::owns(&router, path) => pusher::serve(router, peer, request).await,
         (_, "/sse") if router.config.dialects.sse => method_not_allowed(),
         (_, "/console/tidegate.js" | "/healthz" | "/readyz" | "/metrics" | "/_broadcast") => {
             method_not_allowed()

@@ -5,6 +5,7 @@ mod census;
 mod channel;
 mod effects;
 mod limits;
+mod occupancy;
 mod plugins;
 mod questions;
 mod repeats;
@@ -35,6 +36,7 @@ use crate::plugin::{
 use repeats::{Met, Repeats};
 
 pub use census::ChannelFacts;
+pub use occupancy::Occupancy;
 pub use repeats::RepeatKey;
 
 /// What a handler's answer belongs to.

@@ -6,6 +6,7 @@ mod ask;
 mod census;
 mod clients;
 mod expiry;
+mod occupancy;
 mod orders;
 mod time;
 mod writing;

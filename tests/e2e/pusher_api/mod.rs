@@ -1,0 +1,5 @@
+//! The HTTP API of the Pusher Channels protocol, as an application's own server uses it.
+
+mod events;
+mod lists;
+mod signing;
