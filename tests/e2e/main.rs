@@ -23,6 +23,7 @@ mod metrics;
 mod presence;
 mod protocol;
 mod pusher_api;
+mod pusher;
 mod receipts;
 mod replays;
 mod rules;

@@ -61,6 +61,22 @@ pub enum Access {
     User,
 }
 
+/// The server's own channel of a user's signed-in connections, who are its members: those who watch
+/// the user subscribe to it.
+pub fn online(prefix: &str, user: &str) -> ChannelName {
+    ChannelName::own(&format!("{ONLINE}{prefix}{user}"))
+}
+
+const ONLINE: &str = "online:";
+
+impl AppNames {
+    /// The user of such a channel.
+    pub fn online<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        let name = channel.strip_prefix('$')?.strip_prefix(ONLINE)?;
+        self.0.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()))
+    }
+}
+
 /// Begins the name of a user's own channel.
 pub const SERVER_TO_USER: &str = "#server-to-user-";
 
@@ -163,6 +179,9 @@ mod tests {
         assert_eq!(only.split("a.room"), Some((0, "a.room")));
         assert_eq!(only.split("$own"), None);
         assert_eq!(AppNames::default().split("room"), None);
+        assert_eq!(names.online(online("b.", "ada").as_str()), Some("ada"));
+        assert_eq!(only.online(online("", "$x").as_str()), Some("$x"));
+        assert_eq!(only.online("$other"), None);
     }
 
     #[test]

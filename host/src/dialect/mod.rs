@@ -18,4 +18,5 @@ pub use bridge::Bridge;
 pub use command::{Command, FilterRequest, Request};
 pub use event::Event;
 pub use native::Native;
+pub use pusher::Pusher;
 pub use sse::{Framed, Plain};

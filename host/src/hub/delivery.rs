@@ -178,6 +178,9 @@ impl Delivery {
                 continue;
             }
             let run = turn.run(group.key.wire);
+            if run.bytes.is_empty() {
+                continue;
+            }
             let last_frame = run.last_frame();
             if let Some(tally) = &turn.tally {
                 let excluded =
@@ -288,7 +291,7 @@ impl Delivery {
         }
     }
 
-    /// Changes of presence, for the subscribers of one plugin's filters: nobody judges those.
+    /// Changes of presence and numbers of subscribers, for the subscribers of one plugin's filters: nobody judges those.
     pub fn deliver_unjudged(&mut self, turn: &Turn, plugin: &PluginName) {
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
         let Self { audiences, connections, dirty, slow, .. } = self;
@@ -296,6 +299,9 @@ impl Delivery {
         let chose = |group: &&Group| group.key.filter.as_ref().is_some_and(|choice| choice.plugin == *plugin);
         for group in audience.groups.iter().filter(|group| concerns(turn, group)).filter(chose) {
             let run = turn.run(group.key.wire);
+            if run.bytes.is_empty() {
+                continue;
+            }
             for connection in group.members.iter().filter_map(|member| connections.get(member.client.slot()))
             {
                 let pushed = connection.push_run(run.bytes.clone(), run.last_frame(), key, audience.slow);
@@ -346,7 +352,7 @@ impl Delivery {
 
 /// Is the turn for this group at all?
 fn concerns(turn: &Turn, group: &Group) -> bool {
-    turn.content() == Content::Messages || group.key.presence
+    turn.content() != Content::Presence || group.key.presence
 }
 
 fn note(

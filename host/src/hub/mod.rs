@@ -9,6 +9,7 @@ pub mod counters;
 mod delivery;
 mod filtered;
 pub mod groups;
+pub mod guest;
 pub mod history;
 mod home;
 pub mod letter;

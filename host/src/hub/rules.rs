@@ -69,7 +69,7 @@ impl Rules {
         let matching = self.rules.iter().find(|(pattern, _)| pattern.matches(channel));
         let matching = matching.map(|(_, rule)| *rule);
         let Some((app, name)) = self.apps.split(channel) else {
-            return matching.or_else(|| self.is_own(channel).then(ChannelRule::default));
+            return matching.or_else(|| self.is_own(channel).then(own));
         };
         let kind = ChannelKind::of(name);
         Some(ChannelRule {
@@ -83,6 +83,11 @@ impl Rules {
     fn is_own(&self, channel: &str) -> bool {
         !self.apps.is_empty() && ChannelName::is_own(channel)
     }
+}
+
+/// Of a channel that the server has for an application: its members are told of.
+fn own() -> ChannelRule {
+    ChannelRule { publish: WhoMayPublish::Server, join_leave: true, ..ChannelRule::default() }
 }
 
 /// Of an application's channel that no rule matches: clients talk where it has let them in.

@@ -11,13 +11,13 @@ use super::jwks;
 use super::listener::{self, ShardSetup};
 use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::Pattern;
-use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain};
+use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
 use crate::hub::history::HistoryRule;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::rules::{ChannelRule, Rules};
 use crate::hub::shard::Settings;
-use crate::hub::wire::{Wire, WireId};
+use crate::hub::wire::{Wire, WireId, Wires};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
 use crate::session;
 use crate::session::jwt::Verifier;
@@ -31,6 +31,18 @@ pub const EVENT: WireId = WireId(2);
 pub const ACTION: WireId = WireId(3);
 pub const SSE_PLAIN: WireId = WireId(4);
 pub const SSE_FRAMED: WireId = WireId(5);
+pub const PUSHER: WireId = WireId(6);
+
+/// With the applications' dialect, where there are any.
+fn wires(apps: &Apps) -> Wires {
+    if apps.is_empty() {
+        return &WIRES;
+    }
+    let pusher: &'static Pusher = Box::leak(Box::new(Pusher(apps.names().clone())));
+    let all: Vec<&'static dyn Wire> = WIRES.into_iter().chain([pusher as &dyn Wire]).collect();
+    // Once a process: it is there as long as that.
+    Box::leak(all.into_boxed_slice())
+}
 
 /// A swap that takes longer than this on some shard is logged; the others do not wait for it.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(5);
@@ -169,7 +181,7 @@ fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
     });
     let counts = apps.iter().map(|app| app.subscription_count).collect();
     Ok(Settings {
-        wires: &WIRES,
+        wires: wires(apps),
         rules: Rules::new(rules.collect::<Result<_>>()?).with_apps(apps.names().clone(), counts),
         outbox_bytes: config.limits.outbox_bytes,
         connections: config.limits.connections.div_ceil(shards),

@@ -10,7 +10,7 @@ use fastwebsockets::OpCode;
 use fastwebsockets::upgrade::UpgradeFut;
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::assembly::{self, ANSWERED_TIMES, Assembly, Close, Message, Taken};
 use super::frames::{Frames, Incoming};
@@ -46,14 +46,7 @@ pub async fn serve(
         Err(full) => return turn_away(&socket, &full),
     };
     let connected = Connected { shard: shard.clone(), connection };
-    let limit = router.config.limits.message_bytes;
-    let mut messages = Messages {
-        frames: Frames::new(read, early, limit.saturating_mul(ANSWERED_TIMES)),
-        connection: connected.connection.clone(),
-        shard: connected.shard.clone(),
-        socket,
-        assembly: Assembly::new(limit, router.config.limits.fragments),
-    };
+    let mut messages = Messages::new(read, early, &connected, socket, &router);
     let (context, connection) = (router.context.clone(), connected.connection.clone());
     // Boxed, what a connection begins with: while it lives, its task would keep the room.
     if let Ok(mut session) = Box::pin(Session::begin(context, connection, handshake, allowance)).await
@@ -94,7 +87,7 @@ async fn converse(spoken: &Spoken, messages: &mut Messages, session: &mut Sessio
                 session.handle(spoken.binary(&bytes), bytes.len()).await?;
             }
             Arrived::Message(Message::TooLarge(bytes)) => {
-                session.refuse(Refusal::TooLarge(messages.assembly.limit()), bytes)?;
+                session.refuse(Refusal::TooLarge(messages.limit()), bytes)?;
             }
             Arrived::Ping(bytes) => {
                 if session.ping(bytes.len())? {
@@ -107,7 +100,7 @@ async fn converse(spoken: &Spoken, messages: &mut Messages, session: &mut Sessio
 }
 
 /// The TCP stream beneath an upgraded request, and what was read of it beyond the request.
-async fn tcp(upgrade: UpgradeFut) -> Option<(TcpStream, Bytes)> {
+pub(super) async fn tcp(upgrade: UpgradeFut) -> Option<(TcpStream, Bytes)> {
     let upgraded = upgrade.await.ok()?.into_inner().into_inner();
     let parts = upgraded.downcast::<Lent>().ok()?;
     Some((parts.io.take()?, parts.read_buf))
@@ -126,13 +119,13 @@ impl Drop for Connected {
 }
 
 /// What the session is to judge.
-enum Arrived {
+pub(super) enum Arrived {
     Message(Message),
     /// To be answered with the same.
     Ping(Bytes),
 }
 
-struct Messages {
+pub(super) struct Messages {
     frames: Frames,
     connection: Rc<Connection>,
     shard: Rc<Shard>,
@@ -141,8 +134,31 @@ struct Messages {
 }
 
 impl Messages {
+    /// `early` was read together with the handshake.
+    pub(super) fn new(
+        read: OwnedReadHalf,
+        early: Bytes,
+        connected: &Connected,
+        socket: Rc<TcpSocket>,
+        router: &Router,
+    ) -> Self {
+        let limit = router.config.limits.message_bytes;
+        Self {
+            frames: Frames::new(read, early, limit.saturating_mul(ANSWERED_TIMES)),
+            connection: connected.connection.clone(),
+            shard: connected.shard.clone(),
+            socket,
+            assembly: Assembly::new(limit, router.config.limits.fragments),
+        }
+    }
+
+    /// The largest message, in bytes.
+    pub(super) fn limit(&self) -> usize {
+        self.assembly.limit()
+    }
+
     /// The next message; none when the connection has ended or is being closed.
-    async fn next(&mut self) -> Option<Arrived> {
+    pub(super) async fn next(&mut self) -> Option<Arrived> {
         loop {
             if self.connection.is_closing() {
                 return None;
@@ -178,7 +194,7 @@ impl Messages {
         frame
     }
 
-    fn pong(&self, payload: &[u8]) {
+    pub(super) fn pong(&self, payload: &[u8]) {
         let mut pong = BytesMut::new();
         frame::frame(Opcode::Pong, &mut pong, |out| out.put_slice(payload));
         self.shard.send(&self.connection, pong.freeze());
@@ -186,7 +202,7 @@ impl Messages {
 
     /// Once the server has said goodbye: reads on until the client has closed too, or the
     /// hub's patience ends, because unread bytes would turn the close into a reset.
-    async fn until_closed(&mut self) {
+    pub(super) async fn until_closed(&mut self) {
         while self.connection.is_closing() {
             match self.frame().await {
                 Ok(Some(Incoming { opcode: OpCode::Close, .. }) | None) => return,
@@ -202,6 +218,10 @@ impl Messages {
 pub struct TcpSocket(OwnedWriteHalf);
 
 impl TcpSocket {
+    pub(super) fn of(half: OwnedWriteHalf) -> Self {
+        Self(half)
+    }
+
     /// A stream of which nothing is read that means anything.
     pub fn new(stream: TcpStream) -> Self {
         Self(stream.into_split().1)

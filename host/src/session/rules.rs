@@ -53,6 +53,11 @@ impl Rules {
         self.rules.iter().find(|(pattern, _)| pattern.matches(channel))?.1.clone()
     }
 
+    /// Does any rule match the channel, whatever it says?
+    pub fn matches(&self, channel: &str) -> bool {
+        self.rules.iter().any(|(pattern, _)| pattern.matches(channel))
+    }
+
     /// For ways in that have no session: may this be published?
     pub fn payload(&self, channel: &ChannelName, payload: &Payload) -> Result<(), Refusal> {
         self.find(channel.as_str()).map_or(Ok(()), |rule| rule.payload(channel, payload))

@@ -30,10 +30,10 @@ enum State {
     },
 }
 
-struct Known {
-    identity: Identity,
+pub(super) struct Known {
+    pub(super) identity: Identity,
     /// By the built-in verifier; none where the auth plugins say who may what.
-    grants: Option<Grants>,
+    pub(super) grants: Option<Grants>,
 }
 
 pub struct Standing {
@@ -64,6 +64,16 @@ impl Standing {
         let mut standing = Self { handshake, allowance, state, verdicts, asked_of: 0 };
         standing.settle(context, connection)?;
         Ok(standing)
+    }
+
+    /// A client that somebody else answers for: nobody is asked, and it is anonymous here.
+    pub fn of_guest(handshake: Handshake) -> Self {
+        let state = State::Known(Known { identity: Identity::default(), grants: None });
+        Self { handshake, allowance: None, state, verdicts: HashMap::new(), asked_of: 0 }
+    }
+
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
     }
 
     /// Anything but an `auth` frame needs a known client.
@@ -183,7 +193,11 @@ pub fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
     Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
 }
 
-async fn authenticate(
+/// Asks the auth plugins, or the built-in verifier where there are none.
+///
+/// # Errors
+/// The client is refused, for this reason.
+pub(super) async fn authenticate(
     context: &Rc<Context>,
     registry: &Registry,
     handshake: &Handshake,

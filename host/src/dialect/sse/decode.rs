@@ -82,7 +82,7 @@ impl Stream {
                 channel,
                 params: None,
                 filter: None,
-                wishes: Wishes { recover, history, presence: false },
+                wishes: Wishes { recover, history, presence: false, cached: false },
             };
             Request { id: None, command: Ok(command) }
         })

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use super::limits;
+use bytes::Bytes;
+
+use super::{count, limits};
 use crate::core::clock::UnixMillis;
 use crate::core::meter::Meter;
-use crate::core::{ChannelName, Message, Offset, PluginName, ShardId};
+use crate::core::{ChannelName, ClientId, Message, Offset, Payload, PluginName, ShardId};
 use crate::hub::history::History;
 use crate::hub::letter::{Letter, Wishes};
 use crate::hub::post::{Post, Verdicts};
@@ -38,6 +40,14 @@ pub struct Home {
     pub meter: Option<Box<Meter>>,
     /// Subscriptions that the handler judges: their places are taken.
     pub joining: u32,
+    /// The last message of the server's API, where the rule says so.
+    cached: Option<Box<Cached>>,
+    pub told: Option<Box<count::Told>>,
+}
+
+struct Cached {
+    message: Message,
+    until: UnixMillis,
 }
 
 /// What a new subscriber missed, and whether that is all of it.
@@ -66,6 +76,8 @@ impl Home {
             idle: 0,
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
             joining: 0,
+            cached: None,
+            told: None,
         }
     }
 
@@ -81,6 +93,11 @@ impl Home {
     /// The epoch that goes with the offsets of its messages, where they show them.
     fn numbered(&self) -> Option<Epoch> {
         self.is_numbered().then_some(self.epoch)
+    }
+
+    /// Subscribers on all shards.
+    pub fn subscribed(&self) -> u64 {
+        self.subscribers.iter().map(|count| u64::from(*count)).sum()
     }
 
     pub fn has_subscribers(&self) -> bool {
@@ -100,7 +117,12 @@ impl Home {
         self.expire(now);
         let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
             || self.presence.as_ref().is_some_and(|presence| !presence.is_empty());
-        if keeps || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
+        if keeps
+            || self.cached.is_some()
+            || limits::owes(self)
+            || self.has_subscribers()
+            || self.has_open_turn()
+        {
             self.idle = 0;
         }
         self.idle += 1;
@@ -142,6 +164,13 @@ impl Home {
         }
     }
 
+    pub fn push_count(&mut self, wires: Wires, subscribers: u64, post: &Post) {
+        if !self.turn.takes(Content::Count) {
+            self.seal(post);
+        }
+        self.turn.set_subscribers(wires, &self.name, subscribers);
+    }
+
     /// Closes the open turn and sends it to the shards with subscribers.
     pub fn seal(&mut self, post: &Post) {
         if self.turn.is_empty() {
@@ -161,12 +190,39 @@ impl Home {
         if let Some(history) = &mut self.history {
             history.expire(now);
         }
+        self.cached.take_if(|cached| cached.until <= now);
+    }
+
+    /// A message has got its place.
+    pub fn keep(&mut self, message: &Message) {
+        if let Some(history) = &mut self.history {
+            history.push(message);
+        }
+        let by_client = message.sender.as_ref().is_some_and(|sender| sender.client != ClientId::NOBODY);
+        if let Some(cached) = self.rule.cached.filter(|_| !by_client) {
+            // Of its own: what came may be a piece of a larger buffer.
+            let payload =
+                Payload { bytes: Bytes::copy_from_slice(&message.payload.bytes), ..message.payload };
+            let until = UnixMillis(message.at.0 + cached.as_millis() as u64);
+            let message = Message { payload, except: None, ..message.clone() };
+            self.cached = Some(Box::new(Cached { message, until }));
+        }
+    }
+
+    /// What it remembers, and until when.
+    pub fn cached(&mut self) -> Option<(&Message, UnixMillis)> {
+        self.expire(UnixMillis::now());
+        self.cached.as_ref().map(|cached| (&cached.message, cached.until))
     }
 
     /// What a subscriber asks to see of the past. Every message up to the channel's offset is in
     /// it or was delivered before; the next one goes to the subscriber as it comes.
     pub fn past(&mut self, wires: Wires, wishes: &Wishes) -> Past {
         self.expire(UnixMillis::now());
+        if wishes.cached {
+            let last = self.cached.iter().map(|cached| &cached.message);
+            return Past { recovered: None, replay: self.replay(wires, last) };
+        }
         let Some(since) = wishes.recover else {
             let last = self.history.iter().flat_map(|history| history.last(wishes.history));
             return Past { recovered: None, replay: self.replay(wires, last) };

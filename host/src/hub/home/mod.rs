@@ -3,6 +3,7 @@
 
 mod census;
 mod channel;
+mod count;
 mod effects;
 mod limits;
 mod occupancy;
@@ -63,6 +64,8 @@ pub struct Homes {
     repeats: Repeats,
     /// Messages that got a place in their channel since the start.
     published: u64,
+    /// Channels whose subscribers will be told later how many they are.
+    uncounted: Vec<ChannelName>,
 }
 
 impl Homes {
@@ -86,6 +89,7 @@ impl Homes {
             withheld: Vec::new(),
             repeats: Repeats::default(),
             published: 0,
+            uncounted: Vec::new(),
         }
     }
 
@@ -180,16 +184,20 @@ impl Homes {
         match handler {
             Some((_, actor)) => {
                 let job = Job::Unsubscribe { who: sender.clone() };
-                actor.send(job, Ticket::Unsubscribe { channel, sender, request });
+                actor.send(job, Ticket::Unsubscribe { channel: channel.clone(), sender, request });
             }
-            None => confirm_unsubscribed(channel, &sender, request, post),
+            None => confirm_unsubscribed(channel.clone(), &sender, request, post),
+        }
+        if subscribed {
+            self.count(&channel, post);
         }
     }
 
-    pub fn forget_one(&mut self, channel: &ChannelName, shard: ShardId) {
+    pub fn forget_one(&mut self, channel: &ChannelName, shard: ShardId, post: &Post) {
         if let Some(home) = self.homes.get_mut(channel) {
             home.forget(shard);
         }
+        self.count(channel, post);
     }
 
     // === verdicts ===
@@ -286,9 +294,7 @@ impl Homes {
             payload: publish.payload,
             except: publish.except,
         };
-        if let Some(history) = &mut home.history {
-            history.push(&message);
-        }
+        home.keep(&message);
         if publish.receipt {
             let report = report(publish.channel, publish.origin, published, post.mesh().clone());
             return home.push_counted(self.wires, message, Tally::new(report), post);
@@ -312,16 +318,18 @@ impl Homes {
     /// Counts a subscriber in. What was published before goes out first, and what it missed of
     /// that goes with the answer: so the next message that reaches it is the next of the channel.
     fn admit(&mut self, subscribe: Subscribe, post: &Post) {
-        let Subscribe { channel, sender, wire, wishes, request, filter, told, .. } = subscribe;
+        let Subscribe { channel, sender, wire, wishes, request, filter, joins, told, .. } = subscribe;
         let Some(home) = self.homes.get_mut(&channel) else {
             let refusal = Refusal::ChannelNotFound(channel.clone());
             let answer = Subscribed { channel, sender, request, filter, told, result: Err(refusal) };
             return post.send(answer.sender.client.shard(), Letter::Subscribed(answer));
         };
         home.used();
-        if home.rule.presence == PresenceRule::Auto {
+        if joins.is_some() || home.rule.presence == PresenceRule::Auto {
             let presence = home.presence.get_or_insert_default();
-            let joined = presence.join(&sender, None, UnixMillis::now());
+            // Of one who is there already the first connection has said what there is to say.
+            let metadata = joins.filter(|_| !presence.has(&sender.user)).map(|joins| joins.metadata);
+            let joined = presence.join(&sender, metadata, UnixMillis::now());
             self.tell(&channel, joined, post);
         }
         let Some(home) = self.homes.get_mut(&channel) else { return };
@@ -335,14 +343,17 @@ impl Homes {
             position: home.is_numbered().then(|| home.position()),
             recovered: past.recovered,
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
+            cached: wishes.cached.then_some(past.replay.is_some()),
         };
         let (since, slow) = (home.offset, home.rule.slow);
         let frame = frame(self.wires, wire, request.as_ref(), reply);
         let position = home.is_numbered().then(|| home.position());
         let accepted =
             Accepted { since, position, slow, presence: wishes.presence, frame, replay: past.replay };
-        let answer = Subscribed { channel, sender, request, filter, told, result: Ok(accepted) };
+        let answer =
+            Subscribed { channel: channel.clone(), sender, request, filter, told, result: Ok(accepted) };
         post.send(shard, Letter::Subscribed(answer));
+        self.count(&channel, post);
     }
 
     /// Messages that wait for [`Homes::seal_all`].

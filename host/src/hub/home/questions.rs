@@ -92,6 +92,10 @@ impl Homes {
                 });
                 let _ = answer.send(result);
             }
+            Inquiry::Cached { answer } => {
+                let cached = |home: &mut Home| home.cached().map(|(message, until)| (message.clone(), until));
+                let _ = answer.send(self.open(channel, shards).map(cached));
+            }
             Inquiry::ClearPresence { answer } => {
                 let result = self
                     .open(channel, shards)

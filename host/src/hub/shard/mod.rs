@@ -192,7 +192,7 @@ impl Shard {
             Letter::Inquiry { channel, inquiry } => homes.inquiry(&channel, inquiry, &self.post),
             Letter::Gone { channel, client } => homes.gone(&channel, client, &self.post),
             Letter::Answered { client, frame } => self.answered(client, frame),
-            Letter::ForgetOne { channel, shard } => homes.forget_one(&channel, shard),
+            Letter::ForgetOne { channel, shard } => homes.forget_one(&channel, shard, &self.post),
             Letter::Subscribed(answer) => self.subscribed(answer),
             Letter::Unsubscribed { channel, client, request } => {
                 self.answer(client, request.as_ref(), Reply::Unsubscribed { channel });

@@ -17,6 +17,11 @@ use crate::hub::letter::{Subscribe, Wishes};
 pub enum Whom {
     Client(ClientId),
     User(String),
+    /// All that an application has signed in as one user.
+    SignedIn {
+        app: usize,
+        user: String,
+    },
 }
 
 impl Shard {
@@ -118,6 +123,7 @@ impl Shard {
             request: None,
             filter: None,
             replaces: connection.is_subscribed(channel.as_str()),
+            joins: None,
             told: Some(told),
         };
         self.subscribe(connection, subscribe);
@@ -127,7 +133,7 @@ impl Shard {
     fn shards_of(&self, whom: &Whom) -> impl Iterator<Item = ShardId> + use<> {
         let only = match whom {
             Whom::Client(client) => Some(client.shard()),
-            Whom::User(_) => None,
+            Whom::User(_) | Whom::SignedIn { .. } => None,
         };
         self.every_shard().filter(move |shard| only.is_none_or(|only| only == *shard))
     }
@@ -137,6 +143,9 @@ impl Shard {
         let delivery = self.delivery.borrow();
         let mut found: Vec<_> = match whom {
             Whom::Client(client) => delivery.find(*client).cloned().into_iter().collect(),
+            Whom::SignedIn { app, user } => {
+                delivery.connections().filter(|c| c.is_signed_in(*app, user)).cloned().collect()
+            }
             Whom::User(user) => delivery.connections().filter(|c| c.is_user(user)).cloned().collect(),
         };
         found.retain(|connection| !connection.is_closing());

@@ -37,6 +37,7 @@ impl Shard {
                 }
             }
             self.close_idle(now);
+            self.homes.borrow_mut().tell_counts(&self.post);
             if now.is_multiple_of(SWEEP.as_secs()) {
                 self.homes.borrow_mut().sweep();
             }

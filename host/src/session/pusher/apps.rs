@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use anyhow::{Context, Result};
 
 use crate::config::{PusherAppConfig, PusherConfig, PusherLimits, WebhookConfig};
-use crate::core::apps::{AppNames, BadName};
+use crate::core::apps::{Access, AppNames, BadName};
 use crate::core::{ChannelName, ClientId};
 use crate::dialect::pusher::sign::SigningKey;
 
 /// One application.
 #[derive(Debug)]
 pub struct App {
+    /// Its place among them.
+    pub number: usize,
     pub id: String,
     pub key: String,
     /// Before the names of its channels everywhere but in its own clients' frames.
@@ -49,8 +51,12 @@ impl Apps {
     /// # Errors
     /// A secret cannot be read.
     pub fn new(config: &PusherConfig) -> Result<Self> {
-        let apps: Vec<_> =
-            config.apps.iter().map(|app| App::new(app).map(Arc::new)).collect::<Result<_>>()?;
+        let apps: Vec<_> = config
+            .apps
+            .iter()
+            .enumerate()
+            .map(|(number, app)| App::new(number, app).map(Arc::new))
+            .collect::<Result<_>>()?;
         let names = Arc::new(AppNames::new(apps.iter().map(|app| app.prefix.clone()).collect()));
         // Below 2^53, so that also a client that takes it for a number keeps it whole.
         let nonce = getrandom::u64().context("no random number for the socket ids")? >> 12;
@@ -77,6 +83,16 @@ impl Apps {
     pub fn of_channel<'a>(&self, channel: &'a str) -> Option<(&Arc<App>, &'a str)> {
         let (number, name) = self.names.split(channel)?;
         Some((self.apps.get(number)?, name))
+    }
+
+    /// A channel that only those are let into whom the application, or an auth plugin, knows.
+    pub fn keeps_private(&self, channel: &ChannelName) -> bool {
+        self.names.kind(channel.as_str()).is_some_and(|kind| kind.access != Access::Public)
+    }
+
+    /// A channel that only the application's own client is let into, signed in as its user.
+    pub fn is_for_one_user(&self, channel: &ChannelName) -> bool {
+        self.names.kind(channel.as_str()).is_some_and(|kind| kind.access == Access::User)
     }
 
     pub fn names(&self) -> &Arc<AppNames> {
@@ -108,9 +124,10 @@ impl Apps {
 pub struct BadSocketId;
 
 impl App {
-    fn new(config: &PusherAppConfig) -> Result<Self> {
+    fn new(number: usize, config: &PusherAppConfig) -> Result<Self> {
         let signing = SigningKey::new(&config.read_secret()?).context("a Pusher app's secret")?;
         Ok(Self {
+            number,
             id: config.id.clone(),
             key: config.key.clone(),
             prefix: config.prefix.clone(),
@@ -143,6 +160,12 @@ impl App {
             (before, Some(most)) if before >= most => Err(QuotaReached(most)),
             _ => Ok(place),
         }
+    }
+}
+
+impl Place {
+    pub fn app(&self) -> &Arc<App> {
+        &self.0
     }
 }
 
