@@ -9,8 +9,9 @@ mod pusher;
 mod rules;
 mod schema;
 mod types;
+mod url;
 
-pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
+pub use jwt::{JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
 pub use limits::{ConnectionLimits, RateConfig, SharedLimits};
 pub use load::{Overrides, environment, load};
@@ -20,6 +21,7 @@ pub use types::{
     ApiKeyConfig, ChannelConfig, Config, DialectsConfig, ForwardedHeader, Grant, HeartbeatConfig,
     HistoryConfig, LimitsConfig, PluginConfig,
 };
+pub use url::HttpUrl;
 
 use toml_example::TomlExample;
 

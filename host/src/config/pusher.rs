@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use hyper::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::jwt::Secret;
+use super::url::HttpUrl;
 use crate::core::apps::MAX_PREFIX;
 
 /// Applications of one server.
@@ -309,17 +309,16 @@ impl PusherAppConfig {
 }
 
 impl WebhookConfig {
+    /// Where it is told. `key` names this webhook in an error.
+    ///
+    /// # Errors
+    /// It is no URL of http or https.
+    pub fn target(&self, key: &str) -> Result<HttpUrl> {
+        HttpUrl::parse(&format!("{key}.url"), &self.url)
+    }
+
     fn check(&self, key: &str) -> Result<()> {
-        let url = &self.url;
-        let uri: Uri = url.parse().with_context(|| format!("{key}.url = {url:?} is no URL"))?;
-        ensure!(
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.host().is_some_and(|host| !host.is_empty()),
-            "{key}.url = {url:?} begins neither with https:// nor with http://"
-        );
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        // Not shown: it would be a password.
-        ensure!(!authority.contains('@'), "{key}.url has a user name, which is not supported");
+        self.target(key)?;
         ensure!(!self.events.is_empty(), "{key}.events is empty: leave it out for all of them");
         for (index, event) in self.events.iter().enumerate() {
             ensure!(!self.events[..index].contains(event), "{key}.events has {event:?} twice");

@@ -1,8 +1,9 @@
-//! What every floor above speaks of: names, ids, patterns, messages, refusals, time, rates,
+//! What every floor above speaks of: names, ids, patterns, messages, refusals, time, rates, queues,
 //! schemas. No tokio, no I/O.
 
 pub mod address;
 pub mod apps;
+pub mod bounded;
 pub mod clock;
 pub mod ids;
 pub mod message;

@@ -14,6 +14,7 @@ pub mod history;
 mod home;
 pub mod letter;
 pub mod mesh;
+pub mod notice;
 pub mod outbox;
 mod pace;
 mod places;

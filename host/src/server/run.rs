@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::jwks;
 use super::listener::{self, ShardSetup};
+use super::{jwks, webhooks};
 use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::Pattern;
 use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
@@ -159,7 +159,7 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
     }
 }
 
-fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
+fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings> {
     let rules = config.channels.iter().map(|rule| {
         let history = rule.history.as_ref().map(|history| HistoryRule {
             messages: history.messages,
@@ -189,6 +189,7 @@ fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
         idle_secs: config.limits.connection.idle_secs,
+        board: webhooks::start(apps)?,
     })
 }
 

@@ -3,3 +3,5 @@
 mod events;
 mod lists;
 mod signing;
+mod users;
+mod webhooks;

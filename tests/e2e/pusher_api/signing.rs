@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::pusher::{APP, App, builder, config, now};
 use crate::harness::{Client, Server, http, within};
+use crate::pusher::Pusher;
 
 const OTHER: App = App { id: "4", key: "other", secret: "other-secret" };
 
@@ -68,15 +69,15 @@ async fn what_nobody_signed_is_refused_and_not_published() {
 #[tokio::test]
 async fn what_sdks_encode_in_their_queries_is_understood() {
     let server = builder("").start();
-    let mut client = Client::connect(&server).await;
-    client.subscribe("presence-a@b=,.;").await;
+    let mut client = Pusher::connect(&server).await;
+    client.join("presence-a@b=,.;", json!({ "user_id": "ada" })).await;
     let call = APP.get("/channels/presence-a@b=,.;?info=user_count,subscription_count");
     let raw = call.target();
     let encoded = raw.replace("user_count,sub", "user_count%2Csub");
     assert_ne!(raw, encoded);
     for target in [raw, encoded] {
         let answer = http::get(&server, &target).await;
-        assert_eq!((answer.status, answer.json()), (200, json!({ "occupied": true, "user_count": 0 })));
+        assert_eq!((answer.status, answer.json()), (200, json!({ "occupied": true, "user_count": 1 })));
     }
     // One SDK signs the digest of an empty body too.
     let call = APP.get("/channels").with("body_md5", Some("d41d8cd98f00b204e9800998ecf8427e"));

@@ -7,6 +7,7 @@ pub mod member;
 pub mod payload;
 pub mod request;
 pub mod sign;
+pub mod webhook;
 
 pub use decode::{Said, Unsaid, text};
 pub use encode::Pusher;

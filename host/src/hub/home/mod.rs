@@ -6,6 +6,7 @@ mod channel;
 mod count;
 mod effects;
 mod limits;
+mod notices;
 mod occupancy;
 mod plugins;
 mod questions;
@@ -25,6 +26,7 @@ use crate::hub::letter::{
     Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
 };
 use crate::hub::mesh::Mesh;
+use crate::hub::notice::Board;
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceRule};
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
@@ -66,6 +68,8 @@ pub struct Homes {
     published: u64,
     /// Channels whose subscribers will be told later how many they are.
     uncounted: Vec<ChannelName>,
+    /// Where what happens is told outside of channels.
+    board: Option<Board>,
 }
 
 impl Homes {
@@ -90,6 +94,7 @@ impl Homes {
             repeats: Repeats::default(),
             published: 0,
             uncounted: Vec::new(),
+            board: None,
         }
     }
 
@@ -189,6 +194,7 @@ impl Homes {
             None => confirm_unsubscribed(channel.clone(), &sender, request, post),
         }
         if subscribed {
+            self.notice_going(&channel);
             self.count(&channel, post);
         }
     }
@@ -295,6 +301,9 @@ impl Homes {
             except: publish.except,
         };
         home.keep(&message);
+        if let Some(board) = &self.board {
+            notices::message(board, &home.name, &message);
+        }
         if publish.receipt {
             let report = report(publish.channel, publish.origin, published, post.mesh().clone());
             return home.push_counted(self.wires, message, Tally::new(report), post);
@@ -335,6 +344,7 @@ impl Homes {
         let Some(home) = self.homes.get_mut(&channel) else { return };
         home.seal(post);
         let shard = sender.client.shard();
+        let first = !home.has_subscribers();
         home.subscribers[shard.index()] += 1;
         let past = home.past(self.wires, &wishes);
         let nobody = Presence::default();
@@ -345,6 +355,7 @@ impl Homes {
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
             cached: wishes.cached.then_some(past.replay.is_some()),
         };
+        let missed = wishes.cached && past.replay.is_none();
         let (since, slow) = (home.offset, home.rule.slow);
         let frame = frame(self.wires, wire, request.as_ref(), reply);
         let position = home.is_numbered().then(|| home.position());
@@ -353,6 +364,7 @@ impl Homes {
         let answer =
             Subscribed { channel: channel.clone(), sender, request, filter, told, result: Ok(accepted) };
         post.send(shard, Letter::Subscribed(answer));
+        self.notice_coming(&channel, first, missed);
         self.count(&channel, post);
     }
 

@@ -18,7 +18,7 @@ impl Homes {
     pub fn occupancy(&self, channel: &ChannelName) -> Occupancy {
         let home = self.homes.get(channel);
         home.map_or(Occupancy::default(), |home| Occupancy {
-            subscribers: home.subscribers.iter().map(|count| u64::from(*count)).sum(),
+            subscribers: home.subscribed(),
             members: home.presence.as_deref().map_or(0, Presence::len),
         })
     }

@@ -32,6 +32,7 @@ use crate::hub::filtered::Filtered;
 use crate::hub::home::Homes;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::{Inbox, Mesh};
+use crate::hub::notice::Board;
 use crate::hub::pace::Pace;
 use crate::hub::post::{Event, LocalQueue, Post, Verdicts};
 use crate::hub::rules::Rules;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub missed_heartbeats: u8,
     /// Seconds that a connection may do nothing; none: any number.
     pub idle_secs: Option<u64>,
+    /// Where what happens is told outside of channels, if anybody wants to know.
+    pub board: Option<Board>,
 }
 
 /// One shard, on its own thread. Cheap to clone as `Rc`.
@@ -82,7 +85,8 @@ impl Shard {
         filters.install(&registry);
         let delivery: SharedDelivery = Rc::new(RefCell::new(Delivery::new(me, settings.connections)));
         let actors = Actors::new(Rc::new(Verdicts(post.queue.clone())));
-        let homes = Homes::new(settings.wires, settings.rules.clone(), settings.channels, registry, actors);
+        let homes = Homes::new(settings.wires, settings.rules.clone(), settings.channels, registry, actors)
+            .with_board(settings.board.clone());
         Ok(Rc::new(Self {
             filtered: Filtered::new(filters.clone(), delivery.clone(), post.queue.clone()),
             homes: RefCell::new(homes),

@@ -36,6 +36,7 @@ use route::{Call, Input, Route};
 
 pub use body::{parse as parse_json, read as read_body};
 pub use error::ApiError;
+pub use orders::DISCONNECTED;
 pub use socketapi::broadcast;
 
 /// What the API of one shard keeps.

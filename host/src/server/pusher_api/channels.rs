@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::super::api::ApiError;
 use super::Call;
 use crate::core::ChannelName;
 use crate::core::apps::{Access, AppNames, ChannelKind};
+use crate::core::clock::UnixMillis;
+use crate::dialect::pusher::payload;
 use crate::hub::Occupancy;
+use crate::hub::letter::Inquiry;
 use crate::session::pusher::App;
 
 /// Channels of one answer, which has no pages.
@@ -19,6 +23,8 @@ const MOST: usize = 100_000;
 pub struct Info {
     user_count: bool,
     subscription_count: bool,
+    /// What a cache channel remembers. Only told of a channel alone.
+    cache: bool,
 }
 
 /// What is said of one channel.
@@ -30,6 +36,16 @@ pub struct State {
     user_count: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subscription_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<Option<Cached>>,
+}
+
+/// The last event of a cache channel.
+#[derive(Debug, Serialize)]
+struct Cached {
+    data: String,
+    /// Seconds that it is still remembered.
+    ttl: u64,
 }
 
 #[derive(Serialize)]
@@ -53,6 +69,7 @@ impl Info {
         names.fold(Self::default(), |info, name| match name {
             "user_count" => Self { user_count: true, ..info },
             "subscription_count" => Self { subscription_count: true, ..info },
+            "cache" => Self { cache: true, ..info },
             _ => info,
         })
     }
@@ -75,6 +92,7 @@ impl Info {
             occupied: None,
             user_count: (self.user_count && is_presence).then_some(occupancy.members),
             subscription_count: (self.subscription_count && !is_presence).then_some(occupancy.subscribers),
+            cache: None,
         }
     }
 }
@@ -120,12 +138,23 @@ pub async fn one(call: &Call, name: &str) -> Result<State, ApiError> {
     if info.user_count && !kind.is_presence() {
         return Err(ApiError::invalid("info: user_count is of presence channels only"));
     }
+    let cache = if info.cache && kind.cache { Some(cached(call, &channel).await?) } else { None };
     let occupancies = call.shard().occupancies(vec![channel]).await?;
     let occupancy = occupancies.first().copied().unwrap_or_default();
     let occupied = occupancy.subscribers > 0;
     // Of one that is not there nothing more is said.
     let state = if occupied { info.state(kind, occupancy) } else { State::default() };
-    Ok(State { occupied: Some(occupied), ..state })
+    Ok(State { occupied: Some(occupied), cache, ..state })
+}
+
+async fn cached(call: &Call, channel: &ChannelName) -> Result<Option<Cached>, ApiError> {
+    let (answer, receiver) = oneshot::channel();
+    call.shard().inquire(channel.clone(), Inquiry::Cached { answer });
+    let remembered = receiver.await.map_err(|_| ApiError::unavailable("The server is shutting down."))??;
+    Ok(remembered.map(|(message, until)| Cached {
+        data: payload::text(&message.payload).into_owned(),
+        ttl: until.0.saturating_sub(UnixMillis::now().0) / 1000,
+    }))
 }
 
 pub async fn users(call: &Call, name: &str) -> Result<Users, ApiError> {
