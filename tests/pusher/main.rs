@@ -28,7 +28,9 @@ async fn pusher_js_works_as_it_is() {
 async fn well(server: &Server, tests: &str) {
     let mut command = node::command("node", FOLDER);
     command.args(["--test", tests]);
-    command.env("PUSHER_SERVER", format!("http://{}", server.address)).env("PUSHER_APP", "app-key:app-secret");
+    command
+        .env("PUSHER_SERVER", format!("http://{}", server.address))
+        .env("PUSHER_APP", "app-key:app-secret");
     let said = node::run(command, BOUND).await.unwrap_or_else(|how| panic!("{how}"));
     assert!(said.contains("# skipped 0") && said.contains("# fail 0"), "{said}");
 }

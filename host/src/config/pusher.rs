@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::jwt::Secret;
+use super::load::is_origin;
 use super::url::HttpUrl;
 use crate::core::apps::MAX_PREFIX;
 
@@ -70,6 +71,14 @@ pub struct PusherAppConfig {
     /// Seconds of silence after which clients ask whether the server is there: 1 to 3600.
     #[serde(default = "two_minutes")]
     pub activity_timeout_secs: u64,
+    /// Are `/broadcasting/auth` and its like answered here, by the auth plugins or `[jwt]`? Then the
+    /// application needs no endpoint of its own. One app at most, or requests say `?app=KEY`.
+    #[serde(default)]
+    pub auth_endpoint: bool,
+    /// The origins whose pages may ask there beside the server's own, like `https://example.org`;
+    /// `*` for all.
+    #[serde(default)]
+    pub auth_origins: Vec<String>,
     #[serde(default)]
     pub limits: PusherLimits,
     /// Who is told of what happens.
@@ -202,6 +211,8 @@ impl PusherAppConfig {
             max_connections: None,
             prefix: String::new(),
             activity_timeout_secs: two_minutes(),
+            auth_endpoint: false,
+            auth_origins: Vec::new(),
             limits: PusherLimits::default(),
             webhooks: Vec::new(),
         })
@@ -288,6 +299,18 @@ impl PusherAppConfig {
             "{} = {} is not 1 to {MAX_ACTIVITY_SECS}",
             self.key_of("activity_timeout_secs"),
             self.activity_timeout_secs
+        );
+        for origin in &self.auth_origins {
+            ensure!(
+                is_origin(origin),
+                "{} = {origin:?} is neither `*` nor like https://example.org",
+                self.key_of("auth_origins")
+            );
+        }
+        ensure!(
+            self.auth_endpoint || self.auth_origins.is_empty(),
+            "{} has no use without auth_endpoint = true",
+            self.key_of("auth_origins")
         );
         let limits = &self.limits;
         for (name, value) in [
@@ -412,6 +435,8 @@ mod tests {
             (&format!("{APP}limits = {{ event_bytes = 0 }}"), &["limits.event_bytes = 0"]),
             (&format!("{APP}limits = {{ events = 1 }}"), &["events"]),
             (&format!("{APP}secrets = 1"), &["secrets"]),
+            (&format!("{APP}auth_endpoint = true\nauth_origins = ['x']"), &["auth_origins", "https://"]),
+            (&format!("{APP}auth_origins = ['*']"), &["auth_origins", "auth_endpoint"]),
             (&format!("{APP}webhook = [{{ url = 'ftp://a' }}]"), &["webhook.url", "ftp://a"]),
             (&format!("{APP}webhook = [{{ url = '/a' }}]"), &["webhook.url", "/a"]),
             (&format!("{APP}webhook = [{{ url = 'http://u:p@a' }}]"), &["webhook.url", "user name"]),

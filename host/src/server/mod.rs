@@ -12,6 +12,7 @@ mod metrics;
 mod outbound;
 mod pusher;
 mod pusher_api;
+mod pusher_auth;
 mod router;
 mod run;
 mod spoken;
