@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate::core::clock::UnixMillis;
-use tidegate::core::{ChannelName, ClientId, Payload, PluginName, Sender, UserId};
+use tidegate::core::{Captures, ChannelName, ClientId, Payload, PluginName, Sender, UserId};
 use tidegate::plugin::{
     ActorSink, Actors, Answer, Generation, Job, PluginEngine, PluginFailure, PluginSettings, Source, load,
 };
@@ -57,7 +57,7 @@ async fn measure(engine: &PluginEngine, label: &str, file: PathBuf, text: &str) 
     let sink = Rc::new(Sink::default());
     let actors = Actors::new(sink.clone());
     let channel = ChannelName::parse("bench:1").expect("a name");
-    let actor = actors.attach(&generation, &channel);
+    let actor = actors.attach(&generation, &channel, Captures::default());
     let payload = Payload::json(Bytes::copy_from_slice(text.as_bytes()));
     let sender = Sender { client: ClientId(1), user: UserId("ada".into()) };
     let mut nanos = Vec::new();

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use tidegate::core::{ChannelName, IdempotencyKey, Offset, Payload, PayloadKind, Refusal};
 use tidegate::dialect::{Command, FilterRequest, Native, Request, native};
 use tidegate::hub::letter::{About, Wishes};
+use tidegate::hub::slow::SlowPolicy;
 use tidegate::hub::wire::{Epoch, Position, Reply, RequestId, Wire};
 
 use super::sent::{Object, is_json};
@@ -98,6 +99,7 @@ fn says_what_stands_there(command: &Command, fields: &Object) {
                 history: number(fields.raw("history")).unwrap_or(0),
                 presence: fields.raw("presence") == Some("true"),
                 cached: false,
+                slow: fields.text("policy").map(|word| SlowPolicy::parse(&word).expect("a policy")),
             },
         },
         "join" => {

@@ -1,5 +1,6 @@
 //! Who a connection is, and what it may do.
 
+use crate::ChannelName;
 use crate::bindings::auth::exports::tidegate::plugin::auth as wit;
 
 pub use wit::{Action, Handshake, Identity};
@@ -21,15 +22,21 @@ pub use wit::{Action, Handshake, Identity};
 ///         }
 ///     }
 ///
-///     fn authorize(who: &Identity, action: Action, _channel: &str) -> bool {
-///         action == Action::Subscribe || who.claimed("role") == Some("owner")
+///     fn authorize(who: &Identity, action: Action, channel: &ChannelName) -> bool {
+///         // With a rule for `private-inbox.{user}`: nobody reads another's.
+///         match channel.capture("user") {
+///             Some(user) => who.user == user,
+///             None => action == Action::Subscribe || who.claimed("role") == Some("owner"),
+///         }
 ///     }
 /// }
 ///
 /// tidegate_guest::export!(auth: Guests);
 ///
 /// let ali = Guests::authenticate(&Handshake::for_test(Some("open sesame"))).unwrap();
-/// assert!(Guests::authorize(&ali, Action::Publish, "chat:lobby"));
+/// assert!(Guests::authorize(&ali, Action::Publish, &"chat:lobby".into()));
+/// let inbox = ChannelName::from("private-inbox.bob").with("user", "bob");
+/// assert!(!Guests::authorize(&ali, Action::Subscribe, &inbox));
 /// ```
 pub trait Auth {
     /// Once a connection, before anything else it asks for, and again for each new
@@ -41,7 +48,7 @@ pub trait Auth {
 
     /// Before a subscription, and before a connection's first publish to a channel.
     /// Everything is allowed unless this is implemented. May take 50 ms.
-    fn authorize(who: &Identity, action: Action, channel: &str) -> bool {
+    fn authorize(who: &Identity, action: Action, channel: &ChannelName) -> bool {
         let _ = (who, action, channel);
         true
     }
@@ -105,7 +112,12 @@ pub fn authenticate<T: Auth>(request: &Handshake) -> Result<Identity, wit::Refus
 }
 
 #[doc(hidden)]
-pub fn authorize<T: Auth>(who: &Identity, action: Action, channel: &str) -> bool {
+pub fn authorize<T: Auth>(
+    who: &Identity,
+    action: Action,
+    channel: String,
+    captures: Vec<(String, String)>,
+) -> bool {
     crate::panic::install_hook();
-    T::authorize(who, action, channel)
+    T::authorize(who, action, &ChannelName::new(channel, captures))
 }

@@ -46,10 +46,7 @@ macro_rules! capability_with_types {
 }
 
 capability_with_types!(channel, "channel-plugin", "export_channel");
+capability_with_types!(auth, "auth-plugin", "export_auth");
 capability_with_types!(filter, "filter-plugin", "export_filter");
 capability_with_types!(actions, "actions-plugin", "export_actions");
-capability!(auth, "auth-plugin", "export_auth",
-    "tidegate:plugin/log@0.1.0": crate::bindings::tidegate::plugin::log,
-    "tidegate:plugin/config@0.1.0": crate::bindings::tidegate::plugin::config,
-);
 capability!(info, "info-plugin", "export_info",);

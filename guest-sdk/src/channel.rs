@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::bindings::channel::exports::tidegate::plugin::channel_handler as wit;
-use crate::{Caller, Context, Data, Denial, Effect, Message};
+use crate::{Caller, ChannelName, Context, Data, Denial, Effect, Message, Response};
 
 pub use wit::Verdict;
 
@@ -20,17 +20,24 @@ pub use wit::Verdict;
 /// use tidegate_guest::prelude::*;
 ///
 /// struct Counter {
+///     room: String,
 ///     messages: u64,
 /// }
 ///
 /// impl Channel for Counter {
-///     fn open(_name: &str) -> Result<Self, String> {
-///         Ok(Self { messages: 0 })
+///     fn open(channel: &ChannelName) -> Result<Self, String> {
+///         // The plugin handles `counter:{room}`, or the rule's pattern says so.
+///         let room = channel.capture("room").ok_or("the pattern has no {room}")?;
+///         Ok(Self { room: room.to_owned(), messages: 0 })
+///     }
+///
+///     fn default_response(&mut self, _: &Caller, _: &Data) -> Result<Option<Response>, Denial> {
+///         Ok(Some(Response::json(&self.messages)?.event("count")))
 ///     }
 ///
 ///     fn on_publish(&mut self, message: &Message, ctx: &mut Context) -> Result<Verdict, Denial> {
 ///         self.messages += 1;
-///         ctx.publish("stats:messages").event("count").json(&self.messages)?;
+///         ctx.publish(format!("stats:{}", self.room)).event("count").json(&self.messages)?;
 ///         if message.bytes().is_empty() {
 ///             return Ok(Verdict::Drop);
 ///         }
@@ -39,17 +46,17 @@ pub use wit::Verdict;
 /// }
 ///
 /// let mut ctx = Context::default();
-/// let mut counter = Counter::open("counter:a").unwrap();
+/// let mut counter = Counter::open(&ChannelName::from("counter:a").with("room", "a")).unwrap();
 /// counter.on_publish(&Message::for_test("ada", r#"{"text":"hi"}"#), &mut ctx).unwrap();
 /// assert_eq!(ctx.effects().len(), 1);
 /// ```
 pub trait Channel: Sized + 'static {
-    /// On the first use of the channel called `name`; may take 100 ms.
+    /// On the first use of the channel; may take 100 ms.
     ///
     /// # Errors
     /// The text goes to the log and the client's request fails with `plugin_failed`;
     /// the next request tries again.
-    fn open(name: &str) -> Result<Self, String>;
+    fn open(channel: &ChannelName) -> Result<Self, String>;
 
     /// A client asks to subscribe. Anyone may, unless this is implemented.
     ///
@@ -58,6 +65,18 @@ pub trait Channel: Sized + 'static {
     fn on_subscribe(&mut self, who: &Caller, params: &Data, ctx: &mut Context) -> Result<(), Denial> {
         let _ = (who, params, ctx);
         Ok(())
+    }
+
+    /// What a new subscriber alone gets, after `subscribed` and what it missed, before
+    /// anything newer. Asked for where the channel's rule has `default_response`, once
+    /// [`Channel::on_subscribe`] has let the client in. It is not delivered to a client
+    /// that has come back and recovered all it missed.
+    ///
+    /// # Errors
+    /// Refuse the subscription, as those of [`Channel::on_subscribe`] do.
+    fn default_response(&mut self, who: &Caller, params: &Data) -> Result<Option<Response>, Denial> {
+        let _ = (who, params);
+        Ok(None)
     }
 
     /// A message is published, by a subscriber or not.
@@ -94,16 +113,24 @@ impl Verdict {
 pub struct Slot<T>(RefCell<T>);
 
 impl<T: Channel> wit::GuestChannel for Slot<T> {
-    fn open(name: String) -> Result<wit::Channel, String> {
+    fn open(name: String, captures: Vec<(String, String)>) -> Result<wit::Channel, String> {
         crate::panic::install_hook();
-        T::open(&name).map(|channel| wit::Channel::new(Self(RefCell::new(channel))))
+        T::open(&ChannelName::new(name, captures))
+            .map(|channel| wit::Channel::new(Self(RefCell::new(channel))))
     }
 
-    fn on_subscribe(&self, who: Caller, params: Option<Vec<u8>>) -> Result<Vec<Effect>, Denial> {
+    fn on_subscribe(
+        &self,
+        who: Caller,
+        params: Option<Vec<u8>>,
+        respond: bool,
+    ) -> Result<wit::Acceptance, Denial> {
         let params = params.map_or_else(Data::null, Data::raw);
         let mut ctx = Context::default();
-        self.0.borrow_mut().on_subscribe(&who, &params, &mut ctx)?;
-        Ok(ctx.into_effects())
+        let mut channel = self.0.borrow_mut();
+        channel.on_subscribe(&who, &params, &mut ctx)?;
+        let response = if respond { channel.default_response(&who, &params)? } else { None };
+        Ok(wit::Acceptance { response, effects: ctx.into_effects() })
     }
 
     fn on_publish(&self, message: Message) -> wit::Outcome {

@@ -14,7 +14,7 @@
 /// # use tidegate_guest::prelude::*;
 /// # struct Chat;
 /// # impl Channel for Chat {
-/// #     fn open(_: &str) -> Result<Self, String> { Ok(Chat) }
+/// #     fn open(_: &ChannelName) -> Result<Self, String> { Ok(Chat) }
 /// #     fn on_publish(&mut self, _: &Message, _: &mut Context) -> Result<Verdict, Denial> {
 /// #         Ok(Verdict::Pass)
 /// #     }
@@ -99,8 +99,13 @@ macro_rules! __export_auth {
                         $crate::__private::authenticate::<$plugin>(&request)
                     }
 
-                    fn authorize(who: Identity, action: Action, channel: String) -> bool {
-                        $crate::__private::authorize::<$plugin>(&who, action, &channel)
+                    fn authorize(
+                        who: Identity,
+                        action: Action,
+                        channel: String,
+                        captures: Vec<(String, String)>,
+                    ) -> bool {
+                        $crate::__private::authorize::<$plugin>(&who, action, channel, captures)
                     }
                 }
 

@@ -16,7 +16,7 @@
 //! struct Polite;
 //!
 //! impl Channel for Polite {
-//!     fn open(_name: &str) -> Result<Self, String> {
+//!     fn open(_: &ChannelName) -> Result<Self, String> {
 //!         Ok(Polite)
 //!     }
 //!
@@ -63,7 +63,9 @@ mod export;
 mod filter;
 pub mod log;
 mod message;
+mod name;
 mod panic;
+mod response;
 
 pub use about::About;
 pub use actions::Actions;
@@ -76,6 +78,8 @@ pub use data::Data;
 pub use effects::{Context, Publish, Send};
 pub use filter::{Filter, FilterMessage};
 pub use message::Message;
+pub use name::ChannelName;
+pub use response::Response;
 
 /// What the macros need; not for direct use.
 #[doc(hidden)]
@@ -90,8 +94,8 @@ pub mod __private {
 /// Everything that a plugin usually needs.
 pub mod prelude {
     pub use crate::{
-        Action, Actions, Auth, Caller, Channel, Context, Data, Denial, Effect, Filter, FilterMessage,
-        Handshake, Identity, Message, PayloadKind, Verdict, config,
+        Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Effect, Filter,
+        FilterMessage, Handshake, Identity, Message, PayloadKind, Response, Verdict, config,
     };
     pub use crate::{debug, deny, error, info, trace, warn};
 }

@@ -71,6 +71,11 @@ fn server() -> Server {
         [[channel]]
         pattern = "ring:*"
         history = { messages = 5 }
+        [[channel]]
+        pattern = "$user:*"
+        publish = "anyone"
+        history = { messages = 100 }
+        [users.queue]
     "#;
     Server::builder().plugins(&["test-auth"]).config(config).start()
 }

@@ -63,6 +63,18 @@ async fn subscribe_takes_a_filter() {
 }
 
 #[tokio::test]
+async fn subscribe_takes_a_policy() {
+    let config = "[[channel]]\npattern = 'feed'\nslow_choice = false";
+    let server = Server::builder().config(config).start();
+    let mut subscriber = Subscriber::new(&server, &["feed", "--policy", "latest"]);
+    assert_eq!(subscriber.next().await["code"], "invalid_params");
+    let mut subscriber = Subscriber::new(&server, &["feed", "--policy", "disconnect"]);
+    assert_eq!(subscriber.next().await["type"], "subscribed");
+    let said = run(&["subscribe", "feed", "--policy", "pause"]);
+    assert!(said.stderr.contains("[possible values: disconnect, drop_oldest, latest]"), "{said:?}");
+}
+
+#[tokio::test]
 async fn a_token_names_who_publishes() {
     let server = Server::with(&["token-auth"]);
     let url = server.url("/ws");
@@ -167,6 +179,15 @@ async fn a_wrong_configuration_names_what_is_wrong_and_where() {
         ("shards = 0", &["shards", "1 to 256"]),
         ("[[channel]]\npattern = 'a*b'", &["a*b", "no channel pattern"]),
         ("[[channel]]\npattern = '*'\nslow = 'never'", &["never", "disconnect", "drop_oldest"]),
+        ("[[channel]]\npattern = '*'\nlatest_key = 'symbol'", &["`*` latest_key", "symbol", "JSON pointer"]),
+        (
+            "[[channel]]\npattern = '*'\nslow_choice = false\nlatest_key = '/symbol'",
+            &["`*` latest_key", "slow_choice"],
+        ),
+        (
+            "[[channel]]\npattern = '*'\nslow = 'latest'\npayloads = ['text']\nlatest_key = '/symbol'",
+            &["`*` latest_key", "payloads"],
+        ),
         ("[plugins.Chat]\nstores = 1", &["plugins.Chat", "a-z"]),
         ("= 1", &["tidegate.toml"]),
     ] {

@@ -4,18 +4,25 @@ use crate::harness::cli::run;
 use crate::harness::plugins::root;
 
 #[tokio::test]
-async fn the_examples_of_the_page_on_limits_are_valid() {
-    let page = std::fs::read_to_string(root().join("docs/limits.md")).unwrap();
-    let blocks: Vec<&str> =
-        page.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
-    assert!(!blocks.is_empty());
+async fn the_settings_that_our_pages_show_are_valid() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tidegate.toml");
-    for block in blocks {
-        std::fs::write(&file, block).unwrap();
-        let said = run(&["config", "check", file.to_str().unwrap()]);
-        assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{block}");
+    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut checked = 0;
+    for page in docs.chain([root().join("README.md")]) {
+        let Ok(text) = std::fs::read_to_string(&page) else { continue };
+        for block in text.split("```toml\n").skip(1) {
+            let block = block.split_once("```").unwrap().0;
+            // The one file that a page has the reader make before.
+            let secret = block.replace("\"secret\"", &format!("{:?}", dir.path().join("secret")));
+            std::fs::write(dir.path().join("secret"), "x".repeat(32)).unwrap();
+            std::fs::write(&file, secret).unwrap();
+            let said = run(&["config", "check", file.to_str().unwrap()]);
+            assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{}: {block}", page.display());
+            checked += 1;
+        }
     }
+    assert!(checked >= 3, "{checked}");
 }
 
 #[tokio::test]
@@ -50,6 +57,13 @@ async fn a_wrong_limit_or_rule_is_named() {
             &["[[channel]] `a` rate.messages_per_sec"],
         ),
         ("[[channel]]\npattern = 'a'\nmax_subscribers = 0", &["[[channel]] `a` max_subscribers"]),
+        (
+            "[[channel]]\npattern = 'a'\nexpire_after_secs = 0",
+            &["[[channel]] `a` expire_after_secs", "at least 1"],
+        ),
+        ("[[channel]]\npattern = 'a'\nexpire_after_secs = -1", &["expire_after_secs"]),
+        ("[[channel]]\npattern = 'a'\ndefault_response = 5", &["default_response", "`{ data = …"]),
+        ("[[channel]]\npattern = 'a'\ndefault_response = { date = 1 }", &["default_response", "`{ data = …"]),
         ("[[channel]]\npattern = 'a'\npayloads = []", &["[[channel]] `a` payloads"]),
         ("[[channel]]\npattern = 'a'\npayloads = ['xml']", &["xml", "binary"]),
         (

@@ -124,6 +124,12 @@ async fn what_a_bridge_sends_counts() {
 async fn a_bridge_past_the_rate_does_not_open() {
     let server = server(&format!("[limits.address]\n{}", only(1)));
     let mut first = bridge(&server, "/ws/room").await;
+    // It is not told when it has subscribed, and the second one is on another shard.
+    eventually("its subscription", async || {
+        let channels = http::get(&server, "/api/channels").await.json();
+        (channels["channels"][0]["subscribers"] == 1).then_some(())
+    })
+    .await;
     assert_eq!(bridge(&server, "/ws/room").await.closed().await.0, 4002);
     broadcast(&server, "heard").await;
     assert_eq!(first.next_text().await, "\"heard\"");

@@ -85,19 +85,23 @@ impl Raw {
 
     /// An open WebSocket.
     pub async fn open(server: &Server) -> Self {
-        Self::tcp(server).await.upgraded().await
+        Self::tcp(server).await.upgraded("/ws").await
     }
 
     /// An open WebSocket whose system takes little before the server has to wait.
     pub async fn narrow(server: &Server) -> Self {
+        Self::narrow_at(server, "/ws").await
+    }
+
+    pub async fn narrow_at(server: &Server, path: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let stream = within("a connection", socket.connect(server.address)).await.unwrap();
-        Self { stream }.upgraded().await
+        Self { stream }.upgraded(path).await
     }
 
-    async fn upgraded(mut self) -> Self {
-        self.write(handshake().as_bytes()).await;
+    async fn upgraded(mut self, path: &str) -> Self {
+        self.write(handshake().replacen("GET /ws ", &format!("GET {path} "), 1).as_bytes()).await;
         let head = self.read_head().await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         // The accept value that RFC 6455 computes from its own example key.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate::core::{ChannelName, ClientId, Sender, UserId};
+use tidegate::core::{Captures, ChannelName, ClientId, Sender, UserId};
 use tidegate::plugin::{ActorSink, Actors, Answer, Job, PluginEngine, PluginFailure, Services};
 
 use super::{loaded, on_a_shard, settings};
@@ -63,10 +63,11 @@ fn many_rooms_leave_stores_for_the_rest() {
         let ends = Rc::new(Ends::default());
         let actors = Actors::new(ends.clone());
         let rooms: Vec<_> = (0..ROOMS)
-            .map(|n| actors.attach(&chat, &ChannelName::parse(&format!("chat:{n}")).unwrap()))
+            .map(|n| ChannelName::parse(&format!("chat:{n}")).unwrap())
+            .map(|channel| actors.attach(&chat, &channel, Captures::default()))
             .collect();
         for room in &rooms {
-            room.send(Job::Subscribe { who: ada(), params: None }, ());
+            room.send(Job::Subscribe { who: ada(), params: None, respond: false }, ());
         }
         while ends.0.borrow().len() < ROOMS {
             tokio::task::yield_now().await;

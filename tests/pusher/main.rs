@@ -29,7 +29,8 @@ async fn pusher_js_works_as_it_is() {
 
 async fn well(server: &Server, tests: &str) {
     let mut command = node::command("node", FOLDER);
-    command.args(["--test", tests]);
+    // The library leaves timers behind.
+    command.args(["--test", "--test-force-exit", tests]);
     command
         .env("PUSHER_SERVER", format!("http://{}", server.address))
         .env("PUSHER_APP", "app-key:app-secret");

@@ -326,6 +326,8 @@ export class Tidegate extends Emitter<ClientEvents> {
     const subscription = this.#subscriptions.get(channel);
     if ((type === 'join' || type === 'leave') && frame.member) {
       subscription?.emit(type, frame.member);
+    } else if (type === 'dropped') {
+      subscription?.emit(type, { count: frame.count ?? 0 });
     } else if (type === 'error') {
       const error = refusal(frame);
       subscription?.emit('error', error);

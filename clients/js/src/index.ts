@@ -15,5 +15,12 @@ export type { State, StateChange, Token, WebSocketConstructor, WebSocketLike } f
 export { TidegateError } from './errors.js';
 export { JsonText } from './frames.js';
 export type { Member, Message, Position } from './frames.js';
-export type { Gap, Subscribed, SubscribeOptions, Subscription, SubscriptionEvents } from './subscription.js';
+export type {
+  Dropped,
+  Gap,
+  Subscribed,
+  SubscribeOptions,
+  Subscription,
+  SubscriptionEvents,
+} from './subscription.js';
 export type { Timers } from './timers.js';

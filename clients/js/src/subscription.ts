@@ -22,8 +22,8 @@ export interface SubscribeOptions {
    * kept over a page's reload for example, asks at the first time too.
    */
   recover?: boolean | Position;
-  /** What the server does when this client is slow; sent as it is. */
-  policy?: string;
+  /** What the server does when this client is slow, instead of what the channel's rule says. */
+  policy?: 'disconnect' | 'drop_oldest' | 'latest';
 }
 
 export interface Subscribed {
@@ -44,11 +44,17 @@ export interface Gap {
   offset: number | undefined;
 }
 
+/** The client was slow, and its policy allowed it: so many messages are missing before the next. */
+export interface Dropped {
+  count: number;
+}
+
 export interface SubscriptionEvents<T> {
   message: Message<T>;
   join: Member;
   leave: Member;
   gap: Gap;
+  dropped: Dropped;
   /** At first, and again after each reconnect. */
   subscribed: Subscribed;
   error: TidegateError;

@@ -1,6 +1,7 @@
 // What clients do with a real server, in Node and in a browser alike: nothing is imported
 // here, so that a page can load it too. The server must know the channels `room:*`, which keep
-// at least 10,000 messages, and `ring:*`, which keep five.
+// at least 10,000 messages, and `ring:*`, which keep five; with tokens also users' own channels,
+// which everybody may publish to, and which keep what was missed.
 
 const NUMBERS = 5_000;
 const CUTS = 20;
@@ -223,6 +224,29 @@ export const scenarios = {
     await say(17, 17);
     await hears([17], 'and what is new');
     equal(heard.length, 1, 'one gap is all');
+  },
+
+  async 'what is sent to a user that is away waits for it'(world) {
+    if (!world.tokens[1]) return;
+    const writer = world.client();
+    const { reader, away, back } = absentee(world);
+    await reader.presence(world.channel('room'));
+    const name = `$user:${reader.user}`;
+    // Nobody subscribes yet: what is said waits for the first who does.
+    await writer.publish(name, 1);
+    await writer.publish(name, 2);
+    const own = reader.subscribe(name);
+    const heard = [];
+    own.on('gap', (gap) => heard.push(gap));
+    const loop = own[Symbol.asyncIterator]();
+    equal((await take(loop, 2)).map(plain), [1, 2], 'what waited');
+    await writer.publish(name, 3);
+    equal((await take(loop, 1)).map(plain), [3], 'live');
+    await away();
+    for (let n = 4; n <= 6; n++) await writer.publish(name, n);
+    back();
+    equal((await take(loop, 3)).map(plain), [4, 5, 6], 'what waited or was lost');
+    equal(heard, [], 'no gap');
   },
 
   async 'a place that is not known, and a channel that does not allow it, are refused'({ client, channel }) {

@@ -386,6 +386,22 @@ test('a loop that is too slow loses the oldest messages, and one gap says so', a
   assert.deepEqual(await loop.next(), { value: undefined, done: true });
 });
 
+test('a policy is asked for, also after a reconnect, and what was dropped is told in its place', async (t) => {
+  const { server, peer, request, room, log } = await subscribed(t, { policy: 'drop_oldest' });
+  assert.equal(request.policy, 'drop_oldest');
+  room.on('dropped', (dropped) => log.push(dropped));
+  peer.send(
+    { type: 'data', channel: 'room', data: 1 },
+    { type: 'dropped', channel: 'room', count: 3 },
+    { type: 'dropped', channel: 'elsewhere', count: 9 },
+    { type: 'data', channel: 'room', data: 5 },
+  );
+  await until(() => log.length === 3);
+  assert.deepEqual(log, [1, { count: 3 }, 5]);
+  peer.socket.terminate();
+  assert.equal((await (await server.accept()).subscribed()).policy, 'drop_oldest');
+});
+
 test('ten thousand messages wait for a loop, in order', async (t) => {
   const { peer, room, log } = await subscribed(t, { position: { epoch: 'e', offset: 0 } });
   const loop = room[Symbol.asyncIterator]();

@@ -16,10 +16,13 @@ export async function application(): Promise<void> {
   const off: () => void = room.on('message', (message: Message<Line>) => console.log(message.data.text));
   room.on('join', (member) => console.log(member.user_id));
   room.on('gap', (gap) => console.log(gap.reason satisfies 'unrecovered' | 'overflow'));
+  room.on('dropped', ({ count }) => console.log(count satisfies number));
   // @ts-expect-error there is no such event
   room.on('mesage', () => {});
   // @ts-expect-error nor such an option
   client.subscribe('room', { histroy: 1 });
+  // @ts-expect-error nor such a policy
+  client.subscribe('room', { policy: 'pause' });
   for await (const message of room) console.log(message.data.text.length);
   off();
 

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 #[derive(Args)]
 pub struct Target {
     /// The server's WebSocket
-    #[arg(long, default_value = "ws://127.0.0.1:8000/ws", value_name = "URL")]
+    #[arg(long, env = "TIDEGATE_URL", default_value = "ws://127.0.0.1:8000/ws", value_name = "URL")]
     url: String,
     /// A token for the server's auth plugin
     #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true)]

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod api_key;
+mod bench;
 mod client;
 mod config;
 mod publish;
@@ -42,6 +43,8 @@ enum Command {
     Token(token::Token),
     /// Make a key of the server API, and the lines of configuration for it
     ApiKey(api_key::ApiKey),
+    /// Put a server under load, and measure it
+    Bench(bench::Bench),
     /// Check a configuration, or print the default one
     Config(config::Config),
 }
@@ -55,8 +58,18 @@ pub fn run() -> Result<()> {
         Command::Publish(publish) => publish.run(),
         Command::Token(token) => token.run(),
         Command::ApiKey(key) => key.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Config(config) => config.run(),
     }
+}
+
+/// A connection is a descriptor: as many as the system lets this process have.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Refused, there are as many as there may be.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 #[cfg(test)]

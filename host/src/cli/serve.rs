@@ -41,7 +41,7 @@ impl Serve {
             pusher_app: self.pusher_app,
         };
         let config = config::load(self.config.as_deref(), config::environment(), &flags)?;
-        raise_descriptor_limit();
+        super::raise_descriptor_limit();
         let goodbye = Goodbye::listen()?;
         let server = server::serve(&config)?;
         tracing::info!(
@@ -61,15 +61,6 @@ fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-}
-
-/// A connection is a descriptor: as many as the system lets this process have.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Refused, the server serves as many as it may.
-    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// SIGTERM or Ctrl-C. Heard from before the server says that it is there.

@@ -13,6 +13,9 @@ pub struct Subscribe {
     /// Channels
     #[arg(required = true)]
     channels: Vec<String>,
+    /// Parameters of the subscription as JSON
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
+    params: Option<Value>,
     /// A filter plugin and its parameters as JSON
     #[arg(long, num_args = 2, value_names = ["PLUGIN", "PARAMS"])]
     filter: Option<Vec<String>>,
@@ -22,8 +25,16 @@ pub struct Subscribe {
     /// Who is there, and who comes and goes
     #[arg(long)]
     presence: bool,
+    /// What the server does when this reads too slowly; left out, what the channel's rule says
+    #[arg(long, value_parser = ["disconnect", "drop_oldest", "latest"])]
+    policy: Option<String>,
     #[command(flatten)]
     target: Target,
+}
+
+/// Without it, clap would take any text for a JSON string.
+fn json_value(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 impl Subscribe {
@@ -40,8 +51,8 @@ impl Subscribe {
             let mut client = Client::connect(&self.target).await?;
             for channel in &self.channels {
                 let frame = json!({
-                    "type": "subscribe", "channel": channel, "filter": filter,
-                    "history": self.history, "presence": self.presence,
+                    "type": "subscribe", "channel": channel, "data": self.params, "filter": filter,
+                    "history": self.history, "presence": self.presence, "policy": self.policy,
                 });
                 client.send(&frame).await?;
             }

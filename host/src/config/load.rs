@@ -11,10 +11,11 @@ use super::rules;
 use super::types::{ApiKeyConfig, ChannelConfig, Config};
 use crate::core::{Pattern, PluginName, ShardId};
 use crate::hub::presence::PresenceRule;
+use crate::hub::rules::EXPIRE_AFTER;
 
 const PREFIX: &str = "TIDEGATE_";
 /// Read by the logger and by the other commands; not settings.
-const NOT_SETTINGS: [&str; 3] = ["TIDEGATE_LOG", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_SECRET"];
+const NOT_SETTINGS: [&str; 4] = ["TIDEGATE_LOG", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_SECRET", "TIDEGATE_URL"];
 /// Parts of a variable's name between `__`. Settings and plugins' own go less deep; tables are
 /// walked by recursion.
 const MOST_PARTS: usize = 16;
@@ -109,6 +110,8 @@ fn development_rule() -> ChannelConfig {
         pattern: "*".into(),
         publish: Default::default(),
         slow: Default::default(),
+        slow_choice: true,
+        latest_key: None,
         offsets: false,
         history: None,
         presence: PresenceRule::Explicit,
@@ -119,6 +122,8 @@ fn development_rule() -> ChannelConfig {
         payloads: None,
         echo_to_sender: true,
         max_subscribers: None,
+        default_response: Default::default(),
+        expire_after_secs: EXPIRE_AFTER,
         params_schema: None,
         data_schema: None,
     }
@@ -191,6 +196,7 @@ fn check(config: &Config) -> Result<()> {
         }
     }
     rules::check(&config.channels)?;
+    config.users.check(&config.channels)?;
     check_api_keys(&config.api_keys)?;
     pusher::check(&config.pusher)?;
     for (name, plugin) in &config.plugins {
@@ -278,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_other_commands_read_is_not_a_setting() {
-        assert!(with(&[("TIDEGATE_TOKEN", "x"), ("TIDEGATE_TOKEN_SECRET", "x")]).is_ok());
+        assert!(with(&NOT_SETTINGS.map(|name| (name, "x"))).is_ok());
     }
 
     #[test]

@@ -6,10 +6,12 @@ mod key_hash;
 mod limits;
 mod load;
 mod pusher;
+mod response;
 mod rules;
 mod schema;
 mod types;
 mod url;
+mod users;
 
 pub use jwt::{JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
@@ -22,6 +24,7 @@ pub use types::{
     HistoryConfig, LimitsConfig, PluginConfig,
 };
 pub use url::HttpUrl;
+pub use users::{QueueConfig, UsersConfig};
 
 use toml_example::TomlExample;
 

@@ -65,7 +65,7 @@ impl Serialize for SchemaConfig {
 }
 
 /// TOML's values have their counterparts, but for times, which JSON writes as strings.
-fn json(value: &Value) -> Json {
+pub(super) fn json(value: &Value) -> Json {
     match value {
         Value::String(text) => text.as_str().into(),
         Value::Integer(n) => (*n).into(),

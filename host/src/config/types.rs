@@ -10,13 +10,15 @@ use super::jwt::JwtConfig;
 use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
 use super::pusher::PusherConfig;
+use super::response::DefaultResponse;
 use super::schema::SchemaConfig;
+use super::users::UsersConfig;
 use crate::core::PayloadKind;
 use crate::core::address::Network;
 use crate::core::meter::OnExcess;
-use crate::hub::outbox::SlowPolicy;
 use crate::hub::presence::PresenceRule;
-use crate::hub::rules::WhoMayPublish;
+use crate::hub::rules::{EXPIRE_AFTER, WhoMayPublish};
+use crate::hub::slow::SlowPolicy;
 
 /// Every setting may also come from the environment: `TIDEGATE_LISTEN`, or
 /// `TIDEGATE_LIMITS__MESSAGE_BYTES` for `message_bytes` of `[limits]`.
@@ -60,6 +62,8 @@ pub struct Config {
     pub bridge: BridgeConfig,
     #[toml_example(nesting)]
     pub sse: SseConfig,
+    #[toml_example(nesting)]
+    pub users: UsersConfig,
     /// Rules of channels, the most specific pattern first. With no configuration file at all
     /// one rule opens every name, for development.
     #[toml_example(skip)]
@@ -178,13 +182,21 @@ pub struct SseConfig {
 pub struct ChannelConfig {
     /// A name; `{captures}` in it stand for one segment, between `.`, `:` and `/`; a `*` at the
     /// end for all that follows. Of several that match, the one that is literal for longest.
+    /// Users' own channels are matched by patterns that begin with `$user:`, and by no other.
     pub pattern: String,
-    /// `anyone`, `subscribers` or `server`.
-    #[serde(default)]
-    pub publish: WhoMayPublish,
-    /// `disconnect`, `drop_oldest` or `latest`.
+    /// `anyone`, `subscribers` or `server`. Left out: `anyone`, in users' own channels `server`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<WhoMayPublish>,
+    /// For a subscriber that reads too slowly: `disconnect`, `drop_oldest` or `latest`.
     #[serde(default)]
     pub slow: SlowPolicy,
+    /// May a subscriber ask for another of them, with `policy`?
+    #[serde(default = "yes")]
+    pub slow_choice: bool,
+    /// With `latest`: where in the data stands what a message is about, a JSON pointer like
+    /// `/symbol`. The last message of each waits. Left out: the last of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_key: Option<String>,
     /// Messages carry `offset` and `timestamp`. Always so where a plugin handles the channel, or
     /// where it has a history.
     #[serde(default)]
@@ -216,6 +228,15 @@ pub struct ChannelConfig {
     /// Subscribers of one channel; one more is refused with `limit_exceeded`.
     #[serde(default)]
     pub max_subscribers: Option<u32>,
+    /// A message for each new subscriber alone, after `subscribed` and what it missed: `true` asks
+    /// the channel's handler; `{ data = …, event = "…" }` is what it gets where no handler gives one.
+    #[serde(default)]
+    pub default_response: DefaultResponse,
+    /// Seconds, at least 1, after which a channel is forgotten that has no subscribers, no new
+    /// message, no presence and no history left. Used again, it begins anew, at offset 1 of
+    /// another epoch, and its handler is opened anew.
+    #[serde(default = "expire_after")]
+    pub expire_after_secs: u32,
     /// A JSON Schema for the `data` of a subscription: a table, or a file's path, from the
     /// configuration file's folder. `default`s of its properties are filled in.
     #[serde(default)]
@@ -238,6 +259,10 @@ pub struct HistoryConfig {
     /// Seconds that a message is kept.
     #[serde(default = "hour")]
     pub ttl_secs: u64,
+}
+
+fn expire_after() -> u32 {
+    EXPIRE_AFTER
 }
 
 fn yes() -> bool {
@@ -328,6 +353,7 @@ impl Default for Config {
             dialects: DialectsConfig::default(),
             bridge: BridgeConfig::default(),
             sse: SseConfig::default(),
+            users: UsersConfig::default(),
             channels: Vec::new(),
             api_keys: Vec::new(),
             pusher: PusherConfig::default(),

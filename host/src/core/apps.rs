@@ -21,7 +21,7 @@ impl AppNames {
 
     /// The application's number, and the name as the application says it. None: nobody's.
     pub fn split<'a>(&self, channel: &'a str) -> Option<(usize, &'a str)> {
-        if ChannelName::is_own(channel) {
+        if channel.starts_with('$') {
             return None;
         }
         let mut prefixes = self.0.iter().enumerate();
@@ -64,15 +64,13 @@ pub enum Access {
 /// The server's own channel of a user's signed-in connections, who are its members: those who watch
 /// the user subscribe to it.
 pub fn online(prefix: &str, user: &str) -> ChannelName {
-    ChannelName::own(&format!("{ONLINE}{prefix}{user}"))
+    ChannelName::online(&format!("{prefix}{user}"))
 }
-
-const ONLINE: &str = "online:";
 
 impl AppNames {
     /// The user of such a channel.
     pub fn online<'a>(&self, channel: &'a str) -> Option<&'a str> {
-        let name = channel.strip_prefix('$')?.strip_prefix(ONLINE)?;
+        let name = channel.strip_prefix(ChannelName::ONLINE)?;
         self.0.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()))
     }
 }
@@ -138,6 +136,11 @@ pub fn channel(prefix: &str, name: &str) -> Result<ChannelName, BadName> {
         return Err(BadName::Character);
     }
     Ok(ChannelName::parse(&format!("{prefix}{name}"))?)
+}
+
+/// Could an application name a channel so? Otherwise it is none of its, whatever it begins with.
+pub fn is_channel(name: &str) -> bool {
+    channel("", name).is_ok()
 }
 
 fn is_channel_byte(byte: u8) -> bool {

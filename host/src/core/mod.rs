@@ -1,11 +1,12 @@
-//! What every floor above speaks of: names, ids, patterns, messages, refusals, time, rates, queues,
-//! schemas. No tokio, no I/O.
+//! What every floor above speaks of: names, ids, patterns, messages, keys, refusals, time,
+//! rates, queues, schemas. No tokio, no I/O.
 
 pub mod address;
 pub mod apps;
 pub mod bounded;
 pub mod clock;
 pub mod ids;
+pub mod key;
 pub mod message;
 pub mod meter;
 pub mod names;
@@ -15,7 +16,8 @@ pub mod refusal;
 pub mod schema;
 
 pub use ids::{ClientId, Offset, ShardId};
+pub use key::{KeyPointer, MessageKey};
 pub use message::{Message, Payload, PayloadKind, Sender};
 pub use names::{ChannelName, IdempotencyKey, PluginName, UserId};
-pub use pattern::Pattern;
+pub use pattern::{Captures, Pattern};
 pub use refusal::Refusal;

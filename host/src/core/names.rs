@@ -17,15 +17,18 @@ pub enum NameError {
 }
 
 /// The name of a channel: 1 to 255 bytes of UTF-8 without control characters or
-/// outer spaces. Cheap to clone.
+/// outer spaces. One that begins with `$` is the server's own: from outside only a user's own
+/// channel can be named, `$user:` and the user's id. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelName(Arc<str>);
 
-/// Begins the names of channels that the server has for itself.
-const OWN: char = '$';
-
 impl ChannelName {
     pub const MAX_BYTES: usize = 255;
+    /// What comes before the user's id in the name of a user's own channel.
+    pub const OF_USER: &str = "$user:";
+
+    /// What comes before the user's name in the name of a channel that [`ChannelName::online`] is.
+    pub const ONLINE: &str = "$online:";
 
     /// Checks a name that came from outside.
     pub fn parse(name: &str) -> Result<Self, NameError> {
@@ -38,7 +41,7 @@ impl ChannelName {
         if name.trim() != name || name.chars().any(char::is_control) {
             return Err(NameError::BadCharacter);
         }
-        if Self::is_own(name) {
+        if name.starts_with('$') && user_in(name).is_none() {
             return Err(NameError::Reserved);
         }
         Ok(Self(name.into()))
@@ -46,17 +49,48 @@ impl ChannelName {
 
     /// Is it a channel that the server has for itself? Nobody else can name one.
     pub fn is_own(name: &str) -> bool {
-        name.starts_with(OWN)
+        name.starts_with(Self::ONLINE)
     }
 
-    /// A channel of the server's own.
-    pub fn own(name: &str) -> Self {
-        Self(format!("{OWN}{name}").into())
+    /// Where a user of an application's is shown to be online; `name` is the user's, behind the
+    /// application's prefix.
+    pub fn online(name: &str) -> Self {
+        Self(format!("{}{name}", Self::ONLINE).into())
+    }
+
+    /// A user's own channel.
+    ///
+    /// # Errors
+    /// Of users whose ids leave no valid name: empty ones, those beyond 249 bytes, with control
+    /// characters, or with a space at the end.
+    pub fn of_user(user: &str) -> Result<Self, NameError> {
+        match user {
+            "" => Err(NameError::Empty),
+            user if user.len() > Self::MAX_BYTES - Self::OF_USER.len() => {
+                Err(NameError::TooLong(Self::MAX_BYTES - Self::OF_USER.len()))
+            }
+            user => Self::parse(&format!("{}{user}", Self::OF_USER)),
+        }
+    }
+
+    /// What a message to one client, in nobody's channel, says it is from: `$client`. Nobody can
+    /// subscribe to it.
+    pub fn of_client() -> Self {
+        Self("$client".into())
+    }
+
+    /// Whose own channel it is; none: nobody's.
+    pub fn user(&self) -> Option<&str> {
+        user_in(&self.0)
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn user_in(name: &str) -> Option<&str> {
+    name.strip_prefix(ChannelName::OF_USER).filter(|user| !user.is_empty())
 }
 
 /// So that a map keyed by names can be asked with a `&str`.
@@ -149,7 +183,26 @@ mod tests {
         assert_eq!(ChannelName::parse(&"a".repeat(256)), Err(NameError::TooLong(255)));
         assert_eq!(ChannelName::parse(" a"), Err(NameError::BadCharacter));
         assert_eq!(ChannelName::parse("a\u{0}b"), Err(NameError::BadCharacter));
-        assert_eq!(ChannelName::parse("$sys"), Err(NameError::Reserved));
+    }
+
+    #[test]
+    fn of_the_servers_own_names_users_channels_can_be_named() {
+        for reserved in ["$", "$sys", "$client", "$user", "$user:", "$users:ada", "$USER:ada"] {
+            assert_eq!(ChannelName::parse(reserved), Err(NameError::Reserved), "{reserved}");
+        }
+        let ada = ChannelName::parse("$user:ada").unwrap();
+        assert_eq!((ada.user(), ChannelName::of_user("ada")), (Some("ada"), Ok(ada.clone())));
+        assert_eq!(ChannelName::parse("user:ada").unwrap().user(), None);
+        assert_eq!(ChannelName::of_user("$user:x").unwrap().user(), Some("$user:x"));
+        assert!(ChannelName::of_user(&"a".repeat(249)).is_ok());
+        for (user, why) in [
+            ("".to_owned(), NameError::Empty),
+            ("a".repeat(250), NameError::TooLong(249)),
+            ("a ".to_owned(), NameError::BadCharacter),
+            ("a\nb".to_owned(), NameError::BadCharacter),
+        ] {
+            assert_eq!(ChannelName::of_user(&user), Err(why), "{user:?}");
+        }
     }
 
     #[test]

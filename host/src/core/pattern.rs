@@ -8,6 +8,9 @@ use std::fmt;
 /// A segment ends at a separator, `.` `:` or `/`: a capture takes one or more characters that
 /// are none of these, as many as there are. So what follows a capture is a separator or the
 /// end, and a name has one way to match. `*` stands only at the end and takes anything.
+///
+/// A name that begins with `$`, the server's own, is matched only by a pattern that does so too:
+/// who opens `*` does not mean users' own channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -42,6 +45,10 @@ pub struct BadPattern {
     why: &'static str,
 }
 
+/// What the captures of a channel's patterns took of its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captures(Vec<(String, String)>);
+
 /// The longest name of a capture, in bytes.
 const CAPTURE_NAME: usize = 32;
 
@@ -58,9 +65,32 @@ impl BadPattern {
     }
 }
 
+impl Captures {
+    /// Each name once: the first pattern that has it counts.
+    pub fn of<'a>(patterns: impl IntoIterator<Item = &'a Pattern>, channel: &str) -> Self {
+        let mut taken: Vec<(String, String)> = Vec::new();
+        for pattern in patterns {
+            for (name, value) in pattern.captures(channel).into_iter().flatten() {
+                if !taken.iter().any(|(other, _)| other == name) {
+                    taken.push((name.into(), value.into()));
+                }
+            }
+        }
+        Self(taken)
+    }
+
+    pub fn pairs(&self) -> Vec<(&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+}
+
 impl Pattern {
     pub fn parse(text: &str) -> Result<Self, BadPattern> {
         parts(text).map(|parts| Self { text: text.into(), parts }).map_err(|why| BadPattern::new(text, why))
+    }
+
+    pub fn has_captures(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Capture(_)))
     }
 
     pub fn matches(&self, name: &str) -> bool {
@@ -74,6 +104,9 @@ impl Pattern {
     }
 
     fn walk<'a>(&'a self, name: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> bool {
+        if name.starts_with('$') && !self.text.starts_with('$') {
+            return false;
+        }
         let mut left = name;
         for part in &self.parts {
             match part {
@@ -186,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn the_servers_own_names_are_matched_only_on_purpose() {
+        for opens in ["*", "{any}:*", "{kind}:{id}"] {
+            assert!(pattern(opens).matches("user:ada") && !pattern(opens).matches("$user:ada"), "{opens}");
+        }
+        for means in ["$user:*", "$user:{id}", "$user:ada", "$*"] {
+            assert!(pattern(means).matches("$user:ada"), "{means}");
+        }
+    }
+
+    #[test]
     fn captures_take_one_segment() {
         let order = pattern("private-order.{id}");
         assert_eq!(order.captures("private-order.7-a ü"), Some(vec![("id", "7-a ü")]));
@@ -199,6 +242,14 @@ mod tests {
         assert_eq!(both.captures("web/user7.log"), Some(vec![("kind", "web"), ("id", "7")]));
         assert!(!both.matches("web/user.log"));
         assert_eq!(pattern("news").captures("news"), Some(vec![]));
+    }
+
+    #[test]
+    fn of_several_patterns_the_first_that_has_a_capture_counts() {
+        let patterns = [pattern("{kind}.7.*"), pattern("{all}.{kind}.a"), pattern("other.{id}")];
+        let captures = Captures::of(&patterns, "order.7.a");
+        assert_eq!(captures.pairs(), [("kind", "order"), ("all", "order")]);
+        assert_eq!(Captures::of(&patterns, "news").pairs(), []);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The subscribers of one channel on one shard, in groups that get the same bytes.
 
-use super::outbox::SlowPolicy;
+use std::rc::Rc;
+
+use super::slow::SlowPolicy;
 use super::wire::WireId;
-use crate::core::{ClientId, Offset, PluginName};
+use crate::core::{ChannelName, ClientId, Offset, PluginName};
 use crate::plugin::FilterId;
 
 /// A filter that a subscriber chose.
@@ -19,6 +21,7 @@ pub struct GroupKey {
     pub filter: Option<FilterChoice>,
     /// Is told who comes and goes.
     pub presence: bool,
+    pub slow: SlowPolicy,
 }
 
 pub struct Member {
@@ -41,13 +44,14 @@ pub struct Seat {
 }
 
 pub struct Audience {
-    pub slow: SlowPolicy,
+    /// Shared with what waits in its members' outboxes.
+    pub channel: Rc<ChannelName>,
     pub groups: Vec<Group>,
 }
 
 impl Audience {
-    pub fn new(slow: SlowPolicy) -> Self {
-        Self { slow, groups: Vec::new() }
+    pub fn new(channel: ChannelName) -> Self {
+        Self { channel: Rc::new(channel), groups: Vec::new() }
     }
 
     /// Seats a subscriber; `audience` is this audience's own key.

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::audience::Seat;
 use super::guest::Guest;
-use super::outbox::{Outbox, SlowPolicy, Through, TooSlow};
+use super::outbox::{Outbox, Terms, Through, TooSlow};
 use super::places::Places;
 use super::shard::AbortOnDrop;
 use super::share::Share;
@@ -41,6 +41,8 @@ pub struct Connection {
     /// How far it has come, in dialects that tell it.
     places: RefCell<Option<Box<Places>>>,
     user: RefCell<UserId>,
+    /// Nobody has checked that it is this user.
+    names_itself: Cell<bool>,
     /// The auth plugins have accepted it.
     admitted: Cell<bool>,
     /// When its identity ends, and what ends it then.
@@ -74,24 +76,19 @@ pub struct Goodbye {
 }
 
 impl Connection {
-    pub(super) fn new(
-        id: ClientId,
-        wire: WireId,
-        socket: Rc<dyn Socket>,
-        outbox_bytes: usize,
-        born: u64,
-    ) -> Self {
+    pub(super) fn new(id: ClientId, wire: WireId, socket: Rc<dyn Socket>, outbox: Outbox, born: u64) -> Self {
         Self {
             id,
             wire,
             socket,
-            outbox: RefCell::new(Outbox::new(outbox_bytes)),
+            outbox: RefCell::new(outbox),
             seats: RefCell::default(),
             dirty: Cell::new(false),
             closing: Cell::new(false),
             goodbye: OnceCell::new(),
             places: RefCell::new(None),
             user: RefCell::new(UserId(id.to_string().into())),
+            names_itself: Cell::new(false),
             admitted: Cell::new(false),
             end: RefCell::default(),
             since: UnixMillis::now(),
@@ -170,7 +167,28 @@ impl Connection {
     /// The auth plugins have accepted it as this user.
     pub fn set_user(&self, user: UserId) {
         *self.user.borrow_mut() = user;
+        self.names_itself.set(false);
         self.admitted.set(true);
+    }
+
+    /// What others see as its user, though nobody has checked that it is.
+    pub fn set_own_name(&self, name: UserId) {
+        *self.user.borrow_mut() = name;
+        self.names_itself.set(true);
+    }
+
+    /// Is it this user, as far as the channel that is a user's own is concerned?
+    pub fn stands_for(&self, user: &str) -> bool {
+        match self.names_itself.get() {
+            true => self.id.to_string() == user,
+            false => self.is_user(user),
+        }
+    }
+
+    /// Users' own channels that it subscribes to, and is not the user of any more.
+    pub fn strange_channels(&self) -> Vec<ChannelName> {
+        let strange = |name: &&ChannelName| name.user().is_some_and(|user| !self.stands_for(user));
+        self.seats.borrow().keys().filter(strange).cloned().collect()
     }
 
     /// Accepted, and not on its way out.
@@ -312,25 +330,24 @@ impl Connection {
 
     // === outbox ===
 
-    pub(super) fn push_run(
-        &self,
-        bytes: Bytes,
-        last_frame: usize,
-        audience: usize,
-        policy: SlowPolicy,
-    ) -> Result<(), TooSlow> {
+    pub(super) fn push_run(&self, bytes: Bytes, terms: Terms<'_>) -> Result<(), TooSlow> {
         if self.closing.get() {
             return Ok(());
         }
-        self.outbox.borrow_mut().push_run(bytes, last_frame, audience, policy)
+        self.outbox.borrow_mut().push_run(bytes, terms)
+    }
+
+    /// See [`Outbox::dropped`].
+    pub(super) fn dropped(&self) -> u64 {
+        self.outbox.borrow().dropped()
     }
 
     /// See [`Outbox::write_through`]; not while this turn has queued anything for the socket.
-    pub(super) fn write_through(&self, bytes: &Bytes) -> Through {
+    pub(super) fn write_through(&self, bytes: &Bytes, terms: Terms<'_>) -> Through {
         if self.closing.get() || self.dirty.get() {
             return Through::Not;
         }
-        self.outbox.borrow_mut().write_through(&*self.socket, bytes)
+        self.outbox.borrow_mut().write_through(&*self.socket, bytes, terms)
     }
 
     /// See [`Outbox::push_replay`].

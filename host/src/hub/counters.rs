@@ -16,6 +16,8 @@ pub struct Counters {
     pub published: u64,
     /// Messages put into subscribers' queues: one of a thousand subscribers counts a thousand.
     pub delivered: u64,
+    /// Of those, left out of the queues of slow subscribers; changes of presence too.
+    pub dropped: u64,
     /// Refusals by their code, also those that a dialect has no words for.
     pub refused: BTreeMap<&'static str, u64>,
 }
@@ -41,6 +43,7 @@ impl Counters {
         self.received_bytes += other.received_bytes;
         self.published += other.published;
         self.delivered += other.delivered;
+        self.dropped += other.dropped;
         for (code, count) in other.closed {
             *self.closed.entry(code).or_default() += count;
         }

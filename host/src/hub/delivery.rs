@@ -4,16 +4,17 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use slab::Slab;
 
 use super::audience::{Audience, FilterChoice, Group, GroupKey, Member, Removed, Seat};
 use super::connection::Connection;
 use super::letter::Accepted;
-use super::outbox::{Through, TooSlow};
+use super::outbox::{Outbox, Terms, Through, TooSlow};
+use super::slow::SlowPolicy;
 use super::socket::Socket;
 use super::tally::Receipt;
-use super::turn::{Content, Turn};
+use super::turn::{Content, Run, Turn};
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Offset, PluginName, ShardId};
 
@@ -29,6 +30,8 @@ pub struct Delivery {
     /// Connections past their outbox's bound, to be closed by the shard.
     slow: Vec<Rc<Connection>>,
     delivered: u64,
+    /// Of connections that have ended.
+    dropped: u64,
 }
 
 /// The shard has as many connections as it may.
@@ -48,6 +51,7 @@ impl Delivery {
             dirty: Vec::new(),
             slow: Vec::new(),
             delivered: 0,
+            dropped: 0,
         }
     }
 
@@ -57,7 +61,7 @@ impl Delivery {
         &mut self,
         wire: WireId,
         socket: Rc<dyn Socket>,
-        outbox_bytes: usize,
+        outbox: Outbox,
         now: u64,
     ) -> Result<Rc<Connection>, Full> {
         if self.connections.len() >= self.limit {
@@ -66,7 +70,7 @@ impl Delivery {
         self.serial = self.serial.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let id = ClientId::new(self.shard, entry.key() as u32, self.serial);
-        let connection = Rc::new(Connection::new(id, wire, socket, outbox_bytes, now));
+        let connection = Rc::new(Connection::new(id, wire, socket, outbox, now));
         entry.insert(connection.clone());
         Ok(connection)
     }
@@ -84,6 +88,7 @@ impl Delivery {
             .collect();
         if self.find(connection.id).is_some() {
             self.connections.remove(connection.id.slot());
+            self.dropped += connection.dropped();
         }
         left
     }
@@ -99,6 +104,11 @@ impl Delivery {
     /// Messages put into subscribers' queues so far.
     pub fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// Of these, left out because their subscriber was slow.
+    pub fn dropped(&self) -> u64 {
+        self.dropped + self.connections().map(|connection| connection.dropped()).sum::<u64>()
     }
 
     pub fn connection_count(&self) -> usize {
@@ -119,8 +129,9 @@ impl Delivery {
         let audience = *self
             .by_channel
             .entry(channel.clone())
-            .or_insert_with(|| self.audiences.insert(Audience::new(accepted.slow)));
-        let key = GroupKey { wire: connection.wire, filter, presence: accepted.presence };
+            .or_insert_with(|| self.audiences.insert(Audience::new(channel.clone())));
+        let Accepted { presence, slow, .. } = *accepted;
+        let key = GroupKey { wire: connection.wire, filter, presence, slow };
         let member = Member { client: connection.id, since: accepted.since };
         let seat = self.audiences[audience].add(audience, key, member);
         connection.seats.borrow_mut().insert(channel.clone(), seat);
@@ -181,12 +192,17 @@ impl Delivery {
             if run.bytes.is_empty() {
                 continue;
             }
-            let last_frame = run.last_frame();
+            let policy = policy(turn, group);
+            let terms = Terms::new(policy, &audience.channel, &run.frames);
             if let Some(tally) = &turn.tally {
-                let excluded =
-                    group.members.iter().filter(|member| turn.leaves_out(member.client)).count() as u64;
-                let delivered = group.members.len() as u64 - excluded;
-                tally.add(Receipt { delivered, excluded, filtered: 0 });
+                let mut receipt = Receipt::default();
+                for member in group.members.iter().filter(|member| is_open(connections, member.client)) {
+                    match turn.leaves_out(member.client) {
+                        true => receipt.excluded += 1,
+                        false => receipt.delivered += 1,
+                    }
+                }
+                tally.add(receipt);
             }
             let tells_places = turn.tells_places(group.key.wire);
             *delivered += (turn.messages.len() * group.members.len()) as u64;
@@ -196,7 +212,7 @@ impl Delivery {
                 if tells_places {
                     connection.came_to(turn);
                 } else if alone && !leaves_out {
-                    match connection.write_through(&run.bytes) {
+                    match connection.write_through(&run.bytes, terms) {
                         Through::Done => continue,
                         Through::Rest => {
                             note(dirty, slow, connection, Ok(()));
@@ -205,15 +221,27 @@ impl Delivery {
                         Through::Not => {}
                     }
                 }
-                let mut push = |bytes: Bytes, last: usize| {
-                    note(dirty, slow, connection, connection.push_run(bytes, last, key, audience.slow));
+                let mut push = |bytes: Bytes, terms: Terms<'_>| {
+                    note(dirty, slow, connection, connection.push_run(bytes, terms));
                 };
-                if leaves_out {
-                    run.pick(|i| turn.messages[i].except != Some(member.client), |bytes| push(bytes, 0));
-                    *delivered -=
-                        turn.messages.iter().filter(|m| m.except == Some(member.client)).count() as u64;
-                } else {
-                    push(run.bytes.clone(), last_frame);
+                if !leaves_out {
+                    push(run.bytes.clone(), terms);
+                    continue;
+                }
+                let wanted = |i: usize| turn.messages[i].except != Some(member.client);
+                *delivered -= (0..turn.messages.len()).filter(|i| !wanted(*i)).count() as u64;
+                let channel = &audience.channel;
+                match policy {
+                    SlowPolicy::Disconnect => run.pick(wanted, |bytes, _| push(bytes, Terms::Disconnect)),
+                    SlowPolicy::DropOldest => run.pick(wanted, |bytes, messages| {
+                        push(bytes, Terms::DropOldest { channel, messages });
+                    }),
+                    SlowPolicy::Latest => {
+                        let Run { bytes, frames } = run.only(wanted);
+                        if !bytes.is_empty() {
+                            push(bytes, Terms::Latest { channel, frames: &frames });
+                        }
+                    }
                 }
             }
         }
@@ -262,7 +290,7 @@ impl Delivery {
             let run = turn.run(group_key.wire);
             let tells_places = turn.tells_places(group_key.wire);
             let passing = verdicts.iter().filter(|passes| **passes).count() as u64;
-            let chosen = gather(|each| run.pick(|i| verdicts[i], each));
+            let chosen = run.only(|i| verdicts[i]);
             for member in members {
                 // It subscribed while the filter judged: this turn was before its time.
                 if member.since >= turn.first() && turn.first() > Offset(0) {
@@ -273,19 +301,20 @@ impl Delivery {
                 let mine = if turn.leaves_out(member.client) {
                     let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
                     *delivered -= passing - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
-                    gather(|each| run.pick(wanted, each))
+                    run.only(wanted)
                 } else {
                     chosen.clone()
                 };
-                if let Some(tally) = &turn.tally {
-                    let one = u64::from(!mine.is_empty());
+                if let Some(tally) = turn.tally.as_ref().filter(|_| !connection.is_closing()) {
+                    let one = u64::from(!mine.bytes.is_empty());
                     tally.add(Receipt { delivered: one, excluded: 1 - one, filtered: 0 });
                 }
-                if !mine.is_empty() {
+                if !mine.bytes.is_empty() {
                     if tells_places {
                         connection.came_to(turn);
                     }
-                    note(dirty, slow, connection, connection.push_run(mine, 0, key, audience.slow));
+                    let terms = Terms::new(group_key.slow, &audience.channel, &mine.frames);
+                    note(dirty, slow, connection, connection.push_run(mine.bytes, terms));
                 }
             }
         }
@@ -302,10 +331,10 @@ impl Delivery {
             if run.bytes.is_empty() {
                 continue;
             }
+            let terms = Terms::new(policy(turn, group), &audience.channel, &run.frames);
             for connection in group.members.iter().filter_map(|member| connections.get(member.client.slot()))
             {
-                let pushed = connection.push_run(run.bytes.clone(), run.last_frame(), key, audience.slow);
-                note(dirty, slow, connection, pushed);
+                note(dirty, slow, connection, connection.push_run(run.bytes.clone(), terms));
             }
         }
     }
@@ -314,7 +343,11 @@ impl Delivery {
     pub fn deliver_replay(&mut self, client: ClientId, turn: &Turn, passes: impl FnMut(usize) -> bool) {
         let Some(connection) = self.find(client).cloned() else { return };
         let run = turn.run(connection.wire);
-        let bytes = gather(|each| run.pick(passes, each));
+        let bytes = run.only(passes).bytes;
+        if let Some(tally) = turn.tally.as_ref().filter(|_| !connection.is_closing()) {
+            let one = u64::from(!bytes.is_empty());
+            tally.add(Receipt { delivered: one, excluded: 0, filtered: 1 - one });
+        }
         if !bytes.is_empty() {
             if turn.tells_places(connection.wire) {
                 connection.came_to(turn);
@@ -322,6 +355,12 @@ impl Delivery {
             connection.push_replay(bytes);
             note(&mut self.dirty, &mut self.slow, &connection, Ok(()));
         }
+    }
+
+    /// The same for a client by its id, if it is still there. Empty: nothing.
+    pub fn push_to(&mut self, client: ClientId, bytes: Bytes) {
+        let connection = self.find(client).filter(|_| !bytes.is_empty()).cloned();
+        connection.into_iter().for_each(|connection| self.push_reply(&connection, bytes.clone()));
     }
 
     /// Bytes for one client, outside any channel's order.
@@ -350,9 +389,23 @@ impl Delivery {
     }
 }
 
+/// Is it still sent anything? One that is being closed is not.
+fn is_open(connections: &Slab<Rc<Connection>>, client: ClientId) -> bool {
+    connections.get(client.slot()).is_some_and(|connection| !connection.is_closing())
+}
+
 /// Is the turn for this group at all?
 fn concerns(turn: &Turn, group: &Group) -> bool {
     turn.content() != Content::Presence || group.key.presence
+}
+
+/// No change of presence makes an earlier one needless, each is about another member; and no
+/// number of subscribers a message.
+fn policy(turn: &Turn, group: &Group) -> SlowPolicy {
+    match (turn.content(), group.key.slow) {
+        (Content::Presence | Content::Count, SlowPolicy::Latest) => SlowPolicy::DropOldest,
+        (_, policy) => policy,
+    }
 }
 
 fn note(
@@ -367,23 +420,6 @@ fn note(
     if !connection.dirty.replace(true) {
         dirty.push(connection.clone());
     }
-}
-
-/// One run of bytes from picked slices: shared where there is one, copied where there are several.
-fn gather(pick: impl FnOnce(&mut dyn FnMut(Bytes))) -> Bytes {
-    let mut first: Option<Bytes> = None;
-    let mut joined: Option<BytesMut> = None;
-    pick(&mut |piece| match (&mut first, &mut joined) {
-        (None, _) => first = Some(piece),
-        (Some(first), None) => {
-            let mut all = BytesMut::with_capacity(first.len() + piece.len());
-            all.extend_from_slice(first);
-            all.extend_from_slice(&piece);
-            joined = Some(all);
-        }
-        (Some(_), Some(all)) => all.extend_from_slice(&piece),
-    });
-    joined.map(BytesMut::freeze).or(first).unwrap_or_default()
 }
 
 /// Shared by the shard's turn and its filters' tasks, all on one thread.

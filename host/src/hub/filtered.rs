@@ -6,6 +6,8 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::audience::FilterChoice;
 use super::delivery::SharedDelivery;
 use super::post::LocalQueue;
@@ -22,8 +24,8 @@ const WAITING_BYTES: usize = 32 << 20;
 enum To {
     /// All subscribers with a filter of the plugin.
     Everyone,
-    /// One that has just come, with what it missed.
-    Newcomer(ClientId, FilterChoice),
+    /// One that has just come, with what it missed, and what it gets after that.
+    Newcomer(ClientId, FilterChoice, Bytes),
 }
 
 #[derive(Default)]
@@ -45,13 +47,25 @@ impl Filtered {
         Rc::new(Self { filters, delivery, queue, waiting: RefCell::default() })
     }
 
+    /// Nothing waits for a judgement.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.borrow().is_empty()
+    }
+
     pub fn judge(self: &Rc<Self>, plugin: PluginName, turn: Arc<Turn>) {
         self.wait(plugin, To::Everyone, turn);
     }
 
-    /// What a new subscriber missed comes before all that is published from now on.
-    pub fn judge_replay(self: &Rc<Self>, client: ClientId, choice: FilterChoice, turn: Arc<Turn>) {
-        self.wait(choice.plugin.clone(), To::Newcomer(client, choice), turn);
+    /// What a new subscriber missed, and the frames `then`, come before all that is published
+    /// from now on.
+    pub fn judge_replay(
+        self: &Rc<Self>,
+        client: ClientId,
+        choice: FilterChoice,
+        turn: Arc<Turn>,
+        then: Bytes,
+    ) {
+        self.wait(choice.plugin.clone(), To::Newcomer(client, choice, then), turn);
     }
 
     fn wait(self: &Rc<Self>, plugin: PluginName, to: To, turn: Arc<Turn>) {
@@ -60,6 +74,10 @@ impl Filtered {
         if waiting.bytes > WAITING_BYTES {
             tracing::warn!(%plugin, channel = %turn.channel, messages = turn.messages.len(),
                 "the filter is behind by more than {WAITING_BYTES} bytes of messages: these are not delivered");
+            if let To::Newcomer(client, _, then) = to {
+                self.delivery.borrow_mut().push_to(client, then);
+                self.queue.wake();
+            }
             return;
         }
         waiting.bytes += turn.weight();
@@ -80,7 +98,7 @@ impl Filtered {
             }
             let choices = match &to {
                 To::Everyone => self.delivery.borrow().filters(&turn.channel, &plugin),
-                To::Newcomer(_, choice) => vec![choice.clone()],
+                To::Newcomer(_, choice, _) => vec![choice.clone()],
             };
             if choices.is_empty() {
                 continue;
@@ -98,9 +116,11 @@ impl Filtered {
                         index.get(&choice.id).is_some_and(|i| bits.passes(message, *i))
                     })
                 }
-                To::Newcomer(client, _) => {
+                To::Newcomer(client, _, then) => {
                     let passes = |message| bits.passes(message, 0);
-                    self.delivery.borrow_mut().deliver_replay(client, &turn, passes);
+                    let mut delivery = self.delivery.borrow_mut();
+                    delivery.deliver_replay(client, &turn, passes);
+                    delivery.push_to(client, then);
                 }
             }
             self.queue.wake();

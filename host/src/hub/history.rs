@@ -89,12 +89,12 @@ impl History {
     }
 }
 
-fn weight(message: &Message) -> usize {
+pub(super) fn weight(message: &Message) -> usize {
     message.payload.bytes.len() + message.event.len() + OVERHEAD
 }
 
 /// Bytes of its own: those of a message on its way are a piece of a reader's larger buffer.
-fn own(message: &Message) -> Message {
+pub(super) fn own(message: &Message) -> Message {
     Message {
         payload: Payload {
             kind: message.payload.kind,

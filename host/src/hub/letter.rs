@@ -27,6 +27,20 @@ pub struct Published {
     pub offset: Option<Offset>,
     /// Where it was asked for.
     pub receipt: Option<Receipt>,
+    /// Nobody was there to take it: it waits for who comes.
+    pub queued: bool,
+}
+
+/// Messages of a channel where they wait until somebody takes them, and whom they have reached.
+pub struct Settled {
+    pub channel: ChannelName,
+    /// Of the channel when they were sent.
+    pub epoch: Epoch,
+    /// In their order.
+    pub messages: Vec<Message>,
+    pub receipt: Receipt,
+    /// Who published the only one, where they asked for a receipt.
+    pub answer: Option<(Origin, Published)>,
 }
 
 /// Where a message comes from, and who hears what became of it.
@@ -87,6 +101,8 @@ pub struct Wishes {
     pub history: usize,
     /// Who is there, and who comes and goes.
     pub presence: bool,
+    /// What is done when it is slow, where the channel's rule lets it choose.
+    pub slow: Option<super::slow::SlowPolicy>,
     /// The message that a cache channel remembers, or that there is none.
     pub cached: bool,
 }
@@ -135,12 +151,14 @@ pub struct Accepted {
     pub since: Offset,
     /// Where it stands, where messages show their offsets.
     pub position: Option<Position>,
-    pub slow: super::outbox::SlowPolicy,
+    pub slow: super::slow::SlowPolicy,
     pub presence: bool,
     /// The answer to the client.
     pub frame: Bytes,
     /// What it asked for of the past, to be delivered next.
     pub replay: Option<Arc<Turn>>,
+    /// What follows that, encoded; empty for nothing.
+    pub response: Bytes,
 }
 
 /// A client's question to a channel's home, which is answered with a frame of its dialect.
@@ -220,6 +238,7 @@ pub enum Letter {
         origin: Origin,
         published: Published,
     },
+    Settled(Settled),
     Group {
         group: GroupName,
         inquiry: GroupInquiry,
@@ -289,6 +308,12 @@ impl Letter {
             Self::Publish(p) => 256 + p.payload.bytes.len(),
             Self::Deliver(turn) => turn.weight(),
             Self::Direct { payload, .. } => 128 + payload.bytes.len(),
+            Self::Settled(s) => {
+                128 + s.messages.iter().map(|message| 128 + message.payload.bytes.len()).sum::<usize>()
+            }
+            Self::Subscribed(Subscribed { result: Ok(accepted), .. }) => {
+                256 + accepted.frame.len() + accepted.response.len()
+            }
             Self::Subscribe(s) => 256 + s.params.as_ref().map_or(0, Bytes::len),
             _ => 128,
         }

@@ -88,6 +88,10 @@ impl Post {
         Self { me, mesh, outgoing: RefCell::new(outgoing), queue: Rc::default() }
     }
 
+    pub fn me(&self) -> ShardId {
+        self.me
+    }
+
     pub fn mesh(&self) -> &Mesh {
         &self.mesh
     }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::HistoryRule;
-use super::outbox::SlowPolicy;
 use super::presence::PresenceRule;
-use crate::core::apps::{Access, AppNames, ChannelKind};
+use super::queue::QueueRule;
+use super::slow::SlowPolicy;
+use crate::core::apps::{Access, AppNames, ChannelKind, is_channel};
 use crate::core::meter::Limit;
-use crate::core::{ChannelName, Pattern};
+use crate::core::{ChannelName, KeyPointer, Pattern};
+use crate::plugin::Response;
 
 /// Who may publish to a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -21,10 +23,14 @@ pub enum WhoMayPublish {
     Server,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ChannelRule {
     pub publish: WhoMayPublish,
     pub slow: SlowPolicy,
+    /// Subscribers may not ask for another policy.
+    pub slow_fixed: bool,
+    /// Where its messages' keys stand.
+    pub latest_key: Option<Arc<KeyPointer>>,
     /// Messages show their offset and time. Always so where a plugin handles the channel, or
     /// where it keeps a history.
     pub offsets: bool,
@@ -36,11 +42,47 @@ pub struct ChannelRule {
     /// Of clients' messages, all together.
     pub rate: Option<Limit>,
     pub max_subscribers: Option<u32>,
+    /// What is published while nobody subscribes waits for who comes. None: it does not.
+    pub queue: Option<QueueRule>,
+    /// New subscribers get a response of the channel's handler.
+    pub default_response: bool,
+    /// What they get where no handler gives one.
+    pub constant_response: Option<Arc<Response>>,
+    /// Seconds after which a channel is forgotten that nobody uses and that keeps nothing.
+    pub expire_after: u32,
     /// The last message of the server's API is remembered so long for who comes later.
     pub cached: Option<Duration>,
     /// Subscribers are told how many they are.
     pub counts: bool,
 }
+
+/// Without a rule that says otherwise.
+pub const EXPIRE_AFTER: u32 = 60;
+
+impl Default for ChannelRule {
+    fn default() -> Self {
+        Self {
+            publish: WhoMayPublish::default(),
+            slow: SlowPolicy::default(),
+            slow_fixed: false,
+            latest_key: None,
+            offsets: false,
+            history: None,
+            presence: PresenceRule::default(),
+            join_leave: false,
+            rate: None,
+            max_subscribers: None,
+            queue: None,
+            default_response: false,
+            constant_response: None,
+            expire_after: EXPIRE_AFTER,
+            cached: None,
+            counts: false,
+        }
+    }
+}
+
+const SWEEP_SECS: u32 = 10;
 
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -65,18 +107,34 @@ impl Rules {
         Self { apps, counts, ..self }
     }
 
-    pub fn find(&self, channel: &str) -> Option<ChannelRule> {
-        let matching = self.rules.iter().find(|(pattern, _)| pattern.matches(channel));
-        let matching = matching.map(|(_, rule)| *rule);
-        let Some((app, name)) = self.apps.split(channel) else {
-            return matching.or_else(|| self.is_own(channel).then(own));
-        };
+    /// The rule of a channel, and by which pattern.
+    pub fn find(&self, channel: &str) -> Option<&(Pattern, ChannelRule)> {
+        self.rules.iter().find(|(pattern, _)| pattern.matches(channel))
+    }
+
+    /// The rule of a channel that no pattern matches, where it is an application's.
+    pub fn unmatched(&self, channel: &str) -> Option<ChannelRule> {
+        match self.apps.split(channel) {
+            Some((_, name)) => is_channel(name).then(|| unmatched(ChannelKind::of(name))),
+            None => self.is_own(channel).then(own),
+        }
+    }
+
+    /// What a channel has beside its rule, because it is an application's.
+    pub fn complete(&self, channel: &str, rule: ChannelRule) -> ChannelRule {
+        let Some((app, name)) = self.apps.split(channel) else { return rule };
         let kind = ChannelKind::of(name);
-        Some(ChannelRule {
+        ChannelRule {
             cached: kind.cache.then_some(CACHED),
             counts: !kind.is_presence() && self.counts.get(app).is_some_and(|counts| *counts),
-            ..matching.unwrap_or_else(|| unruled(kind))
-        })
+            ..rule
+        }
+    }
+
+    /// Seconds between two looks for channels that nobody uses: ten, or as few as the rule asks
+    /// for that forgets the soonest.
+    pub fn sweep_secs(&self) -> u32 {
+        self.rules.iter().map(|(_, rule)| rule.expire_after).fold(SWEEP_SECS, u32::min).max(1)
     }
 
     /// What the server itself keeps for applications.
@@ -90,8 +148,8 @@ fn own() -> ChannelRule {
     ChannelRule { publish: WhoMayPublish::Server, join_leave: true, ..ChannelRule::default() }
 }
 
-/// Of an application's channel that no rule matches: clients talk where it has let them in.
-fn unruled(kind: ChannelKind) -> ChannelRule {
+/// Of an application's channel: clients talk where it has let them in.
+fn unmatched(kind: ChannelKind) -> ChannelRule {
     let publish = match kind.access {
         Access::Public | Access::User => WhoMayPublish::Server,
         Access::Private | Access::Encrypted | Access::Presence => WhoMayPublish::Subscribers,
@@ -105,18 +163,20 @@ mod tests {
 
     #[test]
     fn an_application_has_channels_without_a_rule() {
-        let ruled = ChannelRule { offsets: true, ..ChannelRule::default() };
-        let rules = Rules::new(vec![(Pattern::parse("a.room*").unwrap(), ruled)]);
-        assert_eq!(rules.find("a.other"), None);
+        let rules = Rules::default();
+        assert!(rules.unmatched("a.other").is_none() && rules.unmatched("$online:a.1").is_none());
         let names = AppNames::new(vec!["a.".into(), "b.".into()]);
         let rules = rules.with_apps(Arc::new(names), vec![true, false]);
-        assert_eq!(rules.find("other"), None);
-        assert_eq!(rules.find("a.other").unwrap().publish, WhoMayPublish::Server);
-        assert_eq!(rules.find("b.private-x").unwrap().publish, WhoMayPublish::Subscribers);
-        let ruled = rules.find("a.room1").unwrap();
-        assert!(ruled.offsets && ruled.counts && ruled.publish == WhoMayPublish::Anyone);
-        assert!(!rules.find("a.presence-x").unwrap().counts && !rules.find("b.x").unwrap().counts);
-        assert_eq!(rules.find("b.cache-x").unwrap().cached, Some(CACHED));
-        assert_eq!(rules.find("b.x").unwrap().cached, None);
+        for nobodys in ["other", "$user:1", "a.no:channel", "a."] {
+            assert!(rules.unmatched(nobodys).is_none(), "{nobodys}");
+        }
+        assert!(rules.unmatched("$online:a.1").is_some());
+        assert_eq!(rules.unmatched("a.other").unwrap().publish, WhoMayPublish::Server);
+        assert_eq!(rules.unmatched("b.private-x").unwrap().publish, WhoMayPublish::Subscribers);
+        let complete = |channel| rules.complete(channel, ChannelRule { offsets: true, ..Default::default() });
+        assert!(complete("a.x").offsets && complete("a.x").counts);
+        assert!(!complete("a.presence-x").counts && !complete("b.x").counts && !complete("x").counts);
+        assert_eq!(complete("b.cache-x").cached, Some(CACHED));
+        assert_eq!(complete("b.x").cached, None);
     }
 }

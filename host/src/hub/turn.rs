@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 
+use super::frames::Frames;
 use super::presence::PresenceEvent;
 use super::tally::Tally;
 use super::wire::{Epoch, Position, Wire, WireId, Wires};
-use crate::core::{ChannelName, ClientId, Message, Offset};
+use crate::core::{ChannelName, ClientId, Message, MessageKey, Offset};
 
 /// A turn is sealed early past this many bytes of messages, so that memory stays bounded.
 const SEAL_AT_BYTES: usize = 256 << 10;
@@ -30,10 +31,12 @@ pub enum Content {
 pub struct Turn {
     pub channel: ChannelName,
     pub messages: Vec<Message>,
-    /// Of the three only one is there.
+    /// The messages' keys, where the channel's rule says where they stand.
+    keys: Vec<Option<MessageKey>>,
+    /// Of messages, events and this number only one is there.
     events: Vec<PresenceEvent>,
     subscribers: Option<u64>,
-    /// Counts what becomes of the only message.
+    /// Counts what becomes of the only message, or of a replay as a whole.
     pub tally: Option<Arc<Tally>>,
     /// Where the messages carry offsets.
     numbered: Option<Epoch>,
@@ -46,38 +49,52 @@ pub struct Turn {
 }
 
 /// The messages' frames in one dialect.
+#[derive(Clone)]
 pub struct Run {
     pub bytes: Bytes,
-    /// Where each message's frame ends.
-    ends: Vec<u32>,
+    pub frames: Arc<Frames>,
 }
 
 impl Run {
-    /// Where the last message's frame begins.
-    pub fn last_frame(&self) -> usize {
-        match self.ends.as_slice() {
-            [.., before, _] => *before as usize,
-            _ => 0,
+    /// The frames of the messages that `wanted` names, as few slices as they allow, and how many
+    /// each of them has.
+    pub fn pick(&self, mut wanted: impl FnMut(usize) -> bool, mut each: impl FnMut(Bytes, usize)) {
+        let mut picked = |from: usize, to: usize| {
+            each(self.bytes.slice(self.frames.end(from)..self.frames.end(to)), to - from);
+        };
+        let mut open = None;
+        for index in 0..self.frames.len() {
+            match (wanted(index), open) {
+                (true, None) => open = Some(index),
+                (false, Some(from)) => {
+                    picked(from, index);
+                    open = None;
+                }
+                _ => {}
+            }
+        }
+        if let Some(from) = open {
+            picked(from, self.frames.len());
         }
     }
 
-    /// The frames of the messages that `wanted` names, as few slices as they allow.
-    pub fn pick(&self, mut wanted: impl FnMut(usize) -> bool, mut each: impl FnMut(Bytes)) {
-        let (mut start, mut from, mut open) = (0usize, 0usize, false);
-        for (index, end) in self.ends.iter().map(|end| *end as usize).enumerate() {
-            if wanted(index) {
-                if !open {
-                    (from, open) = (start, true);
-                }
-            } else if open {
-                each(self.bytes.slice(from..start));
-                open = false;
+    /// The same as one run: shared where it is one slice, copied where there are several.
+    pub fn only(&self, mut wanted: impl FnMut(usize) -> bool) -> Self {
+        let frames = self.frames.only(&mut wanted);
+        let mut first: Option<Bytes> = None;
+        let mut joined: Option<BytesMut> = None;
+        self.pick(wanted, |piece, _| match (&mut first, &mut joined) {
+            (None, _) => first = Some(piece),
+            (Some(first), None) => {
+                let mut all = BytesMut::with_capacity(frames.bytes());
+                all.extend_from_slice(first);
+                all.extend_from_slice(&piece);
+                joined = Some(all);
             }
-            start = end;
-        }
-        if open {
-            each(self.bytes.slice(from..start));
-        }
+            (Some(_), Some(all)) => all.extend_from_slice(&piece),
+        });
+        let bytes = joined.map(BytesMut::freeze).or(first).unwrap_or_default();
+        Self { bytes, frames: Arc::new(frames) }
     }
 }
 
@@ -112,7 +129,7 @@ impl Turn {
             wire.subscribers(&self.channel, subscribers, &mut bytes);
             ends.push(bytes.len() as u32);
         }
-        Run { bytes: bytes.freeze(), ends }
+        Run { bytes: bytes.freeze(), frames: Arc::new(Frames::new(ends, self.keys.clone())) }
     }
 
     /// Do the clients of this dialect have to be told how far they have come?
@@ -145,6 +162,7 @@ impl Turn {
 #[derive(Default)]
 pub struct OpenTurn {
     messages: Vec<Message>,
+    keys: Vec<Option<MessageKey>>,
     events: Vec<PresenceEvent>,
     subscribers: Option<u64>,
     tally: Option<Arc<Tally>>,
@@ -184,6 +202,11 @@ impl OpenTurn {
         self.weight >= SEAL_AT_BYTES
     }
 
+    /// The next message's key; of all of them or of none.
+    pub fn push_key(&mut self, key: Option<MessageKey>) {
+        self.keys.push(key);
+    }
+
     /// The same for a change of presence.
     pub fn push_presence(&mut self, wires: Wires, channel: &ChannelName, event: PresenceEvent) -> bool {
         self.wires = wires;
@@ -210,6 +233,7 @@ impl OpenTurn {
         Turn {
             channel: channel.clone(),
             messages: taken.messages,
+            keys: taken.keys,
             events: taken.events,
             subscribers: taken.subscribers,
             tally: taken.tally,
@@ -235,17 +259,22 @@ mod tests {
 
     #[test]
     fn picking_merges_neighbours() {
-        let run = Run { bytes: Bytes::from_static(b"aabbbcdd"), ends: vec![2, 5, 6, 8] };
+        let frames = Arc::new(Frames::new(vec![2, 5, 6, 8], vec![]));
+        let run = Run { bytes: Bytes::from_static(b"aabbbcdd"), frames };
         let pick = |wanted: [bool; 4]| {
             let mut out = Vec::new();
-            run.pick(|i| wanted[i], |b| out.push(String::from_utf8(b.to_vec()).unwrap()));
+            run.pick(|i| wanted[i], |b, n| out.push((String::from_utf8(b.to_vec()).unwrap(), n)));
+            let only = run.only(|i| wanted[i]);
+            assert_eq!(only.bytes, out.iter().map(|(text, _)| &**text).collect::<String>());
+            assert_eq!(only.frames.bytes(), only.bytes.len());
+            assert_eq!(only.frames.len(), out.iter().map(|(_, n)| n).sum::<usize>());
             out
         };
-        assert_eq!(pick([true; 4]), ["aabbbcdd"]);
-        assert_eq!(pick([true, false, true, true]), ["aa", "cdd"]);
-        assert_eq!(pick([false, true, true, false]), ["bbbc"]);
+        let of = |text: &str, n: usize| (text.to_owned(), n);
+        assert_eq!(pick([true; 4]), [of("aabbbcdd", 4)]);
+        assert_eq!(pick([true, false, true, true]), [of("aa", 1), of("cdd", 2)]);
+        assert_eq!(pick([false, true, true, false]), [of("bbbc", 2)]);
         assert!(pick([false; 4]).is_empty());
-        assert_eq!(run.last_frame(), 6);
     }
 
     /// Says its own letter for each message, and counts.

@@ -115,6 +115,9 @@ pub trait Wire: Sync {
     /// A change of who is in a channel, for a subscriber that asked for it.
     fn presence(&self, _channel: &ChannelName, _event: &PresenceEvent, _out: &mut BytesMut) {}
 
+    /// So many of a channel's messages, or changes of presence, were left out before what the
+    /// client gets next of it.
+    fn dropped(&self, _channel: &ChannelName, _count: u64, _out: &mut BytesMut) {}
     /// How many subscribers a channel has now, where they are told.
     fn subscribers(&self, _channel: &ChannelName, _subscribers: u64, _out: &mut BytesMut) {}
 

@@ -17,14 +17,14 @@ use wasmtime::component::ResourceAny;
 
 use super::bindings::channel_handler::Guest;
 use super::bindings::{channel_handler, types};
-use super::effects::{Effect, Outcome, effects};
+use super::effects::{Acceptance, Effect, Outcome, effects};
 use super::engine::OWN_STORES;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::health::Health;
 use super::limits::{REASON_BYTES, line};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Payload, PluginName, Sender};
+use crate::core::{Captures, ChannelName, Payload, PluginName, Sender};
 
 /// What may wait for one store. Publishers have bounded credit, so this is rarely met.
 const WAITING_JOBS: usize = 65_536;
@@ -44,6 +44,8 @@ pub enum Job {
     Subscribe {
         who: Sender,
         params: Option<Bytes>,
+        /// A response for the subscriber is wanted.
+        respond: bool,
     },
     Publish {
         sender: Option<Sender>,
@@ -67,7 +69,7 @@ impl Job {
 }
 
 pub enum Answer {
-    Subscribed(Result<Vec<Effect>, Denial>),
+    Subscribed(Result<Acceptance, Denial>),
     Published(Outcome),
     Unsubscribed(Vec<Effect>),
 }
@@ -82,9 +84,9 @@ pub trait ActorSink: 'static {
 }
 
 enum Work<T> {
-    Enter { channel: u32, name: ChannelName },
+    Enter { channel: u32, name: ChannelName, captures: Captures },
     Job { channel: u32, job: Job, ticket: T },
-    Swap(Arc<Generation>),
+    Swap { channel: u32, generation: Arc<Generation>, captures: Captures },
     Leave { channel: u32 },
 }
 
@@ -132,7 +134,12 @@ impl<S: ActorSink> Actors<S> {
     }
 
     /// The handler of a channel; its instance is made with its first job.
-    pub fn attach(&self, generation: &Arc<Generation>, channel: &ChannelName) -> Actor<S> {
+    pub fn attach(
+        &self,
+        generation: &Arc<Generation>,
+        channel: &ChannelName,
+        captures: Captures,
+    ) -> Actor<S> {
         let mut all = self.stores.borrow_mut();
         let stores = all
             .entry(generation.name.clone())
@@ -150,7 +157,7 @@ impl<S: ActorSink> Actors<S> {
             })
         };
         let key = mailbox.next_channel.replace(mailbox.next_channel.get() + 1);
-        mailbox.push(Work::Enter { channel: key, name: channel.clone() });
+        mailbox.push(Work::Enter { channel: key, name: channel.clone(), captures });
         Actor { sink: self.sink.clone(), mailbox, channel: key }
     }
 
@@ -186,8 +193,8 @@ impl<S: ActorSink> Actor<S> {
     }
 
     /// From the next job on the channel is handled by this version.
-    pub fn swap(&self, generation: &Arc<Generation>) {
-        self.mailbox.push(Work::Swap(generation.clone()));
+    pub fn swap(&self, generation: &Arc<Generation>, captures: Captures) {
+        self.mailbox.push(Work::Swap { channel: self.channel, generation: generation.clone(), captures });
     }
 }
 
@@ -226,6 +233,7 @@ impl Drop for OwnStore {
 /// A channel in a store.
 struct Room {
     name: ChannelName,
+    captures: Captures,
     /// None: not opened yet, or lost with its store.
     resource: Option<ResourceAny>,
     /// The room's own: what shares its store is not paused with it.
@@ -262,9 +270,15 @@ impl<S: ActorSink> Runner<S> {
                         tokio::task::yield_now().await;
                     }
                 }
-                Some(Work::Swap(generation)) => self.swap(generation),
-                Some(Work::Enter { channel, name }) => {
-                    self.rooms.insert(channel, Room { name, resource: None, health: Health::default() });
+                Some(Work::Swap { channel, generation, captures }) => {
+                    self.swap(generation);
+                    if let Some(room) = self.rooms.get_mut(&channel) {
+                        room.captures = captures;
+                    }
+                }
+                Some(Work::Enter { channel, name, captures }) => {
+                    let room = Room { name, captures, resource: None, health: Health::default() };
+                    self.rooms.insert(channel, room);
                 }
                 Some(Work::Leave { channel }) => self.leave(channel).await,
             }
@@ -328,7 +342,8 @@ impl<S: ActorSink> Runner<S> {
             None => {
                 let clock = live.arm(limits.open_ms);
                 let handler = live.guest.channel();
-                let opened = handler.call_open(&mut live.store, room.name.as_str());
+                let captures = room.captures.pairs();
+                let opened = handler.call_open(&mut live.store, room.name.as_str(), &captures);
                 let resource = clock
                     .watch(opened)
                     .await
@@ -353,11 +368,11 @@ impl<S: ActorSink> Runner<S> {
                 let outcome = clock.watch(called).await.map_err(trapped)?;
                 Outcome::check(outcome, payload.kind, limits.payload_bytes).map(Answer::Published)
             }
-            Job::Subscribe { who, params } => {
-                let called =
-                    handler.call_on_subscribe(&mut live.store, resource, caller(who), params.as_deref());
+            Job::Subscribe { who, params, respond } => {
+                let (who, params) = (caller(who), params.as_deref());
+                let called = handler.call_on_subscribe(&mut live.store, resource, who, params, *respond);
                 let answer = match clock.watch(called).await.map_err(trapped)? {
-                    Ok(list) => Ok(effects(list, limits.payload_bytes)?),
+                    Ok(acceptance) => Ok(Acceptance::check(acceptance, limits.payload_bytes)?),
                     Err(denial) => Err(denial.into()),
                 };
                 Ok(Answer::Subscribed(answer))

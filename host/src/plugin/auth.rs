@@ -8,7 +8,7 @@ use super::generation::Generation;
 use super::limits::{REASON_BYTES, cut};
 use super::slot::Services;
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, PluginName};
+use crate::core::{Captures, ChannelName, PluginName};
 
 /// What a client showed when it connected.
 #[derive(Clone, Debug)]
@@ -137,9 +137,10 @@ impl Services {
         who: &Identity,
         action: AuthAction,
         channel: &ChannelName,
+        captures: &Captures,
     ) -> Result<bool, (PluginName, PluginFailure)> {
         for generation in plugins {
-            match self.authorize_by(generation, who, action, channel).await {
+            match self.authorize_by(generation, who, action, channel, captures).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
                 Err(failure) => return Err((generation.name.clone(), failure)),
@@ -154,6 +155,7 @@ impl Services {
         who: &Identity,
         action: AuthAction,
         channel: &ChannelName,
+        captures: &Captures,
     ) -> Result<bool, PluginFailure> {
         let slot = self.auth.of(generation);
         let mut slot = slot.lock().await;
@@ -169,8 +171,9 @@ impl Services {
             AuthAction::Subscribe => auth::Action::Subscribe,
             AuthAction::Publish => auth::Action::Publish,
         };
+        let (channel, captures) = (channel.as_str(), captures.pairs());
         let clock = live.arm(generation.limits.auth_ms);
-        let called = live.guest.call_authorize(&mut live.store, identity, action, channel.as_str());
+        let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
         match clock.watch(called).await {
             Ok(allowed) => {
                 slot.put(live);

@@ -55,6 +55,34 @@ pub struct Outcome {
     pub effects: Vec<Effect>,
 }
 
+/// A message for one new subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub event: Bytes,
+    pub payload: Payload,
+}
+
+/// A handler's yes to a subscription.
+#[derive(Debug)]
+pub struct Acceptance {
+    pub response: Option<Response>,
+    pub effects: Vec<Effect>,
+}
+
+impl Acceptance {
+    pub fn check(
+        acceptance: channel_handler::Acceptance,
+        payload_bytes: usize,
+    ) -> Result<Self, PluginFailure> {
+        let response = acceptance.response.map(|response| {
+            let payload = payload(response.kind.into(), response.payload, payload_bytes)?;
+            Ok(Response { event: response.event.into(), payload })
+        });
+        let effects = effects(acceptance.effects, payload_bytes)?;
+        Ok(Self { response: response.transpose()?, effects })
+    }
+}
+
 impl Outcome {
     /// Checks a handler's answer to a message of this kind.
     pub fn check(

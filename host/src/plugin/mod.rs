@@ -28,7 +28,7 @@ mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Job};
 pub use auth::{AuthAction, Handshake, Identity, Refused};
-pub use effects::{Direct, Dismissal, Effect, Outcome, Publication, Verdict};
+pub use effects::{Acceptance, Direct, Dismissal, Effect, Outcome, Publication, Response, Verdict};
 pub use engine::PluginEngine;
 pub use failure::PluginFailure;
 pub use filter::{Bits, FilterBatch, FilterId, FilterRefusal, Filters};

@@ -10,7 +10,8 @@ use crate::core::{Pattern, PluginName};
 /// Who handles a channel.
 #[derive(Debug)]
 pub enum Route<'a> {
-    Handler(&'a Arc<Generation>),
+    /// By this pattern of its own.
+    Handler(&'a Arc<Generation>, &'a Pattern),
     /// A plugin handled it whose file is gone. No open rule applies: a moderated channel must
     /// not become an unmoderated one because a file vanished.
     Retired,
@@ -61,11 +62,20 @@ impl Registry {
     }
 
     pub fn route(&self, channel: &str) -> Route<'_> {
-        if let Some((_, generation)) = self.routes.iter().find(|(pattern, _)| pattern.matches(channel)) {
-            return Route::Handler(generation);
+        if let Some((pattern, generation)) = self.routes.iter().find(|(pattern, _)| pattern.matches(channel))
+        {
+            return Route::Handler(generation, pattern);
         }
         let mut retired = self.retired.values().flatten();
         if retired.any(|pattern| pattern.matches(channel)) { Route::Retired } else { Route::None }
+    }
+
+    /// The pattern by which a channel comes to its handler.
+    pub fn pattern(&self, channel: &str) -> Option<&Pattern> {
+        match self.route(channel) {
+            Route::Handler(_, pattern) => Some(pattern),
+            Route::Retired | Route::None => None,
+        }
     }
 
     /// In the order of their names.

@@ -102,6 +102,7 @@ async fn shard(setup: ShardSetup) {
         services: Services::new(),
         jwt,
         max_subscriptions: config.limits.subscriptions,
+        subscribe_users: config.users.subscribe,
         handshake: Duration::from_secs(config.limits.handshake_secs),
         limits,
         rules,

@@ -70,6 +70,7 @@ fn what_was(registry: &mut Registry, counts: &Counts) {
     count("messages_received", "Messages from clients, pings among them", all.received);
     count("messages_published", "Messages that have got a place in their channel", all.published);
     count("messages_delivered", "Messages put into subscribers' queues", all.delivered);
+    count("messages_dropped", "Messages left out of slow subscribers' queues", all.dropped);
     let bytes = counter(all.received_bytes);
     registry.register_with_unit("received", "Payloads of clients' messages", Unit::Bytes, bytes);
 

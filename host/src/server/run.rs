@@ -10,12 +10,13 @@ use anyhow::{Context as _, Result};
 use super::listener::{self, ShardSetup};
 use super::{jwks, webhooks};
 use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
-use crate::core::Pattern;
+use crate::core::{ChannelName, Pattern};
 use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
 use crate::hub::history::HistoryRule;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
-use crate::hub::rules::{ChannelRule, Rules};
+use crate::hub::queue::QueueRule;
+use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::shard::Settings;
 use crate::hub::wire::{Wire, WireId, Wires};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
@@ -160,32 +161,57 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
 }
 
 fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings> {
+    let queue = config.users.queue.as_ref();
+    let queues = queue.map_or(0, |queue| queue.users.div_ceil(shards));
+    let queue = queue.map(|queue| QueueRule {
+        messages: queue.messages,
+        bytes: queue.bytes,
+        ttl: Duration::from_secs(queue.ttl_secs),
+    });
     let rules = config.channels.iter().map(|rule| {
         let history = rule.history.as_ref().map(|history| HistoryRule {
             messages: history.messages,
             bytes: history.bytes,
             ttl: Duration::from_secs(history.ttl_secs),
         });
+        let of_users = rule.pattern.starts_with(ChannelName::OF_USER);
+        let default = if of_users { WhoMayPublish::Server } else { WhoMayPublish::Anyone };
+        let queue = if of_users { queue } else { None };
         let ruled = ChannelRule {
-            publish: rule.publish,
+            publish: rule.publish.unwrap_or(default),
             slow: rule.slow,
-            offsets: rule.offsets,
+            slow_fixed: !rule.slow_choice,
+            latest_key: rule.latest_key()?.map(Arc::new),
+            offsets: rule.offsets || queue.is_some(),
             history,
             presence: rule.presence,
             join_leave: rule.join_leave,
             rate: rule.limit()?,
             max_subscribers: rule.max_subscribers,
-            ..ChannelRule::default()
+            queue,
+            default_response: rule.default_response.is_wanted(),
+            constant_response: rule.response()?.map(Arc::new),
+            expire_after: rule.expire_after_secs,
+            cached: None,
+            counts: false,
         };
         Ok((Pattern::parse(&rule.pattern)?, ruled))
     });
+    let mut rules = rules.collect::<Result<Vec<_>>>()?;
+    let everyone = format!("{}*", ChannelName::OF_USER);
+    if config.users.enabled && rules.iter().all(|(pattern, _)| pattern.to_string() != everyone) {
+        let offsets = queue.is_some();
+        let rule = ChannelRule { publish: WhoMayPublish::Server, offsets, queue, ..ChannelRule::default() };
+        rules.push((Pattern::parse(&everyone)?, rule));
+    }
     let counts = apps.iter().map(|app| app.subscription_count).collect();
     Ok(Settings {
         wires: wires(apps),
-        rules: Rules::new(rules.collect::<Result<_>>()?).with_apps(apps.names().clone(), counts),
+        rules: Rules::new(rules).with_apps(apps.names().clone(), counts),
         outbox_bytes: config.limits.outbox_bytes,
         connections: config.limits.connections.div_ceil(shards),
         channels: config.limits.channels.div_ceil(shards),
+        queues,
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
         idle_secs: config.limits.connection.idle_secs,

@@ -67,7 +67,15 @@ fn turn_away(socket: &TcpSocket, why: &dyn std::fmt::Display) {
 
 /// What the path has asked for already. False: it was refused, and the connection is closing.
 async fn begin(spoken: &Spoken, router: &Router, session: &mut Session, connection: &Connection) -> bool {
-    let Spoken::Bridge(opening) = spoken else { return true };
+    let opening = match spoken {
+        Spoken::Bridge(opening) => opening,
+        Spoken::Native | Spoken::Event => {
+            session.subscribe_to_own().await;
+            return true;
+        }
+        // Its messages do not say where they are from.
+        Spoken::Action => return true,
+    };
     if let Some(name) = opening.user.clone().filter(|_| router.config.bridge.anonymous_names) {
         session.call_itself(name);
     }

@@ -37,6 +37,8 @@ pub struct Context {
     pub jwt: Option<Arc<jwt::Verifier>>,
     /// Subscriptions of one client.
     pub max_subscriptions: usize,
+    /// Users are subscribed to their own channels without asking.
+    pub subscribe_users: bool,
     /// For a client that is refused without a token to show one.
     pub handshake: std::time::Duration,
     pub limits: Arc<Limits>,
@@ -57,6 +59,8 @@ pub struct Session {
     known_rules: KnownRules,
     /// See [`Session::subscribe_at_once`].
     at_once: bool,
+    /// See [`Session::subscribe_to_own`].
+    to_own: bool,
 }
 
 impl Session {
@@ -69,7 +73,7 @@ impl Session {
     ) -> Result<Self, Ended> {
         let standing = Standing::begin(&context, &connection, handshake, allowance.clone()).await?;
         let known_rules = KnownRules::default();
-        Ok(Self { context, connection, standing, allowance, known_rules, at_once: false })
+        Ok(Self { context, connection, standing, allowance, known_rules, at_once: false, to_own: false })
     }
 
     /// Handles one request that came as so many bytes; its answers go through the connection's
@@ -94,6 +98,9 @@ impl Session {
             Ok(Command::Auth { token }) => {
                 let user = Box::pin(self.standing.renew(&self.context, &self.connection, token)).await?;
                 self.reply(id.as_ref(), Reply::Authenticated { user });
+                if self.to_own {
+                    self.subscribe_to_own().await;
+                }
                 Ok(())
             }
             Ok(Command::Ping) => {
@@ -157,11 +164,29 @@ impl Session {
         self.at_once = true;
     }
 
+    /// Subscribes a client that has a user to the user's own channel, now and whenever it turns out
+    /// to be another user, where the configuration says so. For dialects whose messages say where
+    /// they are from.
+    pub async fn subscribe_to_own(&mut self) {
+        self.to_own = self.context.subscribe_users;
+        let sender = self.connection.sender();
+        let Some(user) = sender.named().filter(|_| self.to_own) else { return };
+        // One whose id can be no part of a name has no channel.
+        let Ok(channel) = ChannelName::of_user(user.as_str()) else { return };
+        if self.connection.is_subscribed(channel.as_str()) {
+            return;
+        }
+        let wishes = Wishes::default();
+        if let Err(refusal) = self.subscribe(channel.clone(), None, None, wishes, None).await {
+            self.reply(None, Reply::Refused { channel: Some(channel), refusal });
+        }
+    }
+
     /// The name of a client that is anonymous and may name itself. For others to see: the auth
     /// plugins have not seen it.
     pub fn call_itself(&self, name: UserId) {
         if self.connection.sender().named().is_none() {
-            self.connection.set_user(name);
+            self.connection.set_own_name(name);
         }
     }
 

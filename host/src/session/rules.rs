@@ -32,6 +32,8 @@ pub struct Rules {
     rules: Vec<(Pattern, Option<Arc<Rule>>)>,
     /// Some rule says something here.
     any: bool,
+    /// Some rule's pattern has captures.
+    capture: bool,
 }
 
 impl Rules {
@@ -42,7 +44,8 @@ impl Rules {
         }
         rules.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));
         let any = rules.iter().any(|(_, rule)| rule.is_some());
-        Ok(Self { rules, any })
+        let capture = rules.iter().any(|(pattern, _)| pattern.has_captures());
+        Ok(Self { rules, any, capture })
     }
 
     /// None: the channel's rule has nothing to say here.
@@ -56,6 +59,12 @@ impl Rules {
     /// Does any rule match the channel, whatever it says?
     pub fn matches(&self, channel: &str) -> bool {
         self.rules.iter().any(|(pattern, _)| pattern.matches(channel))
+    }
+
+    /// The pattern of the channel's rule, if it may have captures.
+    pub fn pattern(&self, channel: &str) -> Option<&Pattern> {
+        let mut patterns = self.rules.iter().filter(|_| self.capture).map(|(pattern, _)| pattern);
+        patterns.find(|pattern| pattern.matches(channel))
     }
 
     /// For ways in that have no session: may this be published?

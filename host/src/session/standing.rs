@@ -10,7 +10,7 @@ use super::jwt::{Admitted, Grants};
 use super::limits::{Allowance, TooMany};
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Refusal, UserId};
+use crate::core::{Captures, ChannelName, Refusal, UserId};
 use crate::hub::Connection;
 use crate::hub::shard::AbortOnDrop;
 use crate::plugin::{AuthAction, Handshake, Identity, Registry};
@@ -97,7 +97,7 @@ impl Standing {
             Err(reason) => return Err(refuse(context, connection, &reason)),
         }
         self.verdicts.clear();
-        self.settle(context, connection)?;
+        self.settle_anew(context, connection).await?;
         Ok(connection.sender().user)
     }
 
@@ -121,13 +121,24 @@ impl Standing {
         Ok(())
     }
 
+    /// The same for one that had a user before: with another it loses that one's own channel.
+    async fn settle_anew(&mut self, context: &Rc<Context>, connection: &Rc<Connection>) -> Result<(), Ended> {
+        connection.until_settled().await;
+        self.settle(context, connection)?;
+        for channel in connection.strange_channels() {
+            context.shard.unsubscribe(connection, channel, None);
+        }
+        Ok(())
+    }
+
     /// Nobody has named its user.
     pub fn is_anonymous(&self) -> bool {
         !matches!(&self.state, State::Known(known) if !known.identity.user.is_empty())
     }
 
     /// Asks the auth plugins, or the token's own lists; a plugin's verdict on publishing is kept.
-    /// What is rare in it is boxed: it would be room in every connection's task.
+    /// In users' own channels nobody else is, and nobody is asked. What is rare in it is boxed: it
+    /// would be room in every connection's task.
     pub async fn may(
         &mut self,
         context: &Rc<Context>,
@@ -137,8 +148,13 @@ impl Standing {
     ) -> Result<(), Refusal> {
         let registry = context.shard.registry();
         let built_in = registry.auth().is_empty();
+        let owner = channel.user().filter(|_| action == AuthAction::Subscribe);
+        let owned = |connection: &Connection, owner| match connection.stands_for(owner) {
+            true => Ok(()),
+            false => Err(denied(connection, channel)),
+        };
         if built_in && context.jwt.is_none() {
-            return Ok(());
+            return owner.map_or(Ok(()), |owner| owned(connection, owner));
         }
         if self.asked_of != registry.number {
             self.verdicts.clear();
@@ -160,7 +176,11 @@ impl Standing {
                 Ok(anew) => self.state = State::Known(anew),
                 Err(_) => return Err(denied(connection, channel)),
             }
-            self.settle(context, connection).map_err(|Ended| denied(connection, channel))?;
+            let settled = self.settle_anew(context, connection).await;
+            settled.map_err(|Ended| denied(connection, channel))?;
+        }
+        if let Some(owner) = owner {
+            return owned(connection, owner);
         }
         if let State::Known(known) = &mut self.state {
             // The server's API may have moved it.
@@ -171,11 +191,7 @@ impl Standing {
             (None, State::Refused { .. }) => false,
             (None, State::Known(Known { grants: Some(grants), .. })) => grants.allow(action, channel),
             (None, State::Known(Known { identity, grants: None })) => {
-                let asked = context.services.authorize(registry.auth(), identity, action, channel);
-                let allowed = Box::pin(asked).await.map_err(|(plugin, failure)| {
-                    tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
-                    Refusal::PluginFailed(plugin)
-                })?;
+                let allowed = Box::pin(authorize(context, &registry, identity, action, channel)).await?;
                 if action == AuthAction::Publish {
                     if self.verdicts.len() >= KEPT_VERDICTS {
                         self.verdicts.clear();
@@ -191,6 +207,27 @@ impl Standing {
 
 pub fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
     Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
+}
+
+/// Asks the auth plugins whether a client may do that.
+///
+/// # Errors
+/// One of them fails.
+pub(super) async fn authorize(
+    context: &Context,
+    registry: &Registry,
+    identity: &Identity,
+    action: AuthAction,
+    channel: &ChannelName,
+) -> Result<bool, Refusal> {
+    let name = channel.as_str();
+    let patterns = context.rules.pattern(name).into_iter().chain(registry.pattern(name));
+    let captures = Captures::of(patterns, name);
+    let asked = context.services.authorize(registry.auth(), identity, action, channel, &captures);
+    asked.await.map_err(|(plugin, failure)| {
+        tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
+        Refusal::PluginFailed(plugin)
+    })
 }
 
 /// Asks the auth plugins, or the built-in verifier where there are none.

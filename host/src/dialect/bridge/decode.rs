@@ -7,6 +7,7 @@ use crate::core::names::NameError;
 use crate::core::{ChannelName, Payload, UserId};
 use crate::dialect::{Command, Request, query};
 use crate::hub::letter::Wishes;
+use crate::hub::slow::SlowPolicy;
 use crate::hub::wire::RequestId;
 
 /// The mark of the one subscription that a bridge makes.
@@ -21,6 +22,8 @@ pub struct Opening {
     pub channel: ChannelName,
     /// So many messages of the past come first.
     pub history: usize,
+    /// What is done when the client is slow; none: what the channel's rule says.
+    pub slow: Option<SlowPolicy>,
     /// What the client calls itself: 1 to 64 bytes without control characters. Nobody has to
     /// believe it.
     pub user: Option<UserId>,
@@ -35,6 +38,8 @@ pub enum BadBridge {
     Name(NameError),
     #[error("history: is not a number")]
     History,
+    #[error("policy: is not {}", SlowPolicy::WORDS)]
+    Policy,
     #[error("user: is not a name of 1 to {MAX_USER} bytes without control characters")]
     User,
 }
@@ -47,12 +52,16 @@ impl Opening {
     pub fn parse(segment: &str, query: &str) -> Result<Self, BadBridge> {
         let name = query::decode_path(segment).ok_or(BadBridge::Encoding)?;
         let channel = ChannelName::parse(&name).map_err(BadBridge::Name)?;
-        let mut opening = Self { channel, history: usize::MAX, user: None };
+        let mut opening = Self { channel, history: usize::MAX, slow: None, user: None };
         for (name, value) in query::pairs(query) {
             match (&*name, value) {
                 ("history", value) => {
                     let number = value.and_then(|value| value.parse().ok());
                     opening.history = number.ok_or(BadBridge::History)?;
+                }
+                ("policy", value) => {
+                    let slow = value.and_then(|word| SlowPolicy::parse(&word));
+                    opening.slow = Some(slow.ok_or(BadBridge::Policy)?);
                 }
                 ("user", value) => {
                     let fits = |name: &String| {
@@ -70,12 +79,12 @@ impl Opening {
 
 /// What a bridge asks for when it opens.
 pub fn subscribe(opening: &Opening) -> Request {
-    let (channel, history) = (opening.channel.clone(), opening.history);
+    let Opening { channel, history, slow, .. } = opening.clone();
     let command = Command::Subscribe {
         channel,
         params: None,
         filter: None,
-        wishes: Wishes { history, ..Wishes::default() },
+        wishes: Wishes { history, slow, ..Wishes::default() },
     };
     Request { id: Some(RequestId(Bytes::from_static(SUBSCRIPTION))), command: Ok(command) }
 }
@@ -137,6 +146,11 @@ mod tests {
         assert_eq!((all.history, all.user), (usize::MAX, None));
         let some = Opening::parse("room", "history=5&user=ada%20l").unwrap();
         assert_eq!((some.history, some.user), (5, Some(UserId("ada l".into()))));
+        assert_eq!(
+            (all.slow, Opening::parse("room", "policy=drop_oldest").unwrap().slow),
+            (None, Some(SlowPolicy::DropOldest))
+        );
+        assert_eq!(Opening::parse("room", "policy="), Err(BadBridge::Policy));
         assert_eq!(Opening::parse("room", "history=all"), Err(BadBridge::History));
         for bad in ["user=", "user=a%0Ab", "user=%ff", &format!("user={}", "x".repeat(65))] {
             assert_eq!(Opening::parse("room", bad), Err(BadBridge::User), "{bad}");

@@ -13,6 +13,7 @@ use crate::core::names::NameError;
 use crate::core::{ChannelName, IdempotencyKey, Offset, Payload, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::letter::{About, Wishes};
+use crate::hub::slow::SlowPolicy;
 use crate::hub::wire::{Epoch, Position, RequestId};
 
 /// Actions are named by clients, so their names are bounded like channels'.
@@ -87,6 +88,7 @@ struct Fields<'a> {
     history: Option<&'a RawValue>,
     limit: Option<&'a RawValue>,
     presence: Option<&'a RawValue>,
+    policy: Option<&'a RawValue>,
     receipt: Option<&'a RawValue>,
     idempotency_key: Option<&'a RawValue>,
 }
@@ -167,6 +169,14 @@ impl<'a> Fields<'a> {
                 None | Some("false") => false,
                 Some("true") => true,
                 Some(_) => return Err(self.wrong("presence: is neither true nor false")),
+            },
+            slow: match self.policy {
+                None => None,
+                Some(raw) => {
+                    let slow = string(raw).and_then(|word| SlowPolicy::parse(&word));
+                    let wrong = || self.wrong(&format!("policy: is not {}", SlowPolicy::WORDS));
+                    Some(slow.ok_or_else(wrong)?)
+                }
             },
         })
     }
@@ -293,6 +303,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                         "history" => &mut fields.history,
                         "limit" => &mut fields.limit,
                         "presence" => &mut fields.presence,
+                        "policy" => &mut fields.policy,
                         "receipt" => &mut fields.receipt,
                         "idempotency_key" => &mut fields.idempotency_key,
                         _ => {
@@ -397,6 +408,23 @@ mod tests {
             command(r#"{"type":"subscribe","channel":"a\u0000"}"#),
             Err(Refusal::InvalidParams { .. })
         ));
+    }
+
+    #[test]
+    fn a_policy_is_one_of_three() {
+        let slow = |policy: &str| {
+            let frame = format!(r#"{{"type":"subscribe","channel":"chat:lobby","policy":{policy}}}"#);
+            command(&frame).map(|command| match command {
+                Command::Subscribe { wishes, .. } => wishes.slow,
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(slow("null"), Ok(None));
+        assert_eq!(slow(r#""drop_oldest""#), Ok(Some(SlowPolicy::DropOldest)));
+        assert_eq!(slow(r#""l\u0061test""#), Ok(Some(SlowPolicy::Latest)));
+        for bad in [r#""Latest""#, r#""""#, "0", "{}"] {
+            assert!(matches!(slow(bad), Err(Refusal::InvalidParams { .. })), "{bad}");
+        }
     }
 
     #[test]

@@ -50,6 +50,16 @@ impl Wire for Native {
         });
     }
 
+    fn dropped(&self, channel: &ChannelName, count: u64, out: &mut BytesMut) {
+        frame(Opcode::Text, out, |out| {
+            let mut object = Object::open(out);
+            object.field("type", "dropped");
+            object.field("channel", channel.as_str());
+            object.raw("count", count.to_string().as_bytes());
+            object.close();
+        });
+    }
+
     fn reply(&self, request: Option<&RequestId>, reply: Reply<'_>, out: &mut BytesMut) {
         frame(Opcode::Text, out, |out| {
             let mut object = Object::open(out);
@@ -426,6 +436,13 @@ mod tests {
             said(Reply::Refused { channel: Some(lobby()), refusal }, Some("5")),
             r#"{"type":"error","message":"Channel 'chat' not found.","code":"channel_not_found","channel":"chat","id":5}"#
         );
+    }
+
+    #[test]
+    fn what_is_missing_is_told_by_channel() {
+        let mut out = BytesMut::new();
+        Native.dropped(&channel(), 12, &mut out);
+        assert_eq!(text_of(&out), r#"{"type":"dropped","channel":"chat:\"q\"","count":12}"#);
     }
 
     #[test]

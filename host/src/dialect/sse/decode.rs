@@ -4,6 +4,7 @@ use crate::core::names::NameError;
 use crate::core::{ChannelName, Offset};
 use crate::dialect::{Command, Request, query};
 use crate::hub::letter::Wishes;
+use crate::hub::slow::SlowPolicy;
 use crate::hub::wire::{Epoch, Position};
 
 /// Channels of one stream. A client's last place in all of them must fit into a header.
@@ -16,6 +17,7 @@ pub struct Stream {
     /// By channel; a channel may be missing.
     places: Vec<(ChannelName, Position)>,
     history: usize,
+    slow: Option<SlowPolicy>,
     /// Each message in a native `data` frame, whose channel and event it names.
     pub framed: bool,
 }
@@ -33,6 +35,8 @@ pub enum BadRequest {
     Encoding(String),
     #[error("history: is not a number")]
     History,
+    #[error("policy: is not {}", SlowPolicy::WORDS)]
+    Policy,
     #[error("envelope: is neither true nor false")]
     Envelope,
 }
@@ -46,6 +50,7 @@ impl Stream {
     /// Which parameter cannot be what it is.
     pub fn parse(query: &str, last_event_id: Option<&str>) -> Result<Self, BadRequest> {
         let (mut channels, mut history, mut envelope, mut asked) = (Vec::new(), 0, None, None);
+        let mut slow = None;
         for (name, value) in query::pairs(query) {
             let Some(value) = value else { return Err(BadRequest::Encoding(cut(&name))) };
             match &*name {
@@ -60,6 +65,7 @@ impl Stream {
                     }
                 }
                 "history" => history = value.parse().map_err(|_| BadRequest::History)?,
+                "policy" => slow = Some(SlowPolicy::parse(&value).ok_or(BadRequest::Policy)?),
                 "envelope" => envelope = Some(value.parse().map_err(|_| BadRequest::Envelope)?),
                 "last_event_id" => asked = Some(value),
                 _ => {}
@@ -70,19 +76,19 @@ impl Stream {
         }
         let id = last_event_id.or(asked.as_deref()).unwrap_or_default();
         let framed = channels.len() > 1 || envelope == Some(true);
-        Ok(Self { places: places(id, &channels), channels, history, framed })
+        Ok(Self { places: places(id, &channels), channels, history, slow, framed })
     }
 
     /// A subscription a channel.
     pub fn requests(self) -> impl Iterator<Item = Request> {
-        let Self { channels, places, history, .. } = self;
+        let Self { channels, places, history, slow, .. } = self;
         channels.into_iter().map(move |channel| {
             let recover = places.iter().find(|(of, _)| *of == channel).map(|(_, at)| *at);
             let command = Command::Subscribe {
                 channel,
                 params: None,
                 filter: None,
-                wishes: Wishes { recover, history, presence: false, cached: false },
+                wishes: Wishes { recover, history, presence: false, cached: false, slow },
             };
             Request { id: None, command: Ok(command) }
         })
@@ -154,6 +160,15 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_may_say_what_is_done_when_it_is_slow() {
+        let stream = Stream::parse("channel=a&channel=b&policy=latest", None).unwrap();
+        for request in stream.requests() {
+            let Ok(Command::Subscribe { wishes, .. }) = request.command else { panic!("{request:?}") };
+            assert_eq!(wishes.slow, Some(SlowPolicy::Latest));
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_named() {
         let many: Vec<_> = (0..33).map(|n| format!("channel=c{n}")).collect();
         assert_eq!(Stream::parse("", None), Err(BadRequest::NoChannel));
@@ -163,6 +178,7 @@ mod tests {
         let encoding = Err(BadRequest::Encoding("channel".into()));
         assert_eq!(Stream::parse("channel=a&channel=%ff", None), encoding);
         assert_eq!(Stream::parse("channel=a&history=-1", None), Err(BadRequest::History));
+        assert_eq!(Stream::parse("channel=a&policy=drop", None), Err(BadRequest::Policy));
         assert_eq!(Stream::parse("channel=a&envelope=yes", None), Err(BadRequest::Envelope));
     }
 

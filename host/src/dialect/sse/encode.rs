@@ -1,5 +1,5 @@
 //! Messages to events. What the server itself says is a comment, which no message can be taken
-//! for and no browser hands on.
+//! for and no browser hands on, except that messages are missing: that is an event, `dropped`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::core::{ChannelName, Message, Payload, PayloadKind, Refusal};
 use crate::dialect::ending::close_code;
-use crate::dialect::native::encode::{facts, number, opening};
+use crate::dialect::native::encode::{facts, number, opening, string};
 use crate::hub::wire::{Epoch, Position, Reply, RequestId, Told, Wire};
 
 /// A comment that keeps proxies from thinking the stream dead.
@@ -48,6 +48,10 @@ impl Wire for Plain {
         Told::Close(close_code(refusal))
     }
 
+    fn dropped(&self, channel: &ChannelName, count: u64, out: &mut BytesMut) {
+        dropped(channel, count, out);
+    }
+
     fn ping(&self, _: &mut BytesMut) {}
 
     fn close(&self, code: u16, reason: &str, out: &mut BytesMut) {
@@ -77,6 +81,10 @@ impl Wire for Framed {
 
     fn refused(&self, _: Option<&RequestId>, refusal: &Refusal) -> Told {
         Told::Close(close_code(refusal))
+    }
+
+    fn dropped(&self, channel: &ChannelName, count: u64, out: &mut BytesMut) {
+        dropped(channel, count, out);
     }
 
     fn ping(&self, _: &mut BytesMut) {}
@@ -110,6 +118,15 @@ fn plain(event: &[u8], payload: &Payload, out: &mut BytesMut) {
         lines(b"data: ", &payload.bytes, out);
     }
     out.put_u8(b'\n');
+}
+
+/// An event of its own, without an id: who comes back does so to the last message it got.
+fn dropped(channel: &ChannelName, count: u64, out: &mut BytesMut) {
+    out.put_slice(b"event: dropped\ndata: {\"channel\":");
+    string(channel.as_str(), out);
+    out.put_slice(b",\"count\":");
+    number(count, out);
+    out.put_slice(b"}\n\n");
 }
 
 fn ends_a_line(byte: u8) -> bool {
@@ -292,6 +309,15 @@ mod tests {
         Framed.places(&[(room(), at), (ChannelName::parse("a,b=ü").unwrap(), at)], &mut out);
         assert_eq!(out, "id: room=00000000000000ff:7,a~2Cb~3D~C3~BC=00000000000000ff:7\n\n");
         assert_eq!(parse(&out), []);
+    }
+
+    #[test]
+    fn what_is_missing_is_an_event_without_an_id() {
+        for wire in [&Plain as &dyn Wire, &Framed] {
+            let mut out = BytesMut::new();
+            wire.dropped(&ChannelName::parse("a\"b").unwrap(), 12, &mut out);
+            assert_eq!(out, "event: dropped\ndata: {\"channel\":\"a\\\"b\",\"count\":12}\n\n");
+        }
     }
 
     #[test]

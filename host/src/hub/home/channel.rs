@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::waiting::Waiting;
 use super::{count, limits};
 use crate::core::clock::UnixMillis;
 use crate::core::meter::Meter;
-use crate::core::{ChannelName, ClientId, Message, Offset, Payload, PluginName, ShardId};
+use crate::core::{ChannelName, ClientId, Message, Offset, Payload, PluginName, Sender, ShardId};
 use crate::hub::history::History;
 use crate::hub::letter::{Letter, Wishes};
+use crate::hub::mesh::Mesh;
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceEvent};
+use crate::hub::queue::{InUse, Queue};
 use crate::hub::rules::ChannelRule;
 use crate::hub::tally::Tally;
 use crate::hub::turn::{Content, OpenTurn, Turn};
 use crate::hub::wire::{Epoch, Position, Wires};
-use crate::plugin::Actor;
-
-/// A channel without subscribers and without a message for this many sweeps is forgotten.
-const IDLE_SWEEPS: u8 = 6;
+use crate::plugin::{Actor, Response};
 
 pub struct Home {
     pub name: ChannelName,
@@ -31,15 +31,20 @@ pub struct Home {
     pub handler: Option<(PluginName, Actor<Verdicts>)>,
     /// Subscribers by shard.
     pub subscribers: Vec<u32>,
-    /// Boxed: most channels have neither.
+    /// Boxed: most channels have none of these.
     pub history: Option<Box<History>>,
     pub presence: Option<Box<Presence>>,
+    /// Where messages wait until somebody takes them.
+    pub waiting: Option<Box<Waiting>>,
     turn: OpenTurn,
-    idle: u8,
+    /// Seconds since it was last seen in use, by whole sweeps.
+    idle: u32,
     /// What clients may still publish, where the rule has a rate.
     pub meter: Option<Box<Meter>>,
-    /// Subscriptions that the handler judges: their places are taken.
+    /// Subscriptions that the handler judges, or that wait for a count: their places are taken.
     pub joining: u32,
+    /// Messages that the handler judges.
+    pub judging: u32,
     /// The last message of the server's API, where the rule says so.
     cached: Option<Box<Cached>>,
     pub told: Option<Box<count::Told>>,
@@ -52,6 +57,8 @@ struct Cached {
 
 /// What a new subscriber missed, and whether that is all of it.
 pub struct Past {
+    /// Where it stands before the replay, if that is not where the channel stands.
+    pub since: Option<Offset>,
     pub recovered: Option<bool>,
     pub replay: Option<Arc<Turn>>,
 }
@@ -62,22 +69,25 @@ impl Home {
         rule: ChannelRule,
         handler: Option<(PluginName, Actor<Verdicts>)>,
         shards: usize,
+        in_use: &InUse,
     ) -> Self {
         Self {
             name,
             epoch: fresh_epoch(),
             offset: Offset(0),
-            rule,
             handler,
             subscribers: vec![0; shards],
             history: rule.history.map(|rule| Box::new(History::new(rule))),
             presence: None,
+            waiting: rule.queue.map(|rule| Box::new(Waiting::new(Queue::new(rule, in_use.clone())))),
             turn: OpenTurn::default(),
             idle: 0,
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
             joining: 0,
+            judging: 0,
             cached: None,
             told: None,
+            rule,
         }
     }
 
@@ -91,7 +101,7 @@ impl Home {
     }
 
     /// The epoch that goes with the offsets of its messages, where they show them.
-    fn numbered(&self) -> Option<Epoch> {
+    pub(super) fn numbered(&self) -> Option<Epoch> {
         self.is_numbered().then_some(self.epoch)
     }
 
@@ -112,21 +122,28 @@ impl Home {
         self.idle = 0;
     }
 
-    /// Called with every sweep. True: nobody has used it for a while, and it keeps nothing.
-    pub fn is_forgotten(&mut self, now: UnixMillis) -> bool {
+    /// Called with every sweep, `elapsed` seconds after the one before. True: nobody has used it
+    /// for as long as its rule says, and it keeps nothing.
+    pub fn is_forgotten(&mut self, now: UnixMillis, elapsed: u32) -> bool {
         self.expire(now);
         let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
-            || self.presence.as_ref().is_some_and(|presence| !presence.is_empty());
-        if keeps
-            || self.cached.is_some()
-            || limits::owes(self)
-            || self.has_subscribers()
-            || self.has_open_turn()
-        {
+            || self.presence.as_ref().is_some_and(|presence| !presence.is_empty())
+            || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle())
+            || self.cached.is_some();
+        let handled = self.joining > 0 || self.judging > 0;
+        if keeps || handled || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
             self.idle = 0;
+            return false;
         }
-        self.idle += 1;
-        self.idle > IDLE_SWEEPS
+        let forgotten = self.idle >= self.rule.expire_after;
+        self.idle = self.idle.saturating_add(elapsed);
+        forgotten
+    }
+
+    /// What a new subscriber gets, where its handler gives this.
+    pub fn response(&self, given: Option<Response>) -> Option<Response> {
+        let constant = || self.rule.constant_response.as_deref().cloned();
+        given.filter(|_| self.rule.default_response).or_else(constant)
     }
 
     /// Counts a subscriber of a shard out.
@@ -135,12 +152,44 @@ impl Home {
         *count = count.saturating_sub(1);
     }
 
+    /// Gives a message its place in the channel's order, and in its history.
+    pub fn place(
+        &mut self,
+        sender: Option<Sender>,
+        event: Bytes,
+        payload: Payload,
+        except: Option<ClientId>,
+    ) -> Message {
+        self.offset = self.offset.next();
+        self.used();
+        let message = Message { offset: self.offset, at: UnixMillis::now(), sender, event, payload, except };
+        if let Some(history) = &mut self.history {
+            history.push(&message);
+        }
+        self.remember(&message);
+        message
+    }
+
+    /// Keeps a message that is not a client's, where the rule says so.
+    fn remember(&mut self, message: &Message) {
+        let by_client = message.sender.as_ref().is_some_and(|sender| sender.client != ClientId::NOBODY);
+        let Some(cached) = self.rule.cached.filter(|_| !by_client) else { return };
+        // Of its own: what came may be a piece of a larger buffer.
+        let payload = Payload { bytes: Bytes::copy_from_slice(&message.payload.bytes), ..message.payload };
+        let until = UnixMillis(message.at.0 + cached.as_millis() as u64);
+        let message = Message { payload, except: None, ..message.clone() };
+        self.cached = Some(Box::new(Cached { message, until }));
+    }
+
     // === the open turn ===
 
     /// Puts a message into the open turn.
     pub fn push(&mut self, wires: Wires, message: Message, post: &Post) {
         if !self.turn.takes(Content::Messages) {
             self.seal(post);
+        }
+        if let Some(pointer) = &self.rule.latest_key {
+            self.turn.push_key(pointer.find(&message.payload));
         }
         if self.turn.push(wires, &self.name, self.numbered(), message) {
             self.seal(post);
@@ -190,23 +239,10 @@ impl Home {
         if let Some(history) = &mut self.history {
             history.expire(now);
         }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.expire(now);
+        }
         self.cached.take_if(|cached| cached.until <= now);
-    }
-
-    /// A message has got its place.
-    pub fn keep(&mut self, message: &Message) {
-        if let Some(history) = &mut self.history {
-            history.push(message);
-        }
-        let by_client = message.sender.as_ref().is_some_and(|sender| sender.client != ClientId::NOBODY);
-        if let Some(cached) = self.rule.cached.filter(|_| !by_client) {
-            // Of its own: what came may be a piece of a larger buffer.
-            let payload =
-                Payload { bytes: Bytes::copy_from_slice(&message.payload.bytes), ..message.payload };
-            let until = UnixMillis(message.at.0 + cached.as_millis() as u64);
-            let message = Message { payload, except: None, ..message.clone() };
-            self.cached = Some(Box::new(Cached { message, until }));
-        }
     }
 
     /// What it remembers, and until when.
@@ -215,27 +251,40 @@ impl Home {
         self.cached.as_ref().map(|cached| (&cached.message, cached.until))
     }
 
+    /// Forgets what it has kept, and what waits.
+    pub fn clear(&mut self) {
+        if let Some(history) = &mut self.history {
+            history.clear();
+        }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.clear();
+        }
+    }
+
     /// What a subscriber asks to see of the past. Every message up to the channel's offset is in
     /// it or was delivered before; the next one goes to the subscriber as it comes.
-    pub fn past(&mut self, wires: Wires, wishes: &Wishes) -> Past {
+    pub fn past(&mut self, wires: Wires, wishes: &Wishes, mesh: &Mesh) -> Past {
+        if self.waiting.is_some() {
+            return self.past_and_waiting(wires, wishes, mesh);
+        }
         self.expire(UnixMillis::now());
         if wishes.cached {
             let last = self.cached.iter().map(|cached| &cached.message);
-            return Past { recovered: None, replay: self.replay(wires, last) };
+            return Past { since: None, recovered: None, replay: self.replay(wires, last) };
         }
         let Some(since) = wishes.recover else {
             let last = self.history.iter().flat_map(|history| history.last(wishes.history));
-            return Past { recovered: None, replay: self.replay(wires, last) };
+            return Past { since: None, recovered: None, replay: self.replay(wires, last) };
         };
         let Some(history) = &self.history else {
-            return Past { recovered: Some(since == self.position()), replay: None };
+            return Past { since: None, recovered: Some(since == self.position()), replay: None };
         };
         if since.epoch != self.epoch {
             let all = history.last(usize::MAX);
-            return Past { recovered: Some(false), replay: self.replay(wires, all) };
+            return Past { since: None, recovered: Some(false), replay: self.replay(wires, all) };
         }
         let (missed, complete) = history.since(since.offset, self.offset);
-        Past { recovered: Some(complete), replay: self.replay(wires, missed) }
+        Past { since: None, recovered: Some(complete), replay: self.replay(wires, missed) }
     }
 
     fn replay<'a>(&self, wires: Wires, messages: impl Iterator<Item = &'a Message>) -> Option<Arc<Turn>> {

@@ -29,10 +29,14 @@ pub fn owes(home: &Home) -> bool {
     home.meter.as_ref().is_some_and(|meter| meter.full_at() > Nanos::now())
 }
 
-/// Is there a place for this subscriber?
+/// Is there a place for this subscriber, on its own terms?
 pub fn place(home: &Home, subscribe: &Subscribe) -> Result<(), Refusal> {
     if let Some(joins) = &subscribe.joins {
         member(home, &subscribe.sender.user, joins.most)?;
+    }
+    if let Some(slow) = subscribe.wishes.slow.filter(|slow| home.rule.slow_fixed && *slow != home.rule.slow) {
+        let details = format!("policy: `{}` is not for this channel's subscribers to ask for", slow.word());
+        return Err(Refusal::InvalidParams { subject: subscribe.channel.to_string(), details });
     }
     let Some(most) = home.rule.max_subscribers.filter(|_| !subscribe.replaces) else { return Ok(()) };
     if home.subscribed() + u64::from(home.joining) < u64::from(most) {

@@ -11,6 +11,7 @@ mod occupancy;
 mod plugins;
 mod questions;
 mod repeats;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use bytes::{Bytes, BytesMut};
 use channel::Home;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Message, PluginName, Refusal, Sender, ShardId};
+use crate::core::{Captures, ChannelName, Pattern, PluginName, Refusal, Sender, ShardId};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{
     Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
@@ -29,11 +30,13 @@ use crate::hub::mesh::Mesh;
 use crate::hub::notice::Board;
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceRule};
+use crate::hub::queue::InUse;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::tally::{Receipt, Tally};
-use crate::hub::wire::{Epoch, Reply, RequestId, WireId, Wires};
+use crate::hub::wire::{Epoch, Position, Reply, RequestId, WireId, Wires};
 use crate::plugin::{
-    Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Route, Verdict,
+    Acceptance, Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Response, Route,
+    Verdict,
 };
 
 use repeats::{Met, Repeats};
@@ -64,6 +67,9 @@ pub struct Homes {
     /// Acknowledgements held back while some shard lags behind.
     withheld: Vec<(ShardId, Letter)>,
     repeats: Repeats,
+    /// Channels where messages wait, and how many there may be.
+    in_use: InUse,
+    queues: usize,
     /// Messages that got a place in their channel since the start.
     published: u64,
     /// Channels whose subscribers will be told later how many they are.
@@ -77,6 +83,7 @@ impl Homes {
         wires: Wires,
         rules: Rules,
         limit: usize,
+        queues: usize,
         registry: Arc<Registry>,
         actors: Actors<Verdicts>,
     ) -> Self {
@@ -92,6 +99,8 @@ impl Homes {
             open_messages: 0,
             withheld: Vec::new(),
             repeats: Repeats::default(),
+            in_use: InUse::default(),
+            queues,
             published: 0,
             uncounted: Vec::new(),
             board: None,
@@ -119,7 +128,7 @@ impl Homes {
             Ok(home) => home,
             Err(refusal) => return self.answer(publish.channel, publish.origin, Err(refusal), post),
         };
-        if let Err(refusal) = may_publish(&publish, home.rule) {
+        if let Err(refusal) = may_publish(&publish, &home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         }
         // Before its key is looked at: a repeat asks the channel for work too.
@@ -138,6 +147,7 @@ impl Homes {
                     payload: publish.payload.clone(),
                     at: UnixMillis::now(),
                 };
+                home.judging += 1;
                 actor.send(job, Ticket::Publish(publish));
             }
         }
@@ -160,9 +170,10 @@ impl Homes {
                 (Ok(()), Some((_, actor))) => {
                     home.joining += 1;
                     let (who, params) = (subscribe.sender.clone(), subscribe.params.clone());
-                    actor.send(Job::Subscribe { who, params }, Ticket::Subscribe(subscribe));
+                    let respond = home.rule.default_response;
+                    actor.send(Job::Subscribe { who, params, respond }, Ticket::Subscribe(subscribe));
                 }
-                (Ok(()), None) => self.admit(subscribe, post),
+                (Ok(()), None) => self.admit(subscribe, None, post),
             },
         }
     }
@@ -210,17 +221,13 @@ impl Homes {
 
     /// A handler has answered.
     pub fn decided(&mut self, ticket: Ticket, answer: Result<Answer, PluginFailure>, post: &Post) {
-        if let Ticket::Subscribe(subscribe) = &ticket
-            && let Some(home) = self.homes.get_mut(&subscribe.channel)
-        {
-            home.joining = home.joining.saturating_sub(1);
-        }
+        self.counted_down(&ticket);
         match (ticket, answer) {
             (Ticket::Publish(publish), Ok(Answer::Published(outcome))) => self.judged(publish, outcome, post),
             (Ticket::Subscribe(subscribe), Ok(Answer::Subscribed(result))) => match result {
-                Ok(effects) => {
+                Ok(Acceptance { response, effects }) => {
                     let channel = subscribe.channel.clone();
-                    self.admit(subscribe, post);
+                    self.admit(subscribe, response, post);
                     self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
                 }
                 Err(denial) => {
@@ -250,6 +257,23 @@ impl Homes {
         }
     }
 
+    /// Its handler is done with it.
+    fn counted_down(&mut self, ticket: &Ticket) {
+        match ticket {
+            Ticket::Subscribe(Subscribe { channel, .. }) => {
+                if let Some(home) = self.homes.get_mut(channel) {
+                    home.joining = home.joining.saturating_sub(1);
+                }
+            }
+            Ticket::Publish(Publish { channel, .. }) => {
+                if let Some(home) = self.homes.get_mut(channel) {
+                    home.judging = home.judging.saturating_sub(1);
+                }
+            }
+            Ticket::Unsubscribe { .. } => {}
+        }
+    }
+
     fn judged(&mut self, mut publish: Publish, outcome: Outcome, post: &Post) {
         let (channel, budget) = (publish.channel.clone(), publish.budget);
         match outcome.verdict {
@@ -260,7 +284,7 @@ impl Homes {
             }
             Verdict::Drop => {
                 let epoch = self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
-                let published = Published { epoch, offset: None, receipt: None };
+                let published = Published { epoch, offset: None, receipt: None, queued: false };
                 self.answer(publish.channel, publish.origin, Ok(published), post);
             }
             Verdict::Deny { code, reason } => {
@@ -288,22 +312,17 @@ impl Homes {
             let refusal = Refusal::ChannelNotFound(publish.channel.clone());
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
         };
+        if home.waiting.is_some() {
+            return self.accept_or_hold(publish, post);
+        }
         self.published += 1;
-        home.offset = home.offset.next();
-        home.used();
-        let published = Published { epoch: home.epoch, offset: Some(home.offset), receipt: None };
-        let message = Message {
-            offset: home.offset,
-            at: UnixMillis::now(),
-            sender: publish.origin.sender().cloned(),
-            event: publish.event,
-            payload: publish.payload,
-            except: publish.except,
-        };
-        home.keep(&message);
+        let sender = publish.origin.sender().cloned();
+        let message = home.place(sender, publish.event, publish.payload, publish.except);
         if let Some(board) = &self.board {
             notices::message(board, &home.name, &message);
         }
+        let published =
+            Published { epoch: home.epoch, offset: Some(home.offset), receipt: None, queued: false };
         if publish.receipt {
             let report = report(publish.channel, publish.origin, published, post.mesh().clone());
             return home.push_counted(self.wires, message, Tally::new(report), post);
@@ -326,7 +345,14 @@ impl Homes {
 
     /// Counts a subscriber in. What was published before goes out first, and what it missed of
     /// that goes with the answer: so the next message that reaches it is the next of the channel.
-    fn admit(&mut self, subscribe: Subscribe, post: &Post) {
+    /// `response` is its handler's.
+    fn admit(&mut self, subscribe: Subscribe, response: Option<Response>, post: &Post) {
+        if let Some((subscribe, response)) = self.hold(subscribe, response, post) {
+            self.admit_now(subscribe, response, post);
+        }
+    }
+
+    fn admit_now(&mut self, subscribe: Subscribe, response: Option<Response>, post: &Post) {
         let Subscribe { channel, sender, wire, wishes, request, filter, joins, told, .. } = subscribe;
         let Some(home) = self.homes.get_mut(&channel) else {
             let refusal = Refusal::ChannelNotFound(channel.clone());
@@ -346,21 +372,26 @@ impl Homes {
         let shard = sender.client.shard();
         let first = !home.has_subscribers();
         home.subscribers[shard.index()] += 1;
-        let past = home.past(self.wires, &wishes);
+        let past = home.past(self.wires, &wishes, post.mesh());
+        let offset = past.since.unwrap_or(home.offset);
+        let position = home.is_numbered().then_some(Position { offset, ..home.position() });
         let nobody = Presence::default();
         let reply = Reply::Subscribed {
             channel: &channel,
-            position: home.is_numbered().then(|| home.position()),
+            position,
             recovered: past.recovered,
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
             cached: wishes.cached.then_some(past.replay.is_some()),
         };
         let missed = wishes.cached && past.replay.is_none();
-        let (since, slow) = (home.offset, home.rule.slow);
+        let (since, slow) = (home.offset, wishes.slow.unwrap_or(home.rule.slow));
         let frame = frame(self.wires, wire, request.as_ref(), reply);
-        let position = home.is_numbered().then(|| home.position());
-        let accepted =
-            Accepted { since, position, slow, presence: wishes.presence, frame, replay: past.replay };
+        // Who has recovered all goes on where it was: that is no new subscription.
+        let goes_on = past.recovered == Some(true);
+        let response = home.response(response).filter(|_| !goes_on);
+        let response = response.map(|said| direct(self.wires, wire, &channel, &said)).unwrap_or_default();
+        let (presence, replay) = (wishes.presence, past.replay);
+        let accepted = Accepted { since, position, slow, presence, frame, replay, response };
         let answer =
             Subscribed { channel: channel.clone(), sender, request, filter, told, result: Ok(accepted) };
         post.send(shard, Letter::Subscribed(answer));
@@ -441,16 +472,26 @@ impl Homes {
         // that an early return ends the first look.
         if !self.homes.contains_key(name) {
             let rule = self.rules.find(name.as_str());
+            let unmatched = self.rules.unmatched(name.as_str());
             let handler = match self.registry.route(name.as_str()) {
-                Route::Handler(generation) => Some(generation),
-                Route::None if rule.is_some() => None,
+                Route::Handler(generation, route) => Some((generation, route)),
+                Route::None if rule.is_some() || unmatched.is_some() => None,
                 Route::Retired | Route::None => return Err(Refusal::ChannelNotFound(name.clone())),
             };
             if self.homes.len() >= self.limit {
                 return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
             }
-            let handler = handler.map(|generation| attach(&self.actors, generation, name));
-            let home = Home::new(name.clone(), rule.unwrap_or_default(), handler, shards);
+            let handler = handler.map(|(generation, route)| {
+                let captures = captures(rule.map(|(pattern, _)| pattern), route, name);
+                attach(&self.actors, generation, name, captures)
+            });
+            let rule = match (rule, &handler) {
+                (Some((_, rule)), _) => rule.clone(),
+                (None, Some(_)) => ChannelRule::default(),
+                (None, None) => unmatched.unwrap_or_default(),
+            };
+            let rule = self.rules.complete(name.as_str(), rule);
+            let home = Home::new(name.clone(), rule, handler, shards, &self.in_use);
             self.homes.insert(name.clone(), home);
         }
         self.homes.get_mut(name).ok_or_else(|| Refusal::ChannelNotFound(name.clone()))
@@ -461,11 +502,17 @@ fn attach(
     actors: &Actors<Verdicts>,
     generation: &Arc<Generation>,
     channel: &ChannelName,
+    captures: Captures,
 ) -> (PluginName, Actor<Verdicts>) {
-    (generation.name.clone(), actors.attach(generation, channel))
+    (generation.name.clone(), actors.attach(generation, channel, captures))
 }
 
-fn may_publish(publish: &Publish, rule: ChannelRule) -> Result<(), Refusal> {
+/// The operator's pattern counts before the plugin's.
+fn captures(rule: Option<&Pattern>, route: &Pattern, channel: &ChannelName) -> Captures {
+    Captures::of(rule.into_iter().chain([route]), channel.as_str())
+}
+
+fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
     let Origin::Client { sender, subscribed, .. } = &publish.origin else { return Ok(()) };
     let allowed = match rule.publish {
         WhoMayPublish::Anyone => true,
@@ -526,6 +573,13 @@ fn report(
             Origin::Plugin => {}
         }
     }
+}
+
+/// A message for one client.
+fn direct(wires: Wires, wire: WireId, channel: &ChannelName, said: &Response) -> Bytes {
+    let mut out = BytesMut::new();
+    wires[usize::from(wire.0)].direct(channel, &said.event, &said.payload, &mut out);
+    out.freeze()
 }
 
 /// A frame for one client.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Homes, attach};
+use super::{Homes, attach, captures};
 use crate::core::ChannelName;
 use crate::core::clock::UnixMillis;
 use crate::hub::letter::Letter;
@@ -17,17 +17,19 @@ impl Homes {
         let names: Vec<ChannelName> = self.homes.keys().cloned().collect();
         for name in names {
             let route = self.registry.route(name.as_str());
-            let open_without = self.rules.find(name.as_str()).is_some();
+            let rule = self.rules.find(name.as_str()).map(|(pattern, _)| pattern);
+            let is_open = rule.is_some() || self.rules.unmatched(name.as_str()).is_some();
             let Some(home) = self.homes.get_mut(&name) else { continue };
             match (&home.handler, route) {
-                (Some((plugin, actor)), Route::Handler(generation)) if *plugin == generation.name => {
-                    actor.swap(generation);
+                (Some((plugin, actor)), Route::Handler(generation, route)) if *plugin == generation.name => {
+                    actor.swap(generation, captures(rule, route, &name));
                 }
-                (_, Route::Handler(generation)) => {
-                    home.handler = Some(attach(&self.actors, generation, &name))
+                (_, Route::Handler(generation, route)) => {
+                    let captures = captures(rule, route, &name);
+                    home.handler = Some(attach(&self.actors, generation, &name, captures));
                 }
                 (None, Route::None) => {}
-                (Some(_), Route::None) if open_without => home.handler = None,
+                (Some(_), Route::None) if is_open => home.handler = None,
                 (_, Route::Retired | Route::None) => self.close(&name, post),
             }
         }
@@ -36,6 +38,7 @@ impl Homes {
     fn close(&mut self, name: &ChannelName, post: &Post) {
         let Some(mut home) = self.homes.remove(name) else { return };
         home.seal(post);
+        self.refuse_held(&mut home, post);
         for (shard, count) in post.mesh().shards().zip(&home.subscribers) {
             if *count > 0 {
                 post.send(shard, Letter::ChannelGone(name.clone()));
@@ -43,10 +46,10 @@ impl Homes {
         }
     }
 
-    /// Forgets channels that nobody has used for a while. Called every ten seconds.
-    pub fn sweep(&mut self) {
+    /// Forgets channels that nobody has used for a while. Called every so many seconds.
+    pub fn sweep(&mut self, elapsed: u32) {
         self.repeats.forget_old(Instant::now());
         let now = UnixMillis::now();
-        self.homes.retain(|_, home| !home.is_forgotten(now));
+        self.homes.retain(|_, home| !home.is_forgotten(now, elapsed));
     }
 }

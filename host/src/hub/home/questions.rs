@@ -79,9 +79,7 @@ impl Homes {
             }
             Inquiry::ClearHistory { answer } => {
                 let result = self.open(channel, shards).map(|home| {
-                    if let Some(history) = &mut home.history {
-                        history.clear();
-                    }
+                    home.clear();
                     home.position()
                 });
                 let _ = answer.send(result);

@@ -188,7 +188,8 @@ mod tests {
         }
     }
 
-    const PLACE: Published = Published { epoch: Epoch(1), offset: Some(Offset(5)), receipt: None };
+    const PLACE: Published =
+        Published { epoch: Epoch(1), offset: Some(Offset(5)), receipt: None, queued: false };
 
     #[test]
     fn a_repeat_waits_and_later_ones_are_answered_at_once() {

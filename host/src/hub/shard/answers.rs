@@ -54,12 +54,15 @@ impl Shard {
                 }
                 self.send(&connection, accepted.frame);
                 match (accepted.replay, replay_filter) {
-                    (None, _) => {}
+                    (Some(turn), Some(choice)) => {
+                        return self.filtered.judge_replay(connection.id, choice, turn, accepted.response);
+                    }
                     (Some(turn), None) => {
                         self.delivery.borrow_mut().deliver_replay(connection.id, &turn, |_| true);
                     }
-                    (Some(turn), Some(choice)) => self.filtered.judge_replay(connection.id, choice, turn),
+                    (None, _) => {}
                 }
+                self.send(&connection, accepted.response);
             }
         }
     }

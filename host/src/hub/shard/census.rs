@@ -28,6 +28,8 @@ pub struct ConnectionFacts {
     pub address: Option<SocketAddr>,
     pub since: UnixMillis,
     pub subscriptions: usize,
+    /// Messages left out because it was slow.
+    pub dropped: u64,
 }
 
 /// What the whole server holds.
@@ -41,7 +43,7 @@ pub struct Counts {
 }
 
 impl Shard {
-    /// Channels in use, by name: with subscribers, or with a message in the last minute.
+    /// Channels in use, by name: with subscribers, or used a short while ago.
     pub async fn list_channels(
         &self,
         prefix: String,
@@ -90,6 +92,7 @@ impl Shard {
             let since_start = Counters {
                 published: homes.published(),
                 delivered: delivery.delivered(),
+                dropped: delivery.dropped(),
                 ..shard.counters.borrow().clone()
             };
             Counts { shards: 1, connections, channels, subscriptions, since_start }
@@ -143,5 +146,6 @@ fn facts(connection: &Connection) -> ConnectionFacts {
         address: connection.socket.peer(),
         since: connection.since,
         subscriptions: connection.seats.borrow().len(),
+        dropped: connection.dropped(),
     }
 }

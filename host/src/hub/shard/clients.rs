@@ -16,12 +16,13 @@ use crate::hub::groups::{GroupInquiry, GroupName};
 use crate::hub::letter::{
     About, Inquiry, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Question, Subscribe,
 };
+use crate::hub::outbox::{Outbox, Wrote};
 use crate::hub::socket::Socket;
 use crate::hub::wire::{Reply, RequestId, Told, WireId};
 use crate::plugin::{Effect, Filters, Registry};
 
 /// How long a closing connection has to take its last bytes and close its side.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// A message of the server's API.
 pub struct Publication {
@@ -46,8 +47,8 @@ impl Publication {
 impl Shard {
     /// A new client. `Full`: refuse it.
     pub fn connect(&self, wire: WireId, socket: Rc<dyn Socket>) -> Result<Rc<Connection>, Full> {
-        let outbox_bytes = self.settings.outbox_bytes;
-        let connection = self.delivery.borrow_mut().connect(wire, socket, outbox_bytes, self.second.get())?;
+        let outbox = Outbox::new(self.settings.outbox_bytes, self.wire(wire));
+        let connection = self.delivery.borrow_mut().connect(wire, socket, outbox, self.second.get())?;
         self.counters.borrow_mut().opened += 1;
         Ok(connection)
     }
@@ -56,7 +57,10 @@ impl Shard {
     pub fn disconnect(&self, connection: &Rc<Connection>) {
         connection.set_closing();
         self.counters.borrow_mut().closed(connection.goodbye().map(|goodbye| goodbye.code));
-        let _ = connection.outbox.borrow_mut().write_to(&*connection.socket);
+        if !matches!(connection.outbox.borrow_mut().write_to(&*connection.socket), Ok(Wrote::All)) {
+            // Nobody counts it any more: it must not wait for a client that does not read.
+            connection.socket.shutdown();
+        }
         let left = self.delivery.borrow_mut().disconnect(connection);
         for channel in connection.joined.take() {
             let home = self.post.mesh().home(channel.as_str());
@@ -200,6 +204,19 @@ impl Shard {
         self.post.queue.wake();
     }
 
+    /// A message to one client alone, outside any channel's order.
+    pub(super) fn send_direct(
+        &self,
+        connection: &Rc<Connection>,
+        channel: &ChannelName,
+        event: &[u8],
+        payload: &Payload,
+    ) {
+        let mut out = BytesMut::new();
+        self.wire(connection.wire).direct(channel, event, payload, &mut out);
+        self.send(connection, out.freeze());
+    }
+
     /// Says goodbye with a code and a reason, and ends the connection when the client
     /// has heard it, or after five seconds.
     pub fn close(&self, connection: &Rc<Connection>, code: u16, reason: &str) {
@@ -224,19 +241,6 @@ impl Shard {
             tokio::time::sleep(LINGER).await;
             connection.socket.shutdown();
         });
-    }
-
-    /// Says goodbye to everyone and waits until they are gone, at most as long as one
-    /// goodbye takes.
-    pub async fn drain(&self) {
-        let all: Vec<_> = self.delivery.borrow().connections().cloned().collect();
-        for connection in all {
-            self.close(&connection, 1001, "Server going away. retry_after=1");
-        }
-        let deadline = tokio::time::Instant::now() + LINGER;
-        while self.delivery.borrow().connection_count() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
     }
 
     pub fn registry(&self) -> Arc<Registry> {

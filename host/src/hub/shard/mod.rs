@@ -5,6 +5,7 @@ mod answers;
 mod ask;
 mod census;
 mod clients;
+mod ending;
 mod expiry;
 mod occupancy;
 mod orders;
@@ -21,8 +22,6 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use bytes::BytesMut;
 
 use crate::core::ShardId;
 use crate::hub::alarm::Alarm;
@@ -49,6 +48,8 @@ pub struct Settings {
     /// Connections and channels of one shard.
     pub connections: usize,
     pub channels: usize,
+    /// Of these channels those where messages wait for somebody to come.
+    pub queues: usize,
     pub heartbeat: Duration,
     /// Heartbeats without a sign of life before a connection is closed.
     pub missed_heartbeats: u8,
@@ -85,7 +86,8 @@ impl Shard {
         filters.install(&registry);
         let delivery: SharedDelivery = Rc::new(RefCell::new(Delivery::new(me, settings.connections)));
         let actors = Actors::new(Rc::new(Verdicts(post.queue.clone())));
-        let homes = Homes::new(settings.wires, settings.rules.clone(), settings.channels, registry, actors)
+        let (rules, channels) = (settings.rules.clone(), settings.channels);
+        let homes = Homes::new(settings.wires, rules, channels, settings.queues, registry, actors)
             .with_board(settings.board.clone());
         Ok(Rc::new(Self {
             filtered: Filtered::new(filters.clone(), delivery.clone(), post.queue.clone()),
@@ -189,6 +191,7 @@ impl Shard {
                 homes.unsubscribe(channel, sender, request, subscribed, &self.post);
             }
             Letter::Question(question) => homes.question(question, &self.post),
+            Letter::Settled(settled) => homes.settled(settled, &self.post),
             Letter::Group { group, inquiry } => homes.group(group, inquiry),
             Letter::Counted { channel, origin, published } => {
                 homes.counted(channel, origin, published, &self.post);
@@ -214,9 +217,7 @@ impl Shard {
             Letter::Direct { client, channel, event, payload } => {
                 let connection = self.delivery.borrow().find(client).cloned();
                 if let Some(connection) = connection {
-                    let mut out = BytesMut::new();
-                    self.wire(connection.wire).direct(&channel, &event, &payload, &mut out);
-                    self.send(&connection, out.freeze());
+                    self.send_direct(&connection, &channel, &event, &payload);
                 }
             }
             Letter::Close { client, code, reason } => {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::Shard;
 use super::ask::{Unanswered, gather};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, ClientId, Refusal, ShardId};
+use crate::core::{ChannelName, ClientId, Payload, Refusal, ShardId};
 use crate::hub::connection::Connection;
 use crate::hub::letter::{Subscribe, Wishes};
 
@@ -17,11 +17,6 @@ use crate::hub::letter::{Subscribe, Wishes};
 pub enum Whom {
     Client(ClientId),
     User(String),
-    /// All that an application has signed in as one user.
-    SignedIn {
-        app: usize,
-        user: String,
-    },
 }
 
 impl Shard {
@@ -29,6 +24,25 @@ impl Shard {
     pub async fn disconnect_whom(&self, whom: Whom, code: u16, reason: String) -> Result<usize, Unanswered> {
         let closed = self.ask_all(move |shard, _| {
             let found = shard.found(&whom);
+            found.iter().for_each(|connection| shard.close(connection, code, &reason));
+            found.len()
+        });
+        Ok(closed.await?.into_iter().sum())
+    }
+
+    /// Closes the connections that an application has signed in as one user; how many.
+    pub async fn disconnect_signed_in(
+        &self,
+        app: usize,
+        user: String,
+        code: u16,
+        reason: String,
+    ) -> Result<usize, Unanswered> {
+        let closed = self.ask_all(move |shard, _| {
+            let found: Vec<_> = {
+                let delivery = shard.delivery.borrow();
+                delivery.connections().filter(|c| c.is_signed_in(app, &user)).cloned().collect()
+            };
             found.iter().for_each(|connection| shard.close(connection, code, &reason));
             found.len()
         });
@@ -100,6 +114,27 @@ impl Shard {
         Ok(gather(asked.collect()).await?.into_iter().sum())
     }
 
+    /// A message to one client, in nobody's channel. False: it is not connected.
+    pub async fn send_to_client(
+        &self,
+        client: ClientId,
+        event: Bytes,
+        payload: Payload,
+    ) -> Result<bool, Unanswered> {
+        let whom = Whom::Client(client);
+        let asked = self.shards_of(&whom).map(|shard| {
+            let (whom, event, payload) = (whom.clone(), event.clone(), payload.clone());
+            self.ask(shard, move |there, _, answer| {
+                let found = there.found_admitted(&whom);
+                for connection in &found {
+                    there.send_direct(connection, &ChannelName::of_client(), &event, &payload);
+                }
+                let _ = answer.send(!found.is_empty());
+            })
+        });
+        Ok(gather(asked.collect()).await?.contains(&true))
+    }
+
     fn ask_to_join(
         &self,
         connection: &Rc<Connection>,
@@ -108,6 +143,11 @@ impl Shard {
         limit: usize,
     ) -> oneshot::Receiver<Result<(), Refusal>> {
         let (told, receiver) = oneshot::channel();
+        if channel.user().is_some_and(|user| !connection.stands_for(user)) {
+            let user = connection.sender().named().cloned();
+            let _ = told.send(Err(Refusal::PermissionDenied { user, channel: channel.clone() }));
+            return receiver;
+        }
         if connection.subscriptions() >= limit && !connection.is_subscribed(channel.as_str()) {
             let what = "subscriptions of one client";
             // The other end is here.
@@ -133,7 +173,7 @@ impl Shard {
     fn shards_of(&self, whom: &Whom) -> impl Iterator<Item = ShardId> + use<> {
         let only = match whom {
             Whom::Client(client) => Some(client.shard()),
-            Whom::User(_) | Whom::SignedIn { .. } => None,
+            Whom::User(_) => None,
         };
         self.every_shard().filter(move |shard| only.is_none_or(|only| only == *shard))
     }
@@ -143,9 +183,6 @@ impl Shard {
         let delivery = self.delivery.borrow();
         let mut found: Vec<_> = match whom {
             Whom::Client(client) => delivery.find(*client).cloned().into_iter().collect(),
-            Whom::SignedIn { app, user } => {
-                delivery.connections().filter(|c| c.is_signed_in(*app, user)).cloned().collect()
-            }
             Whom::User(user) => delivery.connections().filter(|c| c.is_user(user)).cloned().collect(),
         };
         found.retain(|connection| !connection.is_closing());

@@ -6,14 +6,13 @@ use bytes::BytesMut;
 
 use super::Shard;
 
-const SWEEP: Duration = Duration::from_secs(10);
-
 impl Shard {
     /// Heartbeats: each connection's from its own beginning, so that no second has them all.
     pub(super) async fn keep_time(&self) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let interval = self.settings.heartbeat.as_secs().max(1);
+        let sweep_secs = self.settings.rules.sweep_secs();
         loop {
             ticks.tick().await;
             let now = self.second.get() + 1;
@@ -38,8 +37,8 @@ impl Shard {
             }
             self.close_idle(now);
             self.homes.borrow_mut().tell_counts(&self.post);
-            if now.is_multiple_of(SWEEP.as_secs()) {
-                self.homes.borrow_mut().sweep();
+            if now.is_multiple_of(u64::from(sweep_secs)) {
+                self.homes.borrow_mut().sweep(sweep_secs);
             }
         }
     }

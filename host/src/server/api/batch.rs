@@ -11,6 +11,7 @@ use super::orders::{
 };
 use super::publish::{self, Broadcast, Outcome, Publish, Published, Results, UnderWay};
 use super::route::Call;
+use super::send::{self, Send, Sent};
 use crate::config::Grant;
 
 /// Commands of one batch.
@@ -35,6 +36,7 @@ enum Command {
     Unsubscribe(Subscription),
     Disconnect(Disconnect),
     Refresh(Refresh),
+    Send(Send),
 }
 
 /// What the call of the same name answers.
@@ -47,6 +49,7 @@ pub enum Done {
     Unsubscribed(Unsubscribed),
     Disconnected(Disconnected),
     Refreshed(Refreshed),
+    Sent(Sent),
 }
 
 /// Messages go on their way one after the other without a wait between them: their channels keep
@@ -88,7 +91,7 @@ fn read(call: &Call, command: &RawValue) -> Result<Command, ApiError> {
         _ => error,
     })?;
     call.caller.require(match command {
-        Command::Publish(_) | Command::Broadcast(_) => Grant::Publish,
+        Command::Publish(_) | Command::Broadcast(_) | Command::Send(_) => Grant::Publish,
         _ => Grant::Manage,
     })?;
     Ok(command)
@@ -102,6 +105,7 @@ async fn run(call: &Call, command: Command) -> Result<Done, ApiError> {
         Command::Subscribe(order) => Done::Subscribed(orders::subscribe(call, order).await?),
         Command::Unsubscribe(order) => Done::Unsubscribed(orders::unsubscribe(call, order).await?),
         Command::Disconnect(order) => Done::Disconnected(orders::disconnect(call, order).await?),
+        Command::Send(message) => Done::Sent(send::send(call, message).await?),
         Command::Refresh(order) => Done::Refreshed(orders::refresh(call, order).await?),
     })
 }

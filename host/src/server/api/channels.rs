@@ -31,7 +31,7 @@ pub struct Channels {
     next: Option<String>,
 }
 
-/// A channel that has subscribers, or had a message in the last minute.
+/// A channel that has subscribers, or was used a short while ago: `expire_after_secs` of its rule.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Channel {
     name: String,

@@ -43,6 +43,8 @@ pub struct Connection {
     /// Unix time in seconds.
     connected_at: f64,
     subscriptions: usize,
+    /// Messages left out because it was slow to read, where a policy allows that.
+    dropped: u64,
     /// By name; only where one connection is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<Vec<String>>,
@@ -72,6 +74,7 @@ fn connection(facts: ConnectionFacts) -> Connection {
         address: facts.address.map(|address| address.to_string()),
         connected_at: facts.since.0 as f64 / 1000.0,
         subscriptions: facts.subscriptions,
+        dropped: facts.dropped,
         channels: None,
     }
 }

@@ -11,6 +11,7 @@ use super::info::Nothing;
 use super::publish::{self, Broadcast, Published, Results, channel_name};
 use super::route::Call;
 use crate::core::ChannelName;
+use crate::core::names::NameError;
 use crate::hub::groups::{GroupInquiry, GroupName};
 
 /// The channels of a group, by name.
@@ -103,7 +104,7 @@ async fn ask<T>(
     inquiry: impl FnOnce(oneshot::Sender<T>) -> GroupInquiry,
 ) -> Result<T, ApiError> {
     let group = ChannelName::parse(call.param())
-        .map(GroupName)
+        .and_then(|name| if name.user().is_some() { Err(NameError::Reserved) } else { Ok(GroupName(name)) })
         .map_err(|error| ApiError::invalid(format!("group: {error}")))?;
     let (answer, receiver) = oneshot::channel();
     call.shard().ask_group(group, inquiry(answer));

@@ -18,6 +18,7 @@ mod presence;
 mod publish;
 mod route;
 mod routes;
+mod send;
 mod socketapi;
 
 use std::cell::OnceCell;

@@ -137,7 +137,7 @@ pub async fn refresh(call: Call, order: Refresh) -> Result<Refreshed, ApiError> 
     Ok(Refreshed { refreshed: call.shard().refresh_whom(whom, expires_at).await? })
 }
 
-fn whom(client: Option<String>, user: Option<String>) -> Result<Whom, ApiError> {
+pub fn whom(client: Option<String>, user: Option<String>) -> Result<Whom, ApiError> {
     match (client, user) {
         (Some(client), None) => Ok(Whom::Client(client_id("client", &client)?)),
         (None, Some(user)) => Ok(Whom::User(user)),

@@ -87,6 +87,17 @@ pub struct Published {
     /// Subscribers that the publisher left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     excluded: Option<u64>,
+    /// True in a user's own channel: nobody was there, and it waits for who comes. Left out
+    /// otherwise; without a receipt also where it turns out to wait only after the answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    queued: bool,
+}
+
+impl Published {
+    /// Connections it is on its way to, where a receipt was asked for; and whether it waits.
+    pub fn fate(&self) -> (usize, bool) {
+        (self.delivered.map_or(0, |delivered| delivered as usize), self.queued)
+    }
 }
 
 /// A result for each, in the order of the request.
@@ -121,7 +132,7 @@ pub async fn broadcast(call: Call, message: Broadcast) -> Result<Results<Publish
 }
 
 /// A message that is on its way to its channel's home, in the order of the calls.
-pub struct UnderWay(oneshot::Receiver<Result<letter::Published, Refusal>>);
+pub struct UnderWay(pub(super) oneshot::Receiver<Result<letter::Published, Refusal>>);
 
 impl UnderWay {
     pub async fn done(self) -> Result<Published, ApiError> {
@@ -135,6 +146,7 @@ impl UnderWay {
                     delivered: receipt.map(|receipt| receipt.delivered),
                     filtered: receipt.map(|receipt| receipt.filtered),
                     excluded: receipt.map(|receipt| receipt.excluded),
+                    queued: published.queued,
                 })
             }
             Ok(Ok(Err(refusal))) => Err(refusal.into()),

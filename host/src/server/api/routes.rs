@@ -5,7 +5,7 @@ use hyper::Method;
 
 use super::body::BodySize;
 use super::route::Route;
-use super::{batch, channels, connections, groups, info, openapi, orders, past, presence, publish};
+use super::{batch, channels, connections, groups, info, openapi, orders, past, presence, publish, send};
 use crate::config::Grant;
 
 const HISTORY: &str = "/api/channels/{channel}/history";
@@ -25,6 +25,8 @@ pub fn all() -> Vec<Route> {
         )
         .needs(Grant::Publish)
         .body(BodySize::Broadcast),
+        Route::post("/api/send", "send", "Sends a message to one client or one user", send::send)
+            .needs(Grant::Publish),
         Route::post("/api/batch", "batch", "Does many commands in their order", batch::batch)
             .for_any_key()
             .body(BodySize::Batch),

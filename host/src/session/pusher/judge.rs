@@ -6,7 +6,7 @@ use super::Guest;
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal, UserId};
 use crate::plugin::{AuthAction, Handshake, Identity};
-use crate::session::standing::{Known, authenticate};
+use crate::session::standing::{Known, authenticate, authorize};
 use crate::session::{Context, Session};
 
 /// What was said of a client and a channel.
@@ -52,13 +52,7 @@ pub async fn judge(
     let Some((action, channel)) = what else { return Ok(Judged::Allowed(identity)) };
     let allowed = match &grants {
         Some(grants) => grants.allow(action, channel),
-        None => {
-            let asked = context.services.authorize(registry.auth(), &identity, action, channel).await;
-            asked.map_err(|(plugin, failure)| {
-                tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
-                Refusal::PluginFailed(plugin)
-            })?
-        }
+        None => authorize(context, &registry, &identity, action, channel).await?,
     };
     if allowed {
         return Ok(Judged::Allowed(identity));

@@ -67,7 +67,15 @@ impl Guest {
         let standing = Standing::of_guest(handshake);
         let known_rules = KnownRules::default();
         Self {
-            session: Session { context, connection, standing, allowance, known_rules, at_once: false },
+            session: Session {
+                context,
+                connection,
+                standing,
+                allowance,
+                known_rules,
+                at_once: false,
+                to_own: false,
+            },
             events: Recent::new(app.limits.client_events_per_sec),
             app,
             socket_id,
@@ -78,7 +86,8 @@ impl Guest {
         }
     }
 
-    /// A text frame, UTF-8. Returns once the client may be read on.
+    /// A text frame, UTF-8. Returns once the client may be read on. What it waits for is boxed: a
+    /// connection's task has the size of the largest thing it may wait for.
     pub async fn text(&mut self, message: &Bytes) -> Result<(), Ended> {
         let said = pusher::text(message);
         let cost = match said {
@@ -94,11 +103,13 @@ impl Guest {
             // Any frame has said that it is there.
             Ok(Said::Pong) => {}
             Ok(Said::Subscribe { channel, auth, channel_data }) => {
-                self.subscribe(&channel, auth.as_deref(), channel_data.as_deref()).await;
+                Box::pin(self.subscribe(&channel, auth.as_deref(), channel_data.as_deref())).await;
             }
-            Ok(Said::Unsubscribe { channel }) => self.unsubscribe(&channel).await,
-            Ok(Said::SignIn { auth, user_data }) => self.sign_in(&auth, &user_data).await,
-            Ok(Said::Event { channel, event, payload }) => self.whisper(&channel, &event, payload).await,
+            Ok(Said::Unsubscribe { channel }) => Box::pin(self.unsubscribe(&channel)).await,
+            Ok(Said::SignIn { auth, user_data }) => Box::pin(self.sign_in(&auth, &user_data)).await,
+            Ok(Said::Event { channel, event, payload }) => {
+                Box::pin(self.whisper(&channel, &event, payload)).await;
+            }
         }
         self.session.connection.until_credit().await;
         if self.session.connection.is_closing() { Err(Ended) } else { Ok(()) }

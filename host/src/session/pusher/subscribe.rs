@@ -117,7 +117,7 @@ impl Guest {
         let signed_in = self.user.is_some();
         let anyone = Admitted { member: None, known: signed_in, judged: false };
         let context = &self.session.context;
-        let is_handled = matches!(context.shard.registry().route(channel.as_str()), Route::Handler(_));
+        let is_handled = matches!(context.shard.registry().route(channel.as_str()), Route::Handler(..));
         if !is_handled && !context.rules.matches(channel.as_str()) {
             return Ok(anyone);
         }

@@ -5,11 +5,18 @@ mod line;
 use line::Line;
 use tidegate_guest::prelude::*;
 
-struct Chat;
+struct Chat {
+    room: String,
+}
 
 impl Channel for Chat {
-    fn open(_name: &str) -> Result<Self, String> {
-        Ok(Chat)
+    fn open(channel: &ChannelName) -> Result<Self, String> {
+        Ok(Chat { room: channel.capture("room").unwrap_or(channel).to_owned() })
+    }
+
+    fn default_response(&mut self, who: &Caller, _: &Data) -> Result<Option<Response>, Denial> {
+        let text = format!("Welcome to {}, {}.", self.room, who.user);
+        Response::json(&Line { text, from: "server".to_owned() }).map(Some)
     }
 
     fn on_publish(&mut self, message: &Message, _: &mut Context) -> Result<Verdict, Denial> {
@@ -19,7 +26,11 @@ impl Channel for Chat {
 
 tidegate_guest::export!(
     channel: Chat,
-    info: { version: env!("CARGO_PKG_VERSION"), summary: "A chat that checks and signs messages." },
+    info: {
+        version: env!("CARGO_PKG_VERSION"),
+        summary: "A chat that checks and signs messages.",
+        channels: ["chat:{room}", "chat:*"],
+    },
 );
 
 #[cfg(test)]
@@ -27,7 +38,7 @@ mod tests {
     use super::*;
 
     fn publish(message: Message) -> Result<Verdict, Denial> {
-        Chat::open("chat:lobby").unwrap().on_publish(&message, &mut Context::default())
+        Chat::open(&"chat:lobby".into()).unwrap().on_publish(&message, &mut Context::default())
     }
 
     fn refusal(payload: &str) -> Denial {
@@ -38,6 +49,19 @@ mod tests {
     fn signs_a_message_with_its_senders_name() {
         let verdict = publish(Message::for_test("ada", r#"{"text":"  hi \n","more":1}"#));
         assert_eq!(verdict, Ok(Verdict::replace(r#"{"text":"hi","from":"ada"}"#)));
+    }
+
+    #[test]
+    fn welcomes_who_comes_by_name_into_the_room() {
+        let welcome = |channel: &ChannelName| {
+            let response = Chat::open(channel).unwrap().default_response(&Caller::for_test("ada"), &Data::null());
+            response.unwrap().unwrap()
+        };
+        let said = |room: &str| {
+            Response::raw_json(format!(r#"{{"text":"Welcome to {room}, ada.","from":"server"}}"#))
+        };
+        assert_eq!(welcome(&ChannelName::from("chat:lobby").with("room", "lobby")), said("lobby"));
+        assert_eq!(welcome(&"chat:a:b".into()), said("chat:a:b"));
     }
 
     #[test]

@@ -30,8 +30,11 @@ impl Auth for TokenAuth {
         Ok(identity)
     }
 
-    /// Without any pattern all channels are allowed.
-    fn authorize(who: &Identity, _action: Action, channel: &str) -> bool {
+    /// Without any pattern all channels are allowed, but for those of other users.
+    fn authorize(who: &Identity, _action: Action, channel: &ChannelName) -> bool {
+        if channel.capture("user").is_some_and(|user| user != who.user) {
+            return false;
+        }
         let patterns = || who.claims.iter().filter(|(name, _)| name == "channel");
         patterns().next().is_none() || patterns().any(|(_, pattern)| covers(pattern, channel))
     }
@@ -111,7 +114,7 @@ mod tests {
     fn keeps_a_user_to_the_channels_of_the_token() {
         let allowed = |claims: &str, channel: &str| {
             let who = authenticate(&token(claims)).unwrap();
-            TokenAuth::authorize(&who, Action::Publish, channel)
+            TokenAuth::authorize(&who, Action::Publish, &channel.into())
         };
         let some = r#"{"sub":"ada","channels":["chat:*","news"]}"#;
         assert!(allowed(some, "chat:lobby"));
@@ -120,6 +123,19 @@ mod tests {
         assert!(!allowed(some, "chat"));
         assert!(allowed(r#"{"sub":"ada"}"#, "anything"));
         assert!(!allowed(r#"{"sub":"ada","channels":[]}"#, "anything"));
+    }
+
+    #[test]
+    fn keeps_a_users_own_channels_to_that_user() {
+        let allowed = |who: &Identity, user: &str| {
+            let channel = ChannelName::from(format!("inbox.{user}").as_str()).with("user", user);
+            TokenAuth::authorize(who, Action::Subscribe, &channel)
+        };
+        let ada = authenticate(&token(r#"{"sub":"ada"}"#)).unwrap();
+        assert!(allowed(&ada, "ada") && !allowed(&ada, "bob"));
+        assert!(!allowed(&Identity::anonymous(), "ada"));
+        let only_chat = authenticate(&token(r#"{"sub":"ada","channels":["chat:*"]}"#)).unwrap();
+        assert!(!allowed(&only_chat, "ada"), "both must hold");
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! How long things took, in a histogram of constant size.
+
+use anyhow::{Context, Result};
+use hdrhistogram::Histogram;
+
+/// Three digits hold from a microsecond to ten minutes; what is longer counts as that.
+const LONGEST: u64 = 600_000_000;
+
+pub struct Latency(Histogram<u64>);
+
+impl Latency {
+    pub fn new() -> Result<Self> {
+        Ok(Self(Histogram::new_with_bounds(1, LONGEST, 3).context("a histogram")?))
+    }
+
+    /// Something that took from one point of the load's clock to another, in nanoseconds.
+    pub fn took(&mut self, from: u64, to: u64) {
+        self.0.saturating_record(to.saturating_sub(from) / 1000);
+    }
+
+    pub fn clear(&mut self) {
+        self.0.reset();
+    }
+
+    /// In microseconds.
+    pub fn at(&self, quantile: f64) -> f64 {
+        self.0.value_at_quantile(quantile) as f64
+    }
+
+    pub fn longest(&self) -> f64 {
+        self.0.max() as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_what_was_recorded() {
+        let mut latency = Latency::new().unwrap();
+        (1..=1000).for_each(|micros| latency.took(5000, 5000 + micros * 1000));
+        let near = |quantile, micros: f64| (latency.at(quantile) - micros).abs() <= micros / 500.0;
+        assert!(near(0.5, 500.0) && near(0.99, 990.0) && near(1.0, 1000.0));
+        assert!((latency.longest() - 1000.0).abs() <= 1.0);
+        latency.took(9, 1);
+        latency.took(0, u64::MAX);
+        assert!(latency.longest() >= 600_000_000.0);
+    }
+}

@@ -1,0 +1,393 @@
+//! Publishers, rooms and subscribers: the load of most scenarios.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::check::{Checker, Sees};
+use super::dialect::Dialect;
+use super::entrance::{self, BEAT, Entrance, Host, PATIENCE, Wish};
+use super::figures::{self, Figures, Metric};
+use super::latency::Latency;
+use super::mark::{Finder, Mark};
+use super::options::{LoadOptions, TargetOptions};
+use super::progress::Progress;
+use super::stream::{Stream, Template};
+use super::swarm::{Id, Listener, Swarm};
+use super::target::Target;
+use super::usage::Usage;
+
+/// So long after the last delivery a double would still be seen.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// Who publishes what to whom.
+pub struct Plan {
+    pub rooms: usize,
+    /// Subscribers of a room.
+    pub members: usize,
+    /// Publishers of a room.
+    pub publishers: usize,
+    /// Subscribers of the first room, besides, that never read.
+    pub slow: usize,
+    /// What the rooms' channels are called, before their number.
+    pub channel: String,
+    /// Fields of a subscriber's request beside the channel, by its number in the room.
+    pub more: fn(&Plan, usize) -> String,
+    /// Which messages a subscriber sees, by its number in the room.
+    pub sees: fn(&Plan, usize) -> Sees,
+    /// The frames of a publisher, one of each kind.
+    pub texts: fn(&Plan, Dialect, &str, Mark, usize) -> Vec<String>,
+    /// The number of the message that a frame with this mark is.
+    pub number: fn(&[u8], Mark) -> u64,
+    /// What is counted when a message is published.
+    pub published: Metric,
+    /// How many filters differ, where there are some.
+    pub filters: usize,
+    /// Messages of several levels, so that filters have something to refuse.
+    pub mixed: bool,
+}
+
+impl Plan {
+    /// One publisher a room of as many members, everybody sees everything.
+    pub fn new(channel: &str) -> Self {
+        Self {
+            rooms: 1,
+            members: 1,
+            publishers: 1,
+            slow: 0,
+            channel: channel.to_owned(),
+            more: |_, _| String::new(),
+            sees: |_, _| Sees::ALL,
+            texts: |_, dialect, channel, mark, bytes| {
+                vec![dialect.publish(channel, &padded(r#"{"text":""#, mark, bytes))]
+            },
+            number: |_, mark| mark.number,
+            published: figures::PUBLISHED,
+            filters: 0,
+            mixed: false,
+        }
+    }
+
+    fn subscribers(&self) -> usize {
+        self.rooms * self.members
+    }
+
+    fn streams(&self) -> usize {
+        self.rooms * self.publishers
+    }
+
+    fn channel_of(&self, dialect: Dialect, room: usize) -> String {
+        dialect.channel(&format!("{}-{room:05}", self.channel))
+    }
+
+    /// What a connection subscribes to: subscribers come first, then publishers, then those who
+    /// do not read.
+    fn wish(&self, dialect: Dialect, id: Id) -> Option<Wish> {
+        let (subscribers, quick) = (self.subscribers(), self.subscribers() + self.streams());
+        let (room, more) = match id {
+            id if id < subscribers => (id / self.members, (self.more)(self, id % self.members)),
+            id if id >= quick => (0, String::new()),
+            id if dialect.publishers_subscribe() => ((id - subscribers) / self.publishers, String::new()),
+            _ => return None,
+        };
+        Some(Wish { channel: self.channel_of(dialect, room), more })
+    }
+}
+
+/// JSON that begins as given, has the mark in a string, and is so many bytes long.
+pub fn padded(begin: &str, mark: Mark, bytes: usize) -> String {
+    let mut data = format!("{begin}{} ", mark.text());
+    // Not blanks, which a plugin may trim, and which compress.
+    let padding = bytes.saturating_sub(data.len() + 2);
+    data.extend(std::iter::repeat_n('x', padding));
+    data + "\"}"
+}
+
+/// How messages leave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// As soon as fewer than so many of a publisher's are on their way.
+    Window(u64),
+    /// So many a second, of all publishers together.
+    Rate(u64),
+}
+
+impl Pace {
+    pub fn of(load: &LoadOptions, window: u64) -> Self {
+        load.rate.map_or(Self::Window(load.window.unwrap_or(window)), Self::Rate)
+    }
+}
+
+/// One run.
+pub fn run(
+    plan: &Plan,
+    target: &Target,
+    options: &TargetOptions,
+    pace: Pace,
+    messages: u64,
+    bytes: usize,
+    label: String,
+) -> Result<Figures> {
+    let mut progress = Progress::new(label);
+    let mut traffic = Traffic::new(plan, options, bytes)?;
+    let mut swarm = Swarm::new(target.door())?;
+    let quick = plan.subscribers() + plan.streams();
+    let at_once = 100;
+    let is_slow = |id| id >= quick;
+    entrance::let_in(&mut swarm, &mut traffic, quick + plan.slow, at_once, is_slow, &mut progress)?;
+    for id in quick..quick + plan.slow {
+        swarm.pause(id)?;
+    }
+    traffic.publish(&mut swarm, pace, messages / 10, &mut progress)?;
+    traffic.latency.clear();
+    let before = traffic.delivered;
+    let usage = Usage::begin(target.process);
+    traffic.publish(&mut swarm, pace, messages, &mut progress)?;
+    let used = usage.end();
+    let deliveries = (traffic.delivered - before) as f64;
+    for id in quick..quick + plan.slow {
+        swarm.resume(id)?;
+    }
+    traffic.end(&mut swarm)?;
+
+    let mut figures = Figures::default();
+    figures.add(figures::DELIVERIES, deliveries / used.seconds);
+    figures.add(plan.published, messages as f64 / used.seconds);
+    figures.add_known(figures::CPU_A_MILLION, used.server_cpu.map(|cpu| cpu / deliveries * 1e6));
+    figures.add(figures::P50, traffic.latency.at(0.5));
+    figures.add(figures::P99, traffic.latency.at(0.99));
+    figures.add(figures::P999, traffic.latency.at(0.999));
+    figures.add(figures::LONGEST, traffic.latency.longest());
+    if plan.slow > 0 {
+        figures.add(figures::SLOW_CLOSED, traffic.closed as f64);
+    }
+    used.add_to(&mut figures);
+    Ok(figures)
+}
+
+struct Traffic<'a> {
+    plan: &'a Plan,
+    dialect: Dialect,
+    entrance: Entrance,
+    finder: Finder,
+    /// Of each subscriber, its room's publishers in order.
+    checkers: Vec<Checker>,
+    streams: Vec<Stream>,
+    /// Streams whose window has got room.
+    moved: Vec<usize>,
+    latency: Latency,
+    delivered: u64,
+    /// Messages that slow consumers got when they began to read.
+    late: u64,
+    /// Slow consumers that the server has closed.
+    closed: usize,
+}
+
+impl<'a> Traffic<'a> {
+    fn new(plan: &'a Plan, options: &TargetOptions, bytes: usize) -> Result<Self> {
+        let dialect = options.dialect;
+        let mut streams = Vec::new();
+        for stream in 0..plan.streams() {
+            let channel = plan.channel_of(dialect, stream / plan.publishers);
+            let texts = (plan.texts)(plan, dialect, &channel, Mark { stream, number: 0 }, bytes);
+            let audience = (1..=texts.len() as u64)
+                .map(|number| (0..plan.members).filter(|at| (plan.sees)(plan, *at).passes(number)).count());
+            let audience = audience.map(|count| count as u64).collect();
+            streams.push(Stream::new(texts.iter().map(|text| Template::new(text)).collect(), audience));
+        }
+        let checkers = (0..plan.subscribers() * plan.publishers)
+            .map(|at| Checker::new((plan.sees)(plan, at / plan.publishers % plan.members)))
+            .collect();
+        Ok(Self {
+            plan,
+            dialect,
+            entrance: Entrance::new(dialect, &options.secret),
+            finder: Finder::default(),
+            checkers,
+            streams,
+            moved: Vec::new(),
+            latency: Latency::new()?,
+            delivered: 0,
+            late: 0,
+            closed: 0,
+        })
+    }
+
+    /// Publishes so many messages more, and returns when all are delivered.
+    fn publish(
+        &mut self,
+        swarm: &mut Swarm,
+        pace: Pace,
+        messages: u64,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let (streams, begin) = (self.streams.len() as u64, swarm.now());
+        let ends: Vec<u64> = (0..streams)
+            .map(|at| {
+                self.streams[at as usize].sent + messages / streams + u64::from(at < messages % streams)
+            })
+            .collect();
+        let before: u64 = self.streams.iter().map(|stream| stream.sent).sum();
+        let mut left = messages;
+        let (mut delivered, mut moved) = (self.delivered, Instant::now());
+        self.moved = (0..self.streams.len()).collect();
+        loop {
+            let wait = match pace {
+                Pace::Window(window) => {
+                    self.fill(swarm, &ends, window)?;
+                    BEAT
+                }
+                Pace::Rate(rate) => self.keep_up(swarm, begin, messages, &mut left, rate)?,
+            };
+            if left_of(&self.streams, &ends) == 0 {
+                return Ok(());
+            }
+            swarm.turn(wait, self)?;
+            progress.tick(|| {
+                let done: u64 = self.streams.iter().map(|stream| stream.done).sum();
+                let rate = self.delivered as f64 / (swarm.now() as f64 / 1e9);
+                format!("{} of {messages} messages, {:.2} M deliveries/s", done - before, rate / 1e6)
+            });
+            if self.delivered != delivered {
+                (delivered, moved) = (self.delivered, Instant::now());
+            } else if moved.elapsed() > PATIENCE {
+                self.check_end()?;
+                bail!("no message came for {PATIENCE:?}");
+            }
+        }
+    }
+
+    /// Closed loop: fills the windows that have got room.
+    fn fill(&mut self, swarm: &mut Swarm, ends: &[u64], window: u64) -> Result<()> {
+        let subscribers = self.plan.subscribers();
+        while let Some(at) = self.moved.pop() {
+            let (stream, now) = (&mut self.streams[at], swarm.now());
+            let end = ends[at].min(stream.done + window);
+            if stream.sent < end {
+                while stream.sent < end {
+                    stream.send(now, swarm.out(subscribers + at));
+                }
+                swarm.flush(subscribers + at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Open loop: sends what is due by now; how long until the next is.
+    fn keep_up(
+        &mut self,
+        swarm: &mut Swarm,
+        begin: u64,
+        messages: u64,
+        left: &mut u64,
+        rate: u64,
+    ) -> Result<Duration> {
+        let due = |number: u64| begin + (u128::from(number) * 1_000_000_000 / u128::from(rate)) as u64;
+        let now = swarm.now();
+        while *left > 0 && due(messages - *left) <= now {
+            let number = messages - *left;
+            let at = (number % self.streams.len() as u64) as usize;
+            self.streams[at].send(due(number), swarm.out(self.plan.subscribers() + at));
+            self.moved.push(at);
+            *left -= 1;
+        }
+        while let Some(at) = self.moved.pop() {
+            swarm.flush(self.plan.subscribers() + at)?;
+        }
+        if *left == 0 {
+            return Ok(BEAT);
+        }
+        // The poll counts in milliseconds; what is nearer is waited for by looking.
+        let wait = Duration::from_nanos(due(messages - *left).saturating_sub(now));
+        Ok(BEAT.min(Duration::from_millis(wait.as_millis() as u64)))
+    }
+
+    /// Nothing more may come but to those who begin to read only now, and everything must have.
+    fn end(&mut self, swarm: &mut Swarm) -> Result<()> {
+        let (began, mut last, mut late) = (Instant::now(), Instant::now(), self.late);
+        while last.elapsed() < QUIET && began.elapsed() < PATIENCE {
+            swarm.turn(QUIET.saturating_sub(last.elapsed()), self)?;
+            if self.late != late {
+                (last, late) = (Instant::now(), self.late);
+            }
+        }
+        self.check_end()
+    }
+
+    fn check_end(&self) -> Result<()> {
+        for (at, checker) in self.checkers.iter().enumerate() {
+            let (id, publisher) = (at / self.plan.publishers, at % self.plan.publishers);
+            let stream = id / self.plan.members * self.plan.publishers + publisher;
+            if let Err(wrong) = checker.end(self.streams[stream].sent) {
+                bail!("subscriber {id}, publisher {stream}: {wrong}");
+            }
+        }
+        Ok(())
+    }
+
+    fn delivery(&mut self, id: Id, mark: Mark, payload: &[u8], now: u64) -> Result<()> {
+        let plan = self.plan;
+        let first = id / plan.members * plan.publishers;
+        let (Some(stream), Some(publisher)) = (
+            self.streams.get_mut(mark.stream),
+            mark.stream.checked_sub(first).filter(|publisher| *publisher < plan.publishers),
+        ) else {
+            bail!("subscriber {id} got a message of publisher {}, who is in another room", mark.stream);
+        };
+        let number = (plan.number)(payload, mark);
+        if let Err(wrong) = self.checkers[id * plan.publishers + publisher].see(number) {
+            bail!("subscriber {id}, publisher {}: {wrong}", mark.stream);
+        }
+        let done = stream.done;
+        let Some(sent) = stream.delivered(number) else {
+            bail!("subscriber {id} got message {number} of publisher {}, which was not sent", mark.stream);
+        };
+        if stream.done != done {
+            self.moved.push(mark.stream);
+        }
+        self.latency.took(sent, now);
+        self.delivered += 1;
+        Ok(())
+    }
+}
+
+fn left_of(streams: &[Stream], ends: &[u64]) -> u64 {
+    streams.iter().zip(ends).map(|(stream, end)| end - stream.done).sum()
+}
+
+impl Listener for Traffic<'_> {
+    fn opened(&mut self, id: Id, _now: u64, out: &mut Vec<u8>) -> Result<()> {
+        let (plan, dialect) = (self.plan, self.dialect);
+        self.entrance.opened(|| plan.wish(dialect, id), out).map(drop)
+    }
+
+    fn message(&mut self, id: Id, payload: &[u8], now: u64, out: &mut Vec<u8>) -> Result<()> {
+        match self.finder.find(payload) {
+            Some(mark) if id < self.plan.subscribers() => self.delivery(id, mark, payload, now),
+            // A publisher's own, or what a slow one finds when it reads again at the end.
+            Some(_) => {
+                self.late += 1;
+                Ok(())
+            }
+            None => {
+                let (plan, dialect) = (self.plan, self.dialect);
+                self.entrance.heard(payload, || plan.wish(dialect, id), out).map(drop)
+            }
+        }
+    }
+
+    fn ended(&mut self, id: Id, why: &str) -> Result<()> {
+        if id < self.plan.subscribers() + self.plan.streams() {
+            bail!("the server ended connection {id}: {why}");
+        }
+        self.closed += 1;
+        self.late += 1;
+        Ok(())
+    }
+}
+
+impl Host for Traffic<'_> {
+    fn inside(&self) -> usize {
+        self.entrance.inside
+    }
+}

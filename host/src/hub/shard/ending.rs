@@ -1,0 +1,194 @@
+//! The end of a server: what was acknowledged is delivered, then everyone is told goodbye.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::Shard;
+use super::clients::LINGER;
+use crate::core::ShardId;
+use crate::hub::home::Homes;
+
+/// How long the messages that are on their way have to arrive.
+const ARRIVAL: Duration = Duration::from_secs(1);
+
+impl Shard {
+    /// Says goodbye to everyone, once what homes have acknowledged has come, and waits until they
+    /// are gone, at most as long as one goodbye takes.
+    pub async fn drain(&self) {
+        let deadline = Instant::now() + LINGER;
+        self.deliver_all().await;
+        let all: Vec<_> = self.delivery.borrow().connections().cloned().collect();
+        for connection in all {
+            self.close(&connection, 1001, "Server going away. retry_after=1");
+        }
+        while self.delivery.borrow().connection_count() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Every home sends what its channels have got; who answers after that has had a turn in which
+    /// it left; and what comes to this shard is taken before a question of its own.
+    async fn deliver_all(&self) {
+        let deadline = Instant::now() + ARRIVAL;
+        self.until_done(deadline, self.every_shard(), |there, homes| homes.seal_all(&there.post)).await;
+        self.until_done(deadline, self.every_shard(), |_, _| ()).await;
+        self.until_done(deadline, std::iter::once(self.post.me()), |_, _| ()).await;
+        while !self.filtered.is_idle() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// A shard that has ended has no more to say.
+    async fn until_done(
+        &self,
+        deadline: Instant,
+        shards: impl Iterator<Item = ShardId>,
+        errand: impl Fn(&Rc<Shard>, &mut Homes) + Copy + Send + 'static,
+    ) {
+        let done = |shard| {
+            self.ask(shard, move |there, homes, answer| {
+                errand(there, homes);
+                // Who asked may have given up.
+                let _ = answer.send(());
+            })
+        };
+        let asked: Vec<_> = shards.map(done).collect();
+        for answer in asked {
+            let _ = timeout_at(deadline, answer).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::io::{self, IoSlice};
+    use std::task::{Context, Poll};
+
+    use bytes::{BufMut, Bytes, BytesMut};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::core::{ChannelName, Message, Payload};
+    use crate::hub::letter::{Origin, Publish, Subscribe, Wishes};
+    use crate::hub::mesh::Mesh;
+    use crate::hub::rules::{ChannelRule, Rules};
+    use crate::hub::shard::Settings;
+    use crate::hub::socket::Socket;
+    use crate::hub::wire::{Epoch, Reply, RequestId, Wire, WireId, Wires};
+    use crate::plugin::Registry;
+
+    /// Bare payloads, and `bye`.
+    struct Bare;
+
+    impl Wire for Bare {
+        fn message(&self, _: &ChannelName, message: &Message, _: Option<Epoch>, out: &mut BytesMut) {
+            out.put_slice(&message.payload.bytes);
+        }
+        fn direct(&self, _: &ChannelName, _: &[u8], _: &Payload, _: &mut BytesMut) {}
+        fn reply(&self, _: Option<&RequestId>, _: Reply<'_>, _: &mut BytesMut) {}
+        fn ping(&self, _: &mut BytesMut) {}
+        fn close(&self, _: u16, _: &str, out: &mut BytesMut) {
+            out.put_slice(b"bye");
+        }
+    }
+
+    static WIRES: Wires = &[&Bare];
+
+    /// Takes everything.
+    #[derive(Default)]
+    struct Wide(RefCell<Vec<u8>>);
+
+    impl Socket for Wide {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            slices.iter().map(|slice| self.try_write(slice)).sum()
+        }
+
+        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn finish(&self) {}
+
+        fn shutdown(&self) {}
+    }
+
+    fn settings() -> Settings {
+        let rules = vec![(crate::core::Pattern::parse("*").unwrap(), ChannelRule::default())];
+        Settings {
+            wires: WIRES,
+            rules: Rules::new(rules),
+            outbox_bytes: 1000,
+            connections: 10,
+            channels: 10,
+            queues: 0,
+            heartbeat: Duration::from_secs(60),
+            missed_heartbeats: 2,
+            idle_secs: None,
+        }
+    }
+
+    /// Every shard on this one thread, so that what happens between them has one order.
+    #[tokio::test]
+    async fn what_was_acknowledged_comes_before_the_goodbye() {
+        let run = async {
+            let (mesh, inboxes) = Mesh::new(2);
+            let mut shards = Vec::new();
+            for (me, inbox) in mesh.shards().zip(inboxes) {
+                let shard = Shard::new(me, settings(), mesh.clone(), Registry::default().into()).unwrap();
+                tokio::task::spawn_local(shard.clone().run(inbox));
+                shards.push(shard);
+            }
+            let away = |name: &String| mesh.home(name) == ShardId(1);
+            let channel = ChannelName::parse(&(0..).map(|n| format!("c{n}")).find(away).unwrap()).unwrap();
+            let socket = Rc::new(Wide::default());
+            let connection = shards[0].connect(WireId(0), socket.clone()).unwrap();
+            let subscribe = Subscribe {
+                channel: channel.clone(),
+                sender: connection.sender(),
+                wire: WireId(0),
+                wishes: Wishes::default(),
+                params: None,
+                request: None,
+                filter: None,
+                replaces: false,
+                joins: None,
+                told: None,
+            };
+            shards[0].subscribe(&connection, subscribe);
+            connection.until_settled().await;
+            assert!(connection.is_subscribed(channel.as_str()));
+
+            // Not by a letter, so that nobody has a turn between the acknowledgement and the end.
+            let (answer, mut acknowledged) = oneshot::channel();
+            let publish = Publish {
+                channel,
+                origin: Origin::Server { sender: None, answer },
+                event: Bytes::new(),
+                payload: Payload::json("last words;"),
+                except: None,
+                key: None,
+                budget: 0,
+                receipt: false,
+            };
+            shards[1].homes.borrow_mut().publish(publish, &shards[1].post);
+            assert!(acknowledged.try_recv().unwrap().is_ok());
+            let gone = async {
+                while !socket.0.borrow().ends_with(b"bye") {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                shards[0].disconnect(&connection);
+            };
+            tokio::join!(shards[0].drain(), gone);
+            assert_eq!(String::from_utf8_lossy(&socket.0.borrow()), "last words;bye");
+        };
+        tokio::task::LocalSet::new().run_until(run).await;
+    }
+}

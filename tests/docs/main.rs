@@ -1,0 +1,76 @@
+//! The pages do as they say: their `console` blocks are typed into a shell, one page a shell, and
+//! what they show must come out.
+//!
+//! In a page `<!-- file: NAME -->` before a block of settings writes it to that file, and
+//! `<!-- run: COMMAND -->` runs what a reader has done before. A block that begins with
+//! `$ wscat -c URL` is a WebSocket: `> ` is sent, `< ` is received. What differs from run to run
+//! (numbers of five digits and more, fractions, epochs) is not compared, nor are spaces.
+
+mod page;
+mod shell;
+mod socket;
+
+use std::path::PathBuf;
+
+use page::{Page, Step};
+use shell::Shell;
+
+fn read(name: &str) -> Page {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    Page::parse(name, &std::fs::read_to_string(path).unwrap())
+}
+
+async fn run(name: &str) {
+    let page = read(name);
+    let mut shell = Shell::start();
+    for step in &page.steps {
+        match step {
+            Step::File { name, text } => shell.write(name, text),
+            Step::Command { line, shows } => shell.run(line, shows).await,
+            Step::Socket { url, says } => socket::talk(&shell.local(url), says).await,
+        }
+    }
+    println!("{name}: {} steps", page.steps.len());
+}
+
+#[tokio::test]
+async fn channels() {
+    run("docs/channels.md").await;
+}
+
+#[tokio::test]
+async fn auth() {
+    run("docs/auth.md").await;
+}
+
+#[tokio::test]
+async fn dialects() {
+    run("docs/dialects.md").await;
+}
+
+#[tokio::test]
+async fn http_api() {
+    run("docs/http-api.md").await;
+}
+
+#[tokio::test]
+async fn limits() {
+    run("docs/limits.md").await;
+}
+
+#[tokio::test]
+async fn readme() {
+    run("README.md").await;
+}
+
+#[test]
+fn every_page_is_run() {
+    let this = include_str!("main.rs");
+    let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    for entry in std::fs::read_dir(docs).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".md") {
+            assert!(this.contains(&format!("run(\"docs/{name}\")")), "docs/{name} is run by no test here");
+        }
+    }
+}
