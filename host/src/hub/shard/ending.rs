@@ -132,6 +132,7 @@ mod tests {
             heartbeat: Duration::from_secs(60),
             missed_heartbeats: 2,
             idle_secs: None,
+            board: None,
         }
     }
 
