@@ -9,6 +9,9 @@
 mod page;
 mod shell;
 mod socket;
+#[path = "../harness/wait.rs"]
+#[allow(dead_code)]
+mod wait;
 
 use std::path::PathBuf;
 
@@ -61,6 +64,11 @@ async fn limits() {
 #[tokio::test]
 async fn move_from_pusher() {
     run("docs/move-from-pusher.md").await;
+}
+
+#[tokio::test]
+async fn users() {
+    run("docs/users.md").await;
 }
 
 #[tokio::test]

@@ -36,5 +36,6 @@ mod schemas;
 mod settings;
 mod slow;
 mod sse;
+mod timers;
 mod users;
 mod ways_in;

@@ -160,6 +160,9 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
     }
 }
 
+/// Seconds between two looks for channels that nobody uses, at most.
+const SWEEP_SECS: u32 = 10;
+
 fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings> {
     let queue = config.users.queue.as_ref();
     let queues = queue.map_or(0, |queue| queue.users.div_ceil(shards));
@@ -205,9 +208,13 @@ fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings
         rules.push((Pattern::parse(&everyone)?, rule));
     }
     let counts = apps.iter().map(|app| app.subscription_count).collect();
+    let rules = Rules::new(rules).with_apps(apps.names().clone(), counts);
+    let hibernate = config.plugins.values().filter_map(|plugin| plugin.hibernate_after_secs);
     Ok(Settings {
         wires: wires(apps),
-        rules: Rules::new(rules).with_apps(apps.names().clone(), counts),
+        // As often as the shortest of these times asks.
+        sweep_secs: hibernate.chain([rules.soonest(), SWEEP_SECS]).fold(SWEEP_SECS, u32::min).max(1),
+        rules,
         outbox_bytes: config.limits.outbox_bytes,
         connections: config.limits.connections.div_ceil(shards),
         channels: config.limits.channels.div_ceil(shards),
@@ -245,6 +252,7 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
         stores: plugin.stores.unwrap_or(defaults.stores),
+        hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         limits: PluginLimits {
             memory_bytes: plugin.memory_bytes.unwrap_or(limits.memory_bytes),
             call_ms: plugin.call_ms.unwrap_or(limits.call_ms),

@@ -11,6 +11,7 @@ mod occupancy;
 mod plugins;
 mod questions;
 mod repeats;
+mod timers;
 mod waiting;
 
 use std::collections::HashMap;
@@ -50,6 +51,7 @@ pub enum Ticket {
     Publish(Publish),
     Subscribe(Subscribe),
     Unsubscribe { channel: ChannelName, sender: Sender, request: Option<Option<RequestId>> },
+    Timer { channel: ChannelName },
 }
 
 pub struct Homes {
@@ -239,6 +241,12 @@ impl Homes {
                 confirm_unsubscribed(channel.clone(), &sender, request, post);
                 self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
             }
+            (Ticket::Timer { channel }, Ok(Answer::Timer(effects))) => {
+                self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
+            }
+            (Ticket::Timer { channel }, Err(failure)) => {
+                tracing::warn!(%channel, %failure, "a timer's call failed; the timer is gone");
+            }
             // A client that leaves has left, whatever its channel's handler makes of it.
             (Ticket::Unsubscribe { channel, sender, request }, _) => {
                 confirm_unsubscribed(channel, &sender, request, post);
@@ -251,7 +259,7 @@ impl Homes {
                 let refusal = self.failed(&subscribe.channel, &failure);
                 refuse_subscription(subscribe, refusal, post);
             }
-            (Ticket::Publish(_) | Ticket::Subscribe(_), Ok(_)) => {
+            (Ticket::Publish(_) | Ticket::Subscribe(_) | Ticket::Timer { .. }, Ok(_)) => {
                 debug_assert!(false, "an actor answers the job that it was given");
             }
         }
@@ -265,7 +273,7 @@ impl Homes {
                     home.joining = home.joining.saturating_sub(1);
                 }
             }
-            Ticket::Publish(Publish { channel, .. }) => {
+            Ticket::Publish(Publish { channel, .. }) | Ticket::Timer { channel } => {
                 if let Some(home) = self.homes.get_mut(channel) {
                     home.judging = home.judging.saturating_sub(1);
                 }

@@ -53,6 +53,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Heartbeats without a sign of life before a connection is closed.
     pub missed_heartbeats: u8,
+    /// Seconds between two looks for channels that nobody uses.
+    pub sweep_secs: u32,
     /// Seconds that a connection may do nothing; none: any number.
     pub idle_secs: Option<u64>,
     /// Where what happens is told outside of channels, if anybody wants to know.
@@ -197,6 +199,7 @@ impl Shard {
                 homes.counted(channel, origin, published, &self.post);
             }
             Letter::Inquiry { channel, inquiry } => homes.inquiry(&channel, inquiry, &self.post),
+            Letter::Timer { channel, id, serial } => homes.timer(channel, id, serial),
             Letter::Gone { channel, client } => homes.gone(&channel, client, &self.post),
             Letter::Answered { client, frame } => self.answered(client, frame),
             Letter::ForgetOne { channel, shard } => homes.forget_one(&channel, shard, &self.post),

@@ -66,9 +66,9 @@ pub fn owns(path: &str) -> bool {
 }
 
 /// For what is beside the API and for the same readers.
-pub fn may_read(router: &Router, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Answer> {
+pub fn may_read(router: &Router, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Box<Answer>> {
     let caller = ingress::admit(&router.api.keys, &router.config, peer, headers);
-    caller.and_then(|caller| caller.require(Grant::Read)).map_err(|error| error.answer())
+    caller.and_then(|caller| caller.require(Grant::Read)).map_err(|error| Box::new(error.answer()))
 }
 
 /// Answers one call.
