@@ -62,6 +62,11 @@ async fn limits() {
 }
 
 #[tokio::test]
+async fn move_from_pusher() {
+    run("docs/move-from-pusher.md").await;
+}
+
+#[tokio::test]
 async fn users() {
     run("docs/users.md").await;
 }

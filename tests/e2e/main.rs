@@ -28,6 +28,7 @@ mod metrics;
 mod presence;
 mod protocol;
 mod pusher;
+mod pusher_api;
 mod receipts;
 mod replays;
 mod responses;

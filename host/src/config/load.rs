@@ -212,7 +212,7 @@ fn check(config: &Config) -> Result<()> {
 }
 
 /// `*`, or scheme, host and perhaps a port, as a browser writes an origin (RFC 6454, section 6.2).
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     let host = |host: &str| {
         !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*,".contains(&b))
     };

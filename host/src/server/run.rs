@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::jwks;
 use super::listener::{self, ShardSetup};
+use super::{jwks, webhooks};
 use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::{ChannelName, Pattern};
 use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
@@ -163,7 +163,7 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
 /// Seconds between two looks for channels that nobody uses, at most.
 const SWEEP_SECS: u32 = 10;
 
-fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
+fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings> {
     let queue = config.users.queue.as_ref();
     let queues = queue.map_or(0, |queue| queue.users.div_ceil(shards));
     let queue = queue.map(|queue| QueueRule {
@@ -222,6 +222,7 @@ fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
         idle_secs: config.limits.connection.idle_secs,
+        board: webhooks::start(apps)?,
     })
 }
 

@@ -133,6 +133,7 @@ mod tests {
             missed_heartbeats: 2,
             sweep_secs: 10,
             idle_secs: None,
+            board: None,
         }
     }
 

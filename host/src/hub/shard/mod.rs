@@ -7,6 +7,7 @@ mod census;
 mod clients;
 mod ending;
 mod expiry;
+mod occupancy;
 mod orders;
 mod time;
 mod writing;
@@ -30,6 +31,7 @@ use crate::hub::filtered::Filtered;
 use crate::hub::home::Homes;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::{Inbox, Mesh};
+use crate::hub::notice::Board;
 use crate::hub::pace::Pace;
 use crate::hub::post::{Event, LocalQueue, Post, Verdicts};
 use crate::hub::rules::Rules;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub sweep_secs: u32,
     /// Seconds that a connection may do nothing; none: any number.
     pub idle_secs: Option<u64>,
+    /// Where what happens is told outside of channels, if anybody wants to know.
+    pub board: Option<Board>,
 }
 
 /// One shard, on its own thread. Cheap to clone as `Rc`.
@@ -85,7 +89,8 @@ impl Shard {
         let delivery: SharedDelivery = Rc::new(RefCell::new(Delivery::new(me, settings.connections)));
         let actors = Actors::new(Rc::new(Verdicts(post.queue.clone())));
         let (rules, channels) = (settings.rules.clone(), settings.channels);
-        let homes = Homes::new(settings.wires, rules, channels, settings.queues, registry, actors);
+        let homes = Homes::new(settings.wires, rules, channels, settings.queues, registry, actors)
+            .with_board(settings.board.clone());
         Ok(Rc::new(Self {
             filtered: Filtered::new(filters.clone(), delivery.clone(), post.queue.clone()),
             homes: RefCell::new(homes),

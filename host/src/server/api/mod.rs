@@ -32,10 +32,12 @@ use hyper::{HeaderMap, Request};
 
 use super::router::{Answer, Router};
 use crate::config::{Config, Grant};
-use error::ApiError;
 use keys::Keys;
 use route::{Call, Input, Route};
 
+pub use body::{parse as parse_json, read as read_body};
+pub use error::ApiError;
+pub use orders::DISCONNECTED;
 pub use socketapi::broadcast;
 
 /// What the API of one shard keeps.
