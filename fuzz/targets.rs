@@ -26,6 +26,8 @@ mod native_decode;
 mod native_encode;
 #[path = "targets/pusher.rs"]
 mod pusher;
+#[path = "targets/pusher_request.rs"]
+mod pusher_request;
 #[path = "targets/sent.rs"]
 mod sent;
 
@@ -40,11 +42,12 @@ pub use names_and_patterns::names_and_patterns;
 pub use native_decode::native_decode;
 pub use native_encode::native_encode;
 pub use pusher::pusher;
+pub use pusher_request::pusher_request;
 
 pub type Target = fn(&[u8]);
 
 /// By name: a target's corpus is the folder of its name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("component", component),
     ("config", config),
     ("dialects", dialects),
@@ -56,4 +59,5 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("native_decode", native_decode),
     ("native_encode", native_encode),
     ("pusher", pusher),
+    ("pusher_request", pusher_request),
 ];

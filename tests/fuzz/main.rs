@@ -81,4 +81,5 @@ tests! {
     native_decode: 50_000,
     native_encode: 5_000,
     pusher: 20_000,
+    pusher_request: 20_000,
 }

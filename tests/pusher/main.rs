@@ -3,6 +3,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod sdks;
+
 use std::time::Duration;
 
 use harness::{Server, node};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
+use super::limits::at_least_1;
 use super::pusher::{self, PusherAppConfig};
 use super::rules;
 use super::types::{ApiKeyConfig, ChannelConfig, Config};
@@ -201,6 +202,8 @@ fn check(config: &Config) -> Result<()> {
     pusher::check(&config.pusher)?;
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
+        let hibernate = plugin.hibernate_after_secs.map(|secs| secs as usize);
+        at_least_1(&format!("plugins.{name}.hibernate_after_secs"), hibernate)?;
         for pattern in plugin.channels.iter().flatten() {
             Pattern::parse(pattern).with_context(|| format!("[plugins.{name}] channels"))?;
         }
@@ -209,7 +212,7 @@ fn check(config: &Config) -> Result<()> {
 }
 
 /// `*`, or scheme, host and perhaps a port, as a browser writes an origin (RFC 6454, section 6.2).
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     let host = |host: &str| {
         !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*,".contains(&b))
     };

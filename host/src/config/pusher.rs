@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use hyper::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::jwt::Secret;
+use super::load::is_origin;
+use super::url::HttpUrl;
 use crate::core::apps::MAX_PREFIX;
 
 /// Applications of one server.
@@ -70,6 +71,14 @@ pub struct PusherAppConfig {
     /// Seconds of silence after which clients ask whether the server is there: 1 to 3600.
     #[serde(default = "two_minutes")]
     pub activity_timeout_secs: u64,
+    /// Are `/broadcasting/auth` and its like answered here, by the auth plugins or `[jwt]`? Then the
+    /// application needs no endpoint of its own. One app at most, or requests say `?app=KEY`.
+    #[serde(default)]
+    pub auth_endpoint: bool,
+    /// The origins whose pages may ask there beside the server's own, like `https://example.org`;
+    /// `*` for all.
+    #[serde(default)]
+    pub auth_origins: Vec<String>,
     #[serde(default)]
     pub limits: PusherLimits,
     /// Who is told of what happens.
@@ -202,6 +211,8 @@ impl PusherAppConfig {
             max_connections: None,
             prefix: String::new(),
             activity_timeout_secs: two_minutes(),
+            auth_endpoint: false,
+            auth_origins: Vec::new(),
             limits: PusherLimits::default(),
             webhooks: Vec::new(),
         })
@@ -289,6 +300,18 @@ impl PusherAppConfig {
             self.key_of("activity_timeout_secs"),
             self.activity_timeout_secs
         );
+        for origin in &self.auth_origins {
+            ensure!(
+                is_origin(origin),
+                "{} = {origin:?} is neither `*` nor like https://example.org",
+                self.key_of("auth_origins")
+            );
+        }
+        ensure!(
+            self.auth_endpoint || self.auth_origins.is_empty(),
+            "{} has no use without auth_endpoint = true",
+            self.key_of("auth_origins")
+        );
         let limits = &self.limits;
         for (name, value) in [
             ("event_bytes", limits.event_bytes),
@@ -309,17 +332,16 @@ impl PusherAppConfig {
 }
 
 impl WebhookConfig {
+    /// Where it is told. `key` names this webhook in an error.
+    ///
+    /// # Errors
+    /// It is no URL of http or https.
+    pub fn target(&self, key: &str) -> Result<HttpUrl> {
+        HttpUrl::parse(&format!("{key}.url"), &self.url)
+    }
+
     fn check(&self, key: &str) -> Result<()> {
-        let url = &self.url;
-        let uri: Uri = url.parse().with_context(|| format!("{key}.url = {url:?} is no URL"))?;
-        ensure!(
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.host().is_some_and(|host| !host.is_empty()),
-            "{key}.url = {url:?} begins neither with https:// nor with http://"
-        );
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        // Not shown: it would be a password.
-        ensure!(!authority.contains('@'), "{key}.url has a user name, which is not supported");
+        self.target(key)?;
         ensure!(!self.events.is_empty(), "{key}.events is empty: leave it out for all of them");
         for (index, event) in self.events.iter().enumerate() {
             ensure!(!self.events[..index].contains(event), "{key}.events has {event:?} twice");
@@ -413,6 +435,8 @@ mod tests {
             (&format!("{APP}limits = {{ event_bytes = 0 }}"), &["limits.event_bytes = 0"]),
             (&format!("{APP}limits = {{ events = 1 }}"), &["events"]),
             (&format!("{APP}secrets = 1"), &["secrets"]),
+            (&format!("{APP}auth_endpoint = true\nauth_origins = ['x']"), &["auth_origins", "https://"]),
+            (&format!("{APP}auth_origins = ['*']"), &["auth_origins", "auth_endpoint"]),
             (&format!("{APP}webhooks = [{{ url = 'ftp://a' }}]"), &["webhooks.url", "ftp://a"]),
             (&format!("{APP}webhooks = [{{ url = '/a' }}]"), &["webhooks.url", "/a"]),
             (&format!("{APP}webhooks = [{{ url = 'http://u:p@a' }}]"), &["webhooks.url", "user name"]),

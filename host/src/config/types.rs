@@ -335,6 +335,9 @@ pub struct PluginConfig {
     pub filter_ms: Option<u64>,
     /// Channels with a store of their own, a shard; beyond it channels share one. 500 without.
     pub stores: Option<usize>,
+    /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if
+    /// the plugin gives anything to save; 300 without.
+    pub hibernate_after_secs: Option<u32>,
 }
 
 impl Default for Config {

@@ -247,6 +247,12 @@ pub enum Letter {
         channel: ChannelName,
         inquiry: Inquiry,
     },
+    /// A handler's timer is over.
+    Timer {
+        channel: ChannelName,
+        id: u32,
+        serial: u64,
+    },
     /// A connection that had joined has ended.
     Gone {
         channel: ChannelName,

@@ -15,6 +15,7 @@ pub mod history;
 mod home;
 pub mod letter;
 pub mod mesh;
+pub mod notice;
 pub mod outbox;
 mod pace;
 mod places;
@@ -31,5 +32,5 @@ mod turn;
 pub mod wire;
 
 pub use connection::Connection;
-pub use home::ChannelFacts;
+pub use home::{ChannelFacts, Occupancy};
 pub use shard::{Settings, Shard};

@@ -82,8 +82,6 @@ impl Default for ChannelRule {
     }
 }
 
-const SWEEP_SECS: u32 = 10;
-
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: Vec<(Pattern, ChannelRule)>,
@@ -131,10 +129,9 @@ impl Rules {
         }
     }
 
-    /// Seconds between two looks for channels that nobody uses: ten, or as few as the rule asks
-    /// for that forgets the soonest.
-    pub fn sweep_secs(&self) -> u32 {
-        self.rules.iter().map(|(_, rule)| rule.expire_after).fold(SWEEP_SECS, u32::min).max(1)
+    /// Of the rules, the one that forgets the soonest: after so many seconds.
+    pub fn soonest(&self) -> u32 {
+        self.rules.iter().map(|(_, rule)| rule.expire_after).fold(EXPIRE_AFTER, u32::min)
     }
 
     /// What the server itself keeps for applications.

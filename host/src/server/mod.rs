@@ -9,12 +9,16 @@ pub mod handshake;
 mod jwks;
 mod listener;
 mod metrics;
+mod outbound;
 mod pusher;
+mod pusher_api;
+mod pusher_auth;
 mod router;
 mod run;
 mod spoken;
 mod sse;
 mod stream;
+mod webhooks;
 mod websocket;
 
 pub use run::{Server, check, serve};

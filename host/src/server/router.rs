@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::address::Proxies;
 use super::api::{self, Api};
 use super::spoken::Spoken;
-use super::{console, handshake, metrics, pusher, sse, websocket};
+use super::{console, handshake, metrics, pusher, pusher_api, pusher_auth, sse, websocket};
 use crate::config::Config;
 use crate::plugin::{Handshake, PluginHost};
 use crate::session;
@@ -71,6 +71,10 @@ pub async fn route(
         (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
         _ if spoken.is_some() || pusher::key(path, &router).is_some() => method_not_allowed(),
         (_, path) if api::owns(path) => api::serve(router, peer, request).await,
+        (_, path) if let Some(asks) = pusher_auth::asks(&router, path) => {
+            pusher_auth::serve(router, peer, request, asks).await
+        }
+        (_, path) if pusher_api::owns(&router, path) => pusher_api::serve(router, peer, request).await,
         (_, "/sse") if router.config.dialects.sse => method_not_allowed(),
         (_, "/console/tidegate.js" | "/healthz" | "/readyz" | "/metrics" | "/_broadcast") => {
             method_not_allowed()

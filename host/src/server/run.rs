@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::jwks;
 use super::listener::{self, ShardSetup};
+use super::{jwks, webhooks};
 use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::{ChannelName, Pattern};
 use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
@@ -160,7 +160,10 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
     }
 }
 
-fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
+/// Seconds between two looks for channels that nobody uses, at most.
+const SWEEP_SECS: u32 = 10;
+
+fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings> {
     let queue = config.users.queue.as_ref();
     let queues = queue.map_or(0, |queue| queue.users.div_ceil(shards));
     let queue = queue.map(|queue| QueueRule {
@@ -205,9 +208,13 @@ fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
         rules.push((Pattern::parse(&everyone)?, rule));
     }
     let counts = apps.iter().map(|app| app.subscription_count).collect();
+    let rules = Rules::new(rules).with_apps(apps.names().clone(), counts);
+    let hibernate = config.plugins.values().filter_map(|plugin| plugin.hibernate_after_secs);
     Ok(Settings {
         wires: wires(apps),
-        rules: Rules::new(rules).with_apps(apps.names().clone(), counts),
+        // As often as the shortest of these times asks.
+        sweep_secs: hibernate.chain([rules.soonest(), SWEEP_SECS]).fold(SWEEP_SECS, u32::min).max(1),
+        rules,
         outbox_bytes: config.limits.outbox_bytes,
         connections: config.limits.connections.div_ceil(shards),
         channels: config.limits.channels.div_ceil(shards),
@@ -215,6 +222,7 @@ fn settings(config: &Config, apps: &Apps, shards: usize) -> Result<Settings> {
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
         idle_secs: config.limits.connection.idle_secs,
+        board: webhooks::start(apps)?,
     })
 }
 
@@ -244,6 +252,7 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
         stores: plugin.stores.unwrap_or(defaults.stores),
+        hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         limits: PluginLimits {
             memory_bytes: plugin.memory_bytes.unwrap_or(limits.memory_bytes),
             call_ms: plugin.call_ms.unwrap_or(limits.call_ms),

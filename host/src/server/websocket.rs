@@ -25,37 +25,62 @@ use crate::hub::{Connection, Shard};
 use crate::plugin::Handshake;
 use crate::session::{Ended, Session};
 
-/// Serves one client at an address until its connection ends.
-pub async fn serve(
+/// Serves one client at an address until its connection ends. What it begins with is boxed, and
+/// gone by then: a task has the size of the largest thing it ever waits for.
+pub fn serve(
     upgrade: UpgradeFut,
     handshake: Handshake,
     address: IpAddr,
     spoken: Spoken,
     router: Rc<Router>,
-) {
-    let Some((stream, early)) = tcp(upgrade).await else { return };
+) -> impl Future<Output = ()> {
+    let opening = Box::pin(open(upgrade, handshake, address, spoken, router));
+    async move {
+        let Some(mut talk) = opening.await else { return };
+        if let Some(session) = &mut talk.session {
+            // Ended or not, the goodbye is the same.
+            let _ = converse(&talk.spoken, &mut talk.messages, session).await;
+        }
+        talk.messages.until_closed().await;
+    }
+}
+
+/// A connection that is open.
+struct Talk {
+    /// None: it was refused, and is closing.
+    session: Option<Session>,
+    messages: Messages,
+    spoken: Spoken,
+    /// Ends last.
+    _connected: Connected,
+}
+
+/// None: nothing came of it.
+async fn open(
+    upgrade: UpgradeFut,
+    handshake: Handshake,
+    address: IpAddr,
+    spoken: Spoken,
+    router: Rc<Router>,
+) -> Option<Talk> {
+    let (stream, early) = tcp(upgrade).await?;
     let (read, write) = stream.into_split();
     let socket = Rc::new(TcpSocket(write));
     let shard = &router.context.shard;
-    let allowance = match router.context.limits.admit(address) {
-        Ok(allowance) => allowance,
-        Err(too_many) => return turn_away(&socket, &too_many),
-    };
-    let connection = match shard.connect(spoken.wire(), socket.clone()) {
-        Ok(connection) => connection,
-        Err(full) => return turn_away(&socket, &full),
-    };
-    let connected = Connected { shard: shard.clone(), connection };
-    let mut messages = Messages::new(read, early, &connected, socket, &router);
-    let (context, connection) = (router.context.clone(), connected.connection.clone());
-    // Boxed, what a connection begins with: while it lives, its task would keep the room.
-    if let Ok(mut session) = Box::pin(Session::begin(context, connection, handshake, allowance)).await
-        && Box::pin(begin(&spoken, &router, &mut session, &connected.connection)).await
+    let admitted = router.context.limits.admit(address);
+    let allowance = admitted.map_err(|too_many| turn_away(&socket, &too_many)).ok()?;
+    let connection = shard.connect(spoken.wire(), socket.clone());
+    let connection = connection.map_err(|full| turn_away(&socket, &full)).ok()?;
+    let connected = Connected { shard: shard.clone(), connection: connection.clone() };
+    let messages = Messages::new(read, early, &connected, socket, &router);
+    let mut session =
+        Session::begin(router.context.clone(), connection.clone(), handshake, allowance).await.ok();
+    if let Some(begun) = &mut session
+        && !begin(&spoken, &router, begun, &connection).await
     {
-        // Ended or not, the goodbye is the same.
-        let _ = converse(&spoken, &mut messages, &mut session).await;
+        session = None;
     }
-    messages.until_closed().await;
+    Some(Talk { session, messages, spoken, _connected: connected })
 }
 
 /// There are as many as there may be.

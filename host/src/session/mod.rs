@@ -99,7 +99,7 @@ impl Session {
                 let user = Box::pin(self.standing.renew(&self.context, &self.connection, token)).await?;
                 self.reply(id.as_ref(), Reply::Authenticated { user });
                 if self.to_own {
-                    self.subscribe_to_own().await;
+                    Box::pin(self.subscribe_to_own()).await;
                 }
                 Ok(())
             }

@@ -5,7 +5,9 @@ pub mod decode;
 pub mod encode;
 pub mod member;
 pub mod payload;
+pub mod request;
 pub mod sign;
+pub mod webhook;
 
 pub use decode::{Said, Unsaid, text};
 pub use encode::Pusher;

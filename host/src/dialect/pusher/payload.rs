@@ -1,5 +1,7 @@
 //! `data`: a string on the wire whatever it is, so that clients of all kinds can read it.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
@@ -17,12 +19,17 @@ pub fn posted(data: impl Into<Bytes>) -> Payload {
     }
 }
 
-/// A payload as the JSON string that clients get; binary as base64.
-pub(super) fn write(payload: &Payload, out: &mut BytesMut) {
+/// A payload as text; binary as base64.
+pub fn text(payload: &Payload) -> Cow<'_, str> {
     match payload.kind {
-        PayloadKind::Json | PayloadKind::Text => string(&String::from_utf8_lossy(&payload.bytes), out),
-        PayloadKind::Binary => string(&BASE64.encode(&payload.bytes), out),
+        PayloadKind::Json | PayloadKind::Text => String::from_utf8_lossy(&payload.bytes),
+        PayloadKind::Binary => BASE64.encode(&payload.bytes).into(),
     }
+}
+
+/// The same as the JSON string that clients get.
+pub(super) fn write(payload: &Payload, out: &mut BytesMut) {
+    string(&text(payload), out);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::timers::Timers;
 use super::waiting::Waiting;
 use super::{count, limits};
 use crate::core::clock::UnixMillis;
@@ -43,8 +44,10 @@ pub struct Home {
     pub meter: Option<Box<Meter>>,
     /// Subscriptions that the handler judges, or that wait for a count: their places are taken.
     pub joining: u32,
-    /// Messages that the handler judges.
+    /// Messages that the handler judges, and timers that it answers.
     pub judging: u32,
+    /// Those that the handler has set.
+    pub timers: Option<Box<Timers>>,
     /// The last message of the server's API, where the rule says so.
     cached: Option<Box<Cached>>,
     pub told: Option<Box<count::Told>>,
@@ -87,6 +90,7 @@ impl Home {
             judging: 0,
             cached: None,
             told: None,
+            timers: None,
             rule,
         }
     }
@@ -130,7 +134,8 @@ impl Home {
             || self.presence.as_ref().is_some_and(|presence| !presence.is_empty())
             || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle())
             || self.cached.is_some();
-        let handled = self.joining > 0 || self.judging > 0;
+        let timers = self.timers.as_ref().is_some_and(|timers| !timers.is_empty());
+        let handled = self.joining > 0 || self.judging > 0 || timers;
         if keeps || handled || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
             self.idle = 0;
             return false;

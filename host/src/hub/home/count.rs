@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Homes;
 use crate::core::ChannelName;
+use crate::hub::notice::What;
 use crate::hub::post::Post;
 
 /// With more subscribers than this, a change waits.
@@ -43,6 +44,9 @@ impl Homes {
                 self.uncounted.push(home.name.clone());
             }
             return;
+        }
+        if let Some(board) = &self.board {
+            board.put(channel, What::Subscribers(subscribers));
         }
         if subscribers == 0 {
             return;

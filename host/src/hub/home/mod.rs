@@ -6,9 +6,12 @@ mod channel;
 mod count;
 mod effects;
 mod limits;
+mod notices;
+mod occupancy;
 mod plugins;
 mod questions;
 mod repeats;
+mod timers;
 mod waiting;
 
 use std::collections::HashMap;
@@ -25,6 +28,7 @@ use crate::hub::letter::{
     Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
 };
 use crate::hub::mesh::Mesh;
+use crate::hub::notice::Board;
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::presence::{Presence, PresenceRule};
 use crate::hub::queue::InUse;
@@ -39,6 +43,7 @@ use crate::plugin::{
 use repeats::{Met, Repeats};
 
 pub use census::ChannelFacts;
+pub use occupancy::Occupancy;
 pub use repeats::RepeatKey;
 
 /// What a handler's answer belongs to.
@@ -46,6 +51,7 @@ pub enum Ticket {
     Publish(Publish),
     Subscribe(Subscribe),
     Unsubscribe { channel: ChannelName, sender: Sender, request: Option<Option<RequestId>> },
+    Timer { channel: ChannelName },
 }
 
 pub struct Homes {
@@ -70,6 +76,8 @@ pub struct Homes {
     published: u64,
     /// Channels whose subscribers will be told later how many they are.
     uncounted: Vec<ChannelName>,
+    /// Where what happens is told outside of channels.
+    board: Option<Board>,
 }
 
 impl Homes {
@@ -97,6 +105,7 @@ impl Homes {
             queues,
             published: 0,
             uncounted: Vec::new(),
+            board: None,
         }
     }
 
@@ -198,6 +207,7 @@ impl Homes {
             None => confirm_unsubscribed(channel.clone(), &sender, request, post),
         }
         if subscribed {
+            self.notice_going(&channel);
             self.count(&channel, post);
         }
     }
@@ -231,6 +241,12 @@ impl Homes {
                 confirm_unsubscribed(channel.clone(), &sender, request, post);
                 self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
             }
+            (Ticket::Timer { channel }, Ok(Answer::Timer(effects))) => {
+                self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
+            }
+            (Ticket::Timer { channel }, Err(failure)) => {
+                tracing::warn!(%channel, %failure, "a timer's call failed; the timer is gone");
+            }
             // A client that leaves has left, whatever its channel's handler makes of it.
             (Ticket::Unsubscribe { channel, sender, request }, _) => {
                 confirm_unsubscribed(channel, &sender, request, post);
@@ -243,7 +259,7 @@ impl Homes {
                 let refusal = self.failed(&subscribe.channel, &failure);
                 refuse_subscription(subscribe, refusal, post);
             }
-            (Ticket::Publish(_) | Ticket::Subscribe(_), Ok(_)) => {
+            (Ticket::Publish(_) | Ticket::Subscribe(_) | Ticket::Timer { .. }, Ok(_)) => {
                 debug_assert!(false, "an actor answers the job that it was given");
             }
         }
@@ -257,7 +273,7 @@ impl Homes {
                     home.joining = home.joining.saturating_sub(1);
                 }
             }
-            Ticket::Publish(Publish { channel, .. }) => {
+            Ticket::Publish(Publish { channel, .. }) | Ticket::Timer { channel } => {
                 if let Some(home) = self.homes.get_mut(channel) {
                     home.judging = home.judging.saturating_sub(1);
                 }
@@ -310,6 +326,9 @@ impl Homes {
         self.published += 1;
         let sender = publish.origin.sender().cloned();
         let message = home.place(sender, publish.event, publish.payload, publish.except);
+        if let Some(board) = &self.board {
+            notices::message(board, &home.name, &message);
+        }
         let published =
             Published { epoch: home.epoch, offset: Some(home.offset), receipt: None, queued: false };
         if publish.receipt {
@@ -359,6 +378,7 @@ impl Homes {
         let Some(home) = self.homes.get_mut(&channel) else { return };
         home.seal(post);
         let shard = sender.client.shard();
+        let first = !home.has_subscribers();
         home.subscribers[shard.index()] += 1;
         let past = home.past(self.wires, &wishes, post.mesh());
         let offset = past.since.unwrap_or(home.offset);
@@ -371,6 +391,7 @@ impl Homes {
             members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
             cached: wishes.cached.then_some(past.replay.is_some()),
         };
+        let missed = wishes.cached && past.replay.is_none();
         let (since, slow) = (home.offset, wishes.slow.unwrap_or(home.rule.slow));
         let frame = frame(self.wires, wire, request.as_ref(), reply);
         // Who has recovered all goes on where it was: that is no new subscription.
@@ -382,6 +403,7 @@ impl Homes {
         let answer =
             Subscribed { channel: channel.clone(), sender, request, filter, told, result: Ok(accepted) };
         post.send(shard, Letter::Subscribed(answer));
+        self.notice_coming(&channel, first, missed);
         self.count(&channel, post);
     }
 

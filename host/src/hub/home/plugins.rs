@@ -26,10 +26,13 @@ impl Homes {
                 }
                 (_, Route::Handler(generation, route)) => {
                     let captures = captures(rule, route, &name);
+                    home.timers = None;
                     home.handler = Some(attach(&self.actors, generation, &name, captures));
                 }
                 (None, Route::None) => {}
-                (Some(_), Route::None) if is_open => home.handler = None,
+                (Some(_), Route::None) if is_open => {
+                    (home.handler, home.timers) = (None, None);
+                }
                 (_, Route::Retired | Route::None) => self.close(&name, post),
             }
         }
@@ -46,10 +49,16 @@ impl Homes {
         }
     }
 
-    /// Forgets channels that nobody has used for a while. Called every so many seconds.
+    /// Forgets channels that nobody has used for a while, and lets handlers rest that nobody has
+    /// called. Called every so many seconds.
     pub fn sweep(&mut self, elapsed: u32) {
         self.repeats.forget_old(Instant::now());
         let now = UnixMillis::now();
-        self.homes.retain(|_, home| !home.is_forgotten(now, elapsed));
+        self.homes.retain(|_, home| {
+            if let Some((_, actor)) = &home.handler {
+                actor.rest(elapsed);
+            }
+            !home.is_forgotten(now, elapsed)
+        });
     }
 }

@@ -117,6 +117,7 @@ impl Homes {
 
     /// Puts changes of presence into the channel's order.
     pub(super) fn tell(&mut self, channel: &ChannelName, events: Vec<PresenceEvent>, post: &Post) {
+        self.notice_presence(channel, &events);
         let Some(home) = self.homes.get_mut(channel) else { return };
         if events.is_empty() || !home.rule.join_leave || !home.has_subscribers() {
             return;

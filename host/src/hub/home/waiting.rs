@@ -11,7 +11,6 @@ use super::Homes;
 use super::channel::{Home, Past};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Message, Offset, Refusal};
-use crate::hub::history::History;
 use crate::hub::letter::{Letter, Origin, Publish, Published, Settled, Subscribe, Wishes};
 use crate::hub::mesh::Mesh;
 use crate::hub::post::Post;
@@ -194,7 +193,8 @@ impl Home {
         let now = UnixMillis::now();
         self.expire(now);
         let taken = self.waiting.as_mut().map(|waiting| waiting.queue.take(now)).unwrap_or_default();
-        let kept = |count| self.history.iter().flat_map(move |history: &Box<History>| history.last(count));
+        let history = self.history.as_deref();
+        let kept = |count| history.into_iter().flat_map(move |history| history.last(count));
         let (recovered, replay) = match wishes.recover {
             None => (None, merge(kept(wishes.history), &taken)),
             Some(since) => {

@@ -131,7 +131,9 @@ mod tests {
             queues: 0,
             heartbeat: Duration::from_secs(60),
             missed_heartbeats: 2,
+            sweep_secs: 10,
             idle_secs: None,
+            board: None,
         }
     }
 

@@ -25,6 +25,8 @@ pub struct App {
     pub activity_timeout_secs: u64,
     pub limits: PusherLimits,
     pub webhooks: Vec<WebhookConfig>,
+    /// Its clients are let in by the server's own endpoint; pages of these origins may ask.
+    pub auth_endpoint: Option<Vec<String>>,
     max_connections: Option<usize>,
     connections: AtomicUsize,
 }
@@ -145,6 +147,7 @@ impl App {
             activity_timeout_secs: config.activity_timeout_secs,
             limits: config.limits.clone(),
             webhooks: config.webhooks.clone(),
+            auth_endpoint: config.auth_endpoint.then(|| config.auth_origins.clone()),
             max_connections: config.max_connections,
             connections: AtomicUsize::new(0),
         })

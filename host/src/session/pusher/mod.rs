@@ -26,6 +26,7 @@ use crate::hub::wire::Reply;
 use crate::plugin::Handshake;
 
 pub use apps::{App, Apps, BadSocketId, Place, QuotaReached};
+pub use judge::{Judged, judge};
 use recent::Recent;
 
 /// Subscriptions that are asked for and not looked after; past it they are waited for.
