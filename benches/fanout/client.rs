@@ -11,7 +11,18 @@ use tokio::sync::Notify;
 const READ_BUFFER: usize = 256 << 10;
 /// Where a message's number stands: behind this, ten digits.
 const MARK: &[u8] = b"\"n\":\"";
+/// The same within a string.
+const ESCAPED: &[u8] = b"\\\"n\\\":\\\"";
 const DIGITS: usize = 10;
+
+/// What the subscribers speak.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Speaking {
+    Native,
+    /// They join as well, and hear who comes and goes.
+    Present,
+    Pusher,
+}
 
 pub struct Load {
     publisher: TcpStream,
@@ -21,32 +32,41 @@ pub struct Load {
 
 struct Shared {
     subscribers: u64,
+    mark: &'static [u8],
     delivered: Cell<u64>,
     progress: Notify,
     scratch: RefCell<Vec<u8>>,
 }
 
-/// `presence`: subscribers join, and hear who comes and goes.
-pub async fn connect(port: u16, subscribers: usize, presence: bool) -> Load {
+pub async fn connect(port: u16, subscribers: usize, speaking: Speaking) -> Load {
     let shared = Rc::new(Shared {
         subscribers: subscribers as u64,
+        mark: if speaking == Speaking::Pusher { ESCAPED } else { MARK },
         delivered: Cell::new(0),
         progress: Notify::new(),
         scratch: RefCell::new(vec![0; READ_BUFFER]),
     });
     for _ in 0..subscribers {
-        let mut stream = open(port).await;
-        if presence {
-            stream.write_all(&frame(br#"{"type":"join","channel":"bench"}"#)).await.expect("a join");
-            assert!(stream.read(&mut [0; 256]).await.expect("an answer") > 0);
-        }
-        stream.write_all(&frame(br#"{"type":"subscribe","channel":"bench"}"#)).await.expect("a subscription");
+        let path = if speaking == Speaking::Pusher { "/app/bench?protocol=7" } else { "/ws" };
+        let mut stream = open(port, path).await;
         let mut answer = [0; 256];
-        // `subscribed`: whole, because it is small.
+        if speaking == Speaking::Pusher {
+            // The greeting: whole, because it is small, as all answers here are.
+            assert!(stream.read(&mut answer).await.expect("a greeting") > 0);
+        }
+        if speaking == Speaking::Present {
+            stream.write_all(&frame(br#"{"type":"join","channel":"bench"}"#)).await.expect("a join");
+            assert!(stream.read(&mut answer).await.expect("an answer") > 0);
+        }
+        let subscribe: &[u8] = match speaking {
+            Speaking::Pusher => br#"{"event":"pusher:subscribe","data":{"channel":"bench"}}"#,
+            _ => br#"{"type":"subscribe","channel":"bench"}"#,
+        };
+        stream.write_all(&frame(subscribe)).await.expect("a subscription");
         assert!(stream.read(&mut answer).await.expect("an answer") > 0);
         tokio::task::spawn_local(subscriber(stream, shared.clone()));
     }
-    let publisher = open(port).await;
+    let publisher = open(port, "/ws").await;
     Load { publisher, shared, sent: 0 }
 }
 
@@ -92,7 +112,7 @@ async fn subscriber(stream: TcpStream, shared: Rc<Shared>) {
             Err(_) => return,
         };
         let bytes = &scratch[..held + read];
-        let (used, frames) = count(bytes, &mut last);
+        let (used, frames) = count(bytes, shared.mark, &mut last);
         kept.clear();
         kept.extend_from_slice(&bytes[used..]);
         let before = shared.delivered.get();
@@ -104,7 +124,7 @@ async fn subscriber(stream: TcpStream, shared: Rc<Shared>) {
 }
 
 /// How many bytes are whole frames, and how many of those are messages.
-fn count(bytes: &[u8], last: &mut u64) -> (usize, u64) {
+fn count(bytes: &[u8], mark: &[u8], last: &mut u64) -> (usize, u64) {
     let (mut at, mut frames) = (0, 0);
     while let Some(head) = bytes.get(at..at + 2) {
         let (size, length) = match head[1] {
@@ -116,7 +136,7 @@ fn count(bytes: &[u8], last: &mut u64) -> (usize, u64) {
         };
         let Some(payload) = bytes.get(at + size..at + size + length) else { break };
         if head[0] == 0x81 {
-            let number = number(payload);
+            let number = number(payload, mark);
             assert_eq!(number, *last + 1, "each message once, in order");
             *last = number;
             frames += 1;
@@ -126,16 +146,18 @@ fn count(bytes: &[u8], last: &mut u64) -> (usize, u64) {
     (at, frames)
 }
 
-fn number(payload: &[u8]) -> u64 {
-    let start = payload.windows(MARK.len()).position(|w| w == MARK).expect("a number") + MARK.len();
+fn number(payload: &[u8], mark: &[u8]) -> u64 {
+    let start = payload.windows(mark.len()).position(|w| w == mark).expect("a number") + mark.len();
     payload[start..start + DIGITS].iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0'))
 }
 
-async fn open(port: u16) -> TcpStream {
+async fn open(port: u16, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server");
     stream.set_nodelay(true).expect("no delay");
-    let request = "GET /ws HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.expect("a handshake");
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

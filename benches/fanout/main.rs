@@ -2,18 +2,20 @@
 //! the server's CPU a delivery. `--peer bun` measures Bun's topics beside it, run by run.
 //!
 //! cargo bench --bench fanout -- [--subscribers N] [--window W] [--messages M] [--runs R]
-//!                               [--shards S] [--peer bun] [--history]
+//!                               [--shards S] [--peer bun] [--history] [--pusher]
 //!
 //! Without `--shards` the server has one, as Bun has one thread: the client needs the other
 //! core of a machine with two. `--history` measures a channel that keeps its last thousand
-//! messages and who is there beside one that does not, run by run.
+//! messages and who is there beside one that does not, run by run; `--pusher` subscribers in the
+//! Pusher Channels protocol beside native ones.
 
 mod client;
 mod server;
 
 use std::time::Instant;
 
-use server::Server;
+use client::Speaking;
+use server::{Kept, Server};
 
 struct Plan {
     subscribers: usize,
@@ -23,6 +25,7 @@ struct Plan {
     shards: usize,
     peer: bool,
     history: bool,
+    pusher: bool,
 }
 
 struct Figures {
@@ -40,15 +43,21 @@ fn main() {
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
     let mut kept = Vec::new();
+    let mut pusher = Vec::new();
     for run in 1..=plan.runs {
-        ours.push(measure(&Server::tidegate(plan.shards, false), &plan, false));
+        ours.push(measure(&Server::tidegate(plan.shards, Kept::Nothing), &plan, Speaking::Native));
         print(&format!("tidegate {run}"), &ours[run - 1..]);
         if plan.history {
-            kept.push(measure(&Server::tidegate(plan.shards, true), &plan, true));
+            kept.push(measure(&Server::tidegate(plan.shards, Kept::History), &plan, Speaking::Present));
             print(&format!("history  {run}"), &kept[run - 1..]);
         }
+        if plan.pusher {
+            let server = Server::tidegate(plan.shards, Kept::Nothing);
+            pusher.push(measure(&server, &plan, Speaking::Pusher));
+            print(&format!("pusher   {run}"), &pusher[run - 1..]);
+        }
         if plan.peer {
-            theirs.push(measure(&Server::bun(), &plan, false));
+            theirs.push(measure(&Server::bun(), &plan, Speaking::Native));
             print(&format!("bun      {run}"), &theirs[run - 1..]);
         }
     }
@@ -56,6 +65,10 @@ fn main() {
     if plan.history {
         print("history  median", &kept);
         ratio("with history and presence", &kept, &ours);
+    }
+    if plan.pusher {
+        print("pusher   median", &pusher);
+        ratio("in the Pusher protocol", &pusher, &ours);
     }
     if plan.peer {
         print("bun      median", &theirs);
@@ -72,11 +85,11 @@ fn ratio(label: &str, one: &[Figures], other: &[Figures]) {
     );
 }
 
-fn measure(server: &Server, plan: &Plan, presence: bool) -> Figures {
+fn measure(server: &Server, plan: &Plan, speaking: Speaking) -> Figures {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let local = tokio::task::LocalSet::new();
     let (seconds, cpu) = local.block_on(&runtime, async {
-        let mut load = client::connect(server.port, plan.subscribers, presence).await;
+        let mut load = client::connect(server.port, plan.subscribers, speaking).await;
         // A tenth as a warm-up.
         load.run(plan.messages / 10, plan.window).await;
         let (cpu, began) = (server.cpu_seconds(), Instant::now());
@@ -111,6 +124,7 @@ impl Plan {
             shards: 1,
             peer: false,
             history: false,
+            pusher: false,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -124,6 +138,7 @@ impl Plan {
                 "--shards" => plan.shards = number(),
                 "--peer" => plan.peer = arguments.next().as_deref() == Some("bun"),
                 "--history" => plan.history = true,
+                "--pusher" => plan.pusher = true,
                 "--bench" => {}
                 other => panic!("unknown option {other}"),
             }

@@ -8,14 +8,23 @@ pub struct Server {
     pub port: u16,
 }
 
+/// What its channels keep.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kept {
+    Nothing,
+    /// A thousand messages.
+    History,
+}
+
 impl Server {
-    /// `history`: its channels keep a thousand messages.
-    pub fn tidegate(shards: usize, history: bool) -> Self {
+    pub fn tidegate(shards: usize, kept: Kept) -> Self {
         let empty = std::env::temp_dir().join("tidegate-bench-no-plugins");
         std::fs::create_dir_all(&empty).expect("an empty folder");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.args(["--listen", "127.0.0.1:0", "--shards", &shards.to_string(), "--plugins"]).arg(&empty);
-        if history {
+        // Costs nothing where nobody speaks its dialect.
+        command.args(["--pusher-app", "1:bench:secret"]);
+        if kept == Kept::History {
             let file = empty.join("history.toml");
             let rule = "[[channel]]\npattern = \"*\"\nhistory = { messages = 1000 }\n";
             std::fs::write(&file, rule).expect("a configuration");

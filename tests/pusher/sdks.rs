@@ -23,7 +23,7 @@ fn server(more: &str) -> Server {
 async fn the_sdk_for_node_works_as_it_is() {
     // Free now, and taken by the test's own server at once.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = server(&format!("webhook = [{{ url = 'http://127.0.0.1:{port}/hooks' }}]"));
+    let server = server(&format!("webhooks = [{{ url = 'http://127.0.0.1:{port}/hooks' }}]"));
     let mut command = command("node", &server);
     command.args(["--test", "server-sdk.test.mjs"]).env("WEBHOOK_PORT", port.to_string());
     let said = node::run(command, BOUND).await.unwrap_or_else(|how| panic!("{how}"));

@@ -82,7 +82,7 @@ pub struct PusherAppConfig {
     #[serde(default)]
     pub limits: PusherLimits,
     /// Who is told of what happens.
-    #[serde(default, rename = "webhook")]
+    #[serde(default)]
     pub webhooks: Vec<WebhookConfig>,
 }
 
@@ -120,7 +120,7 @@ impl Default for PusherLimits {
     }
 }
 
-/// One `[[pusher.app.webhook]]`.
+/// One `[[pusher.app.webhooks]]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
@@ -326,8 +326,8 @@ impl PusherAppConfig {
             ensure!(value >= 1, "{key} = 0: a limit is at least 1; 0 does not mean unlimited");
             ensure!(value <= MAX_EVENT_BYTES, "{key} = {value} is more than {MAX_EVENT_BYTES}");
         }
-        ensure!(self.webhooks.len() <= MAX_WEBHOOKS, "{}: more than {MAX_WEBHOOKS}", self.key_of("webhook"));
-        self.webhooks.iter().try_for_each(|webhook| webhook.check(&self.key_of("webhook")))
+        ensure!(self.webhooks.len() <= MAX_WEBHOOKS, "{}: more than {MAX_WEBHOOKS}", self.key_of("webhooks"));
+        self.webhooks.iter().try_for_each(|webhook| webhook.check(&self.key_of("webhooks")))
     }
 }
 
@@ -437,11 +437,14 @@ mod tests {
             (&format!("{APP}secrets = 1"), &["secrets"]),
             (&format!("{APP}auth_endpoint = true\nauth_origins = ['x']"), &["auth_origins", "https://"]),
             (&format!("{APP}auth_origins = ['*']"), &["auth_origins", "auth_endpoint"]),
-            (&format!("{APP}webhook = [{{ url = 'ftp://a' }}]"), &["webhook.url", "ftp://a"]),
-            (&format!("{APP}webhook = [{{ url = '/a' }}]"), &["webhook.url", "/a"]),
-            (&format!("{APP}webhook = [{{ url = 'http://u:p@a' }}]"), &["webhook.url", "user name"]),
-            (&format!("{APP}webhook = [{{ url = 'http://a', events = [] }}]"), &["webhook.events", "empty"]),
-            (&format!("{APP}webhook = [{{ url = 'http://a', events = ['x'] }}]"), &["client_event"]),
+            (&format!("{APP}webhooks = [{{ url = 'ftp://a' }}]"), &["webhooks.url", "ftp://a"]),
+            (&format!("{APP}webhooks = [{{ url = '/a' }}]"), &["webhooks.url", "/a"]),
+            (&format!("{APP}webhooks = [{{ url = 'http://u:p@a' }}]"), &["webhooks.url", "user name"]),
+            (
+                &format!("{APP}webhooks = [{{ url = 'http://a', events = [] }}]"),
+                &["webhooks.events", "empty"],
+            ),
+            (&format!("{APP}webhooks = [{{ url = 'http://a', events = ['x'] }}]"), &["client_event"]),
         ] {
             let error = app(toml).expect_err(toml);
             for word in words {

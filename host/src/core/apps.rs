@@ -124,6 +124,16 @@ pub enum BadName {
 /// # Errors
 /// The name cannot be.
 pub fn channel(prefix: &str, name: &str) -> Result<ChannelName, BadName> {
+    check(name)?;
+    Ok(ChannelName::parse(&format!("{prefix}{name}"))?)
+}
+
+/// Could an application name a channel so? Otherwise it is none of its, whatever it begins with.
+pub fn is_channel(name: &str) -> bool {
+    check(name).is_ok()
+}
+
+fn check(name: &str) -> Result<(), BadName> {
     let (id, most) = match name.strip_prefix(SERVER_TO_USER) {
         Some(id) => (id, MAX_USER),
         None => (name, MAX_CHANNEL),
@@ -135,12 +145,7 @@ pub fn channel(prefix: &str, name: &str) -> Result<ChannelName, BadName> {
     if id.len() == name.len() && !name.bytes().all(is_channel_byte) {
         return Err(BadName::Character);
     }
-    Ok(ChannelName::parse(&format!("{prefix}{name}"))?)
-}
-
-/// Could an application name a channel so? Otherwise it is none of its, whatever it begins with.
-pub fn is_channel(name: &str) -> bool {
-    channel("", name).is_ok()
+    Ok(())
 }
 
 fn is_channel_byte(byte: u8) -> bool {

@@ -111,6 +111,8 @@ async fn other_clients_get_into_private_channels_only_by_name() {
         }
     }
     anonymous.subscribe("public").await;
+    // No application can name these.
+    anonymous.subscribe("private-a:b").await;
     let mut ada = Client::with_token(&server, "ada").await;
     ada.subscribe("private-x").await;
     let answer = ada.ask(json!({ "type": "subscribe", "channel": "#server-to-user-ada" })).await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{KEY, PATH, Pusher, config, server};
+use super::{KEY, PATH, Pusher, SECRET, config, server};
 use crate::harness::client::Arrived;
 use crate::harness::{Client, Raw, Server, cli, http, raw};
 
@@ -146,6 +146,61 @@ async fn the_api_disconnects_for_good() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(pusher.error().await.0, Some(4009));
     assert!(matches!(pusher.client.next().await, Arrived::Closed(4009, _)));
+}
+
+#[tokio::test]
+async fn a_flag_is_enough_for_a_quick_start() {
+    let app = format!("3:{KEY}:{SECRET}");
+    let server = Server::builder().flags(&["--pusher-app", &app]).start();
+    let (mut ada, mut bob) = (Pusher::connect(&server).await, Pusher::connect(&server).await);
+    ada.subscribe("private-x").await;
+    bob.subscribe("private-x").await;
+    ada.whisper("client-e", "private-x", json!(1)).await;
+    assert_eq!(bob.next().await["event"], "client-e");
+}
+
+#[tokio::test]
+async fn the_secret_may_be_in_the_environment_or_in_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{SECRET}\n")).unwrap();
+    let app = |secret: &str| format!("[[pusher.app]]\nid = '3'\nkey = '{KEY}'\n{secret}\n");
+    let of_file = app(&format!("secret_file = '{}'", file.path().display()));
+    // Its name makes it no setting.
+    let of_variable = app("secret_env = 'TIDEGATE_APP_SECRET'");
+    for server in [
+        Server::builder().config(&of_file),
+        Server::builder().config(&of_variable).env("TIDEGATE_APP_SECRET", SECRET),
+    ] {
+        let server = server.start();
+        Pusher::connect(&server).await.subscribe("private-x").await;
+    }
+}
+
+#[test]
+fn senseless_settings_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tidegate.toml");
+    let app =
+        |id: &str, more: &str| format!("[[pusher.app]]\nid = '{id}'\nkey = 'k{id}'\nsecret = 's'\n{more}\n");
+    for (toml, words) in [
+        (app("a", ""), "id = \"a\""),
+        (app("1", "max_connections = 0"), "max_connections = 0"),
+        (app("1", "limits = { batch = 0 }"), "limits.batch = 0"),
+        (app("1", "webhooks = [{ url = 'x' }]"), "webhooks.url"),
+        (app("1", "colour = 'red'"), "colour"),
+        (app("1", "") + &app("2", ""), "prefix"),
+        (
+            app("1", "").replace("secret = 's'", "secret_file = '/not/there'"),
+            "secret_file: cannot read /not/there",
+        ),
+        (app("1", "").replace("secret = 's'", "secret_env = 'NOT_THERE'"), "secret_env = \"NOT_THERE\""),
+    ] {
+        std::fs::write(&file, &toml).unwrap();
+        let said = cli::run(&["config", "check", file.to_str().unwrap()]);
+        assert!(said.code == Some(1) && said.stderr.contains(words), "{toml}: {said:?}");
+    }
+    std::fs::write(&file, app("1", "prefix = 'a.'") + &app("2", "prefix = 'b.'")).unwrap();
+    assert_eq!(cli::run(&["config", "check", file.to_str().unwrap()]).code, Some(0));
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Receiver {
     }
 
     fn config(&self, more: &str) -> String {
-        format!("{more}\nwebhook = [{{ url = '{}' }}]", self.url)
+        format!("{more}\nwebhooks = [{{ url = '{}' }}]", self.url)
     }
 
     /// All events so far, in order, from requests that were answered with 200.
@@ -231,7 +231,7 @@ async fn a_webhook_that_hangs_disturbs_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let dead = format!("http://{}", listener.local_addr().unwrap());
     let receiver = Receiver::start().await;
-    let more = format!("webhook = [{{ url = '{dead}' }}, {{ url = '{}' }}]", receiver.url);
+    let more = format!("webhooks = [{{ url = '{dead}' }}, {{ url = '{}' }}]", receiver.url);
     let server = Server::builder().config(&config(&more)).start();
     let mut client = Client::connect(&server).await;
     let (_held, _) = {
@@ -259,7 +259,7 @@ async fn a_channel_that_goes_with_its_plugin_is_vacated() {
 async fn each_webhook_is_told_what_it_wants() {
     let (all, some) = (Receiver::start().await, Receiver::start().await);
     let more = format!(
-        "prefix = 'a.'\nwebhook = [{{ url = '{}' }}, {{ url = '{}', events = ['channel_vacated'] }}]\n\
+        "prefix = 'a.'\nwebhooks = [{{ url = '{}' }}, {{ url = '{}', events = ['channel_vacated'] }}]\n\
          [[pusher.app]]\nid = '4'\nkey = 'other'\nsecret = 's'\nprefix = 'b.'",
         all.url, some.url
     );

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use anyhow::{Context, Result};
 
 use crate::config::{PusherAppConfig, PusherConfig, PusherLimits, WebhookConfig};
-use crate::core::apps::{Access, AppNames, BadName};
+use crate::core::apps::{Access, AppNames, BadName, ChannelKind, is_channel};
 use crate::core::{ChannelName, ClientId};
 use crate::dialect::pusher::sign::SigningKey;
 
@@ -89,12 +89,20 @@ impl Apps {
 
     /// A channel that only those are let into whom the application, or an auth plugin, knows.
     pub fn keeps_private(&self, channel: &ChannelName) -> bool {
-        self.names.kind(channel.as_str()).is_some_and(|kind| kind.access != Access::Public)
+        self.access(channel) != Access::Public
     }
 
     /// A channel that only the application's own client is let into, signed in as its user.
     pub fn is_for_one_user(&self, channel: &ChannelName) -> bool {
-        self.names.kind(channel.as_str()).is_some_and(|kind| kind.access == Access::User)
+        self.access(channel) == Access::User
+    }
+
+    /// What an application's naming says of a channel; public where it is none's.
+    fn access(&self, channel: &ChannelName) -> Access {
+        match self.names.split(channel.as_str()) {
+            Some((_, name)) if is_channel(name) => ChannelKind::of(name).access,
+            _ => Access::Public,
+        }
     }
 
     pub fn names(&self) -> &Arc<AppNames> {
@@ -201,6 +209,18 @@ mod tests {
         assert_eq!((&*app.id, name), ("2", "room"));
         assert_eq!(app.channel("room").unwrap().as_str(), "2.room");
         assert!(apps.of_channel("room").is_none());
+    }
+
+    #[test]
+    fn only_names_that_an_app_can_say_are_kept_private() {
+        let apps = apps();
+        let is_kept = |name: &str| apps.keeps_private(&ChannelName::parse(name).unwrap());
+        for name in ["1.private-x", "2.presence-x", "1.private-encrypted-x", "1.#server-to-user-x"] {
+            assert!(is_kept(name), "{name}");
+        }
+        for name in ["1.x", "private-x", "1.private-a:b", "1.my-private-x"] {
+            assert!(!is_kept(name), "{name}");
+        }
     }
 
     #[test]

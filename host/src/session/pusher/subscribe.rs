@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::Guest;
 use super::judge::Verdict;
 use crate::core::apps::{Access, ChannelKind, SERVER_TO_USER};
-use crate::core::{ChannelName, Refusal, UserId};
+use crate::core::{ChannelName, Refusal, Sender, UserId};
 use crate::dialect::pusher::decode::shown;
 use crate::dialect::pusher::encode;
 use crate::dialect::pusher::member::{self, Member};
@@ -84,15 +84,17 @@ impl Guest {
             Some(rule) => rule.params(channel, None)?,
             None => None,
         };
-        if let Some(member) = &admitted.member {
-            connection.call(channel, member.user.clone());
-        }
+        let called = admitted.member.as_ref().map(|member| member.user.clone());
+        let sender = match &called {
+            Some(user) => Sender { client: connection.id, user: user.clone() },
+            None => connection.sender(),
+        };
         let joins = admitted
             .member
             .map(|member| Joining { metadata: member.metadata, most: self.app.limits.presence_members });
         let wishes = Wishes { presence: kind.is_presence(), cached: kind.cache, ..Wishes::default() };
         let asked = self.session.ask_home(Subscribe {
-            sender: connection.sender_in(channel.as_str()),
+            sender,
             channel: channel.clone(),
             wire: connection.wire,
             wishes,
@@ -104,6 +106,9 @@ impl Guest {
             told: None,
         });
         asked?;
+        if let Some(user) = called {
+            connection.call(channel, user);
+        }
         self.pending.insert(channel.clone());
         if admitted.judged {
             self.judged.insert(channel.clone());
