@@ -24,6 +24,10 @@ mod names_and_patterns;
 mod native_decode;
 #[path = "targets/native_encode.rs"]
 mod native_encode;
+#[path = "targets/pusher.rs"]
+mod pusher;
+#[path = "targets/pusher_request.rs"]
+mod pusher_request;
 #[path = "targets/sent.rs"]
 mod sent;
 
@@ -37,11 +41,13 @@ pub use handshake::handshake;
 pub use names_and_patterns::names_and_patterns;
 pub use native_decode::native_decode;
 pub use native_encode::native_encode;
+pub use pusher::pusher;
+pub use pusher_request::pusher_request;
 
 pub type Target = fn(&[u8]);
 
 /// By name: a target's corpus is the folder of its name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("component", component),
     ("config", config),
     ("dialects", dialects),
@@ -52,4 +58,6 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("names_and_patterns", names_and_patterns),
     ("native_decode", native_decode),
     ("native_encode", native_encode),
+    ("pusher", pusher),
+    ("pusher_request", pusher_request),
 ];

@@ -74,7 +74,7 @@ async fn subscribed(channel: &ChannelName, written: &Rc<Cell<usize>>) -> Rc<Shar
     let me = mesh.shards().next().expect("a shard");
     // Every channel is open.
     let config = config::load(None, std::iter::empty(), &Overrides::default()).expect("the defaults");
-    let settings = server::settings(&config, 1).expect("settings");
+    let settings = server::shard_settings(&config, 1).expect("settings");
     let shard = Shard::new(me, settings, mesh, Arc::new(Registry::default())).expect("a shard");
     tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
     for number in 0..SUBSCRIBERS {

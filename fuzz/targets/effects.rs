@@ -62,6 +62,14 @@ fn outcome(input: &mut Input<'_>) -> channel_handler::Outcome {
 fn some_effects(input: &mut Input<'_>) -> Vec<types::Effect> {
     let choice = input.byte();
     let effect = match choice % 3 {
+        _ if (0xE0..0xF0).contains(&choice) => {
+            let id = u32::from(input.u16());
+            if input.bit() {
+                types::Effect::SetTimer(types::Timer { id, after_ms: u32::from(input.u16()) })
+            } else {
+                types::Effect::CancelTimer(id)
+            }
+        }
         0 => types::Effect::Publish(types::Publication {
             channel: input.long_text(),
             event: input.text().into(),
@@ -103,7 +111,7 @@ fn is_legal(outcome: &channel_handler::Outcome, kind: types::PayloadKind, limit:
                     && is_payload(publication.kind, &publication.payload)
             }
             types::Effect::Send(direct) => is_payload(direct.kind, &direct.payload),
-            types::Effect::Kick(_) => true,
+            types::Effect::Kick(_) | types::Effect::SetTimer(_) | types::Effect::CancelTimer(_) => true,
         })
 }
 
@@ -137,6 +145,10 @@ fn effect(checked: &Effect, said: &types::Effect) {
             assert_eq!(dismissal.client.0, said.client);
             is_cut(&dismissal.reason, &said.reason);
         }
+        (Effect::SetTimer { id, after_ms }, types::Effect::SetTimer(said)) => {
+            assert_eq!((*id, *after_ms), (said.id, said.after_ms));
+        }
+        (Effect::CancelTimer(id), types::Effect::CancelTimer(said)) => assert_eq!(id, said),
         other => panic!("another effect: {other:?}"),
     }
 }

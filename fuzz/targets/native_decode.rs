@@ -98,6 +98,7 @@ fn says_what_stands_there(command: &Command, fields: &Object) {
                 recover: place(fields.raw("recover")),
                 history: number(fields.raw("history")).unwrap_or(0),
                 presence: fields.raw("presence") == Some("true"),
+                cached: false,
                 slow: fields.text("policy").map(|word| SlowPolicy::parse(&word).expect("a policy")),
             },
         },

@@ -122,6 +122,7 @@ fn replies(channel: &ChannelName, message: &Message, id: Option<&RequestId>, wor
             position: Some(position),
             recovered: Some(true),
             members: None,
+            cached: None,
         },
         Reply::Unsubscribed { channel: channel.clone() },
         Reply::Published {

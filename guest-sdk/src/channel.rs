@@ -10,8 +10,10 @@ pub use wit::Verdict;
 /// The logic of one live channel. Calls to it never overlap and come in the
 /// channel's order, so plain fields hold its state.
 ///
-/// The state lives until the server lets the channel go, the plugin is replaced or a
-/// call panics; then [`Channel::open`] makes it anew.
+/// The state lives until the server lets the channel go or a call panics; then
+/// [`Channel::open`] makes it anew. What [`Channel::save`] gives outlives more: when the
+/// plugin is replaced, the new version goes on from it, and while nobody calls the
+/// channel it is all that is kept.
 ///
 /// Effects put into the [`Context`] are applied once a call has ended, after the
 /// message itself.
@@ -31,6 +33,15 @@ pub use wit::Verdict;
 ///         Ok(Self { room: room.to_owned(), messages: 0 })
 ///     }
 ///
+///     fn save(&self) -> Option<Vec<u8>> {
+///         Some(self.messages.to_le_bytes().to_vec())
+///     }
+///
+///     fn restore(channel: &ChannelName, snapshot: &[u8]) -> Result<Self, String> {
+///         let saved = snapshot.try_into().map_err(|_| "a count has eight bytes")?;
+///         Ok(Self { messages: u64::from_le_bytes(saved), ..Self::open(channel)? })
+///     }
+///
 ///     fn default_response(&mut self, _: &Caller, _: &Data) -> Result<Option<Response>, Denial> {
 ///         Ok(Some(Response::json(&self.messages)?.event("count")))
 ///     }
@@ -46,9 +57,11 @@ pub use wit::Verdict;
 /// }
 ///
 /// let mut ctx = Context::default();
-/// let mut counter = Counter::open(&ChannelName::from("counter:a").with("room", "a")).unwrap();
+/// let channel = ChannelName::from("counter:a").with("room", "a");
+/// let mut counter = Counter::open(&channel).unwrap();
 /// counter.on_publish(&Message::for_test("ada", r#"{"text":"hi"}"#), &mut ctx).unwrap();
 /// assert_eq!(ctx.effects().len(), 1);
+/// assert_eq!(Counter::restore(&channel, &counter.save().unwrap()).unwrap().messages, 1);
 /// ```
 pub trait Channel: Sized + 'static {
     /// On the first use of the channel; may take 100 ms.
@@ -57,6 +70,23 @@ pub trait Channel: Sized + 'static {
     /// The text goes to the log and the client's request fails with `plugin_failed`;
     /// the next request tries again.
     fn open(channel: &ChannelName) -> Result<Self, String>;
+
+    /// On from what an earlier instance has saved, of this version or another one; may
+    /// take 100 ms. A version that saves something takes what the one before it saved.
+    ///
+    /// # Errors
+    /// This version cannot go on from it: the text goes to the log, and the version before
+    /// keeps the channel, with its state, until the next one comes.
+    fn restore(channel: &ChannelName, snapshot: &[u8]) -> Result<Self, String> {
+        let _ = (channel, snapshot);
+        Err("this version takes over no state".to_owned())
+    }
+
+    /// All that the channel must not lose, at most 1 MiB; may take 100 ms. Without it the
+    /// channel is opened anew when the plugin is replaced.
+    fn save(&self) -> Option<Vec<u8>> {
+        None
+    }
 
     /// A client asks to subscribe. Anyone may, unless this is implemented.
     ///
@@ -90,6 +120,11 @@ pub trait Channel: Sized + 'static {
     fn on_unsubscribe(&mut self, who: &Caller, ctx: &mut Context) {
         let _ = (who, ctx);
     }
+
+    /// A timer is over that this channel has set with [`Context::set_timer`].
+    fn on_timer(&mut self, id: u32, ctx: &mut Context) {
+        let _ = (id, ctx);
+    }
 }
 
 impl Verdict {
@@ -113,10 +148,22 @@ impl Verdict {
 pub struct Slot<T>(RefCell<T>);
 
 impl<T: Channel> wit::GuestChannel for Slot<T> {
-    fn open(name: String, captures: Vec<(String, String)>) -> Result<wit::Channel, String> {
+    fn open(
+        name: String,
+        captures: Vec<(String, String)>,
+        snapshot: Option<Vec<u8>>,
+    ) -> Result<wit::Channel, String> {
         crate::panic::install_hook();
-        T::open(&ChannelName::new(name, captures))
-            .map(|channel| wit::Channel::new(Self(RefCell::new(channel))))
+        let name = ChannelName::new(name, captures);
+        let channel = match snapshot {
+            Some(snapshot) => T::restore(&name, &snapshot)?,
+            None => T::open(&name)?,
+        };
+        Ok(wit::Channel::new(Self(RefCell::new(channel))))
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        self.0.borrow().save()
     }
 
     fn on_subscribe(
@@ -137,6 +184,12 @@ impl<T: Channel> wit::GuestChannel for Slot<T> {
         let mut ctx = Context::default();
         let verdict = self.0.borrow_mut().on_publish(&message, &mut ctx).unwrap_or_else(Verdict::Deny);
         wit::Outcome { verdict, effects: ctx.into_effects() }
+    }
+
+    fn on_timer(&self, id: u32) -> Vec<Effect> {
+        let mut ctx = Context::default();
+        self.0.borrow_mut().on_timer(id, &mut ctx);
+        ctx.into_effects()
     }
 
     fn on_unsubscribe(&self, who: Caller) -> Vec<Effect> {

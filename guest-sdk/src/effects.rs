@@ -1,21 +1,26 @@
 //! Effects: what a plugin asks the server to do. They read like calls, but are
 //! collected and returned, so that a call that panics has none.
 
+use std::time::Duration;
+
 #[cfg(feature = "json")]
 use crate::Denial;
-use crate::{ClientId, Direct, Dismissal, Effect, PayloadKind, Publication};
+use crate::{ClientId, Direct, Dismissal, Effect, PayloadKind, Publication, Timer};
 
 /// Collects the effects of one call.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use tidegate_guest::{Context, Effect};
 ///
 /// let mut ctx = Context::default();
 /// ctx.publish("chat:lobby").event("joined").except(7).json(&"ada").unwrap();
 /// ctx.send(7).text("welcome");
 /// ctx.kick(8, "Bye.");
+/// ctx.set_timer(1, Duration::from_secs(30));
 ///
-/// assert_eq!(ctx.effects().len(), 3);
+/// assert_eq!(ctx.effects().len(), 4);
 /// assert!(matches!(&ctx.effects()[1], Effect::Send(direct) if direct.payload == b"welcome"));
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -48,6 +53,19 @@ impl Context {
     /// Ends a client's connection with close code 4003 and this reason.
     pub fn kick(&mut self, client: ClientId, reason: impl Into<String>) {
         self.effects.push(Effect::Kick(Dismissal { client, reason: reason.into() }));
+    }
+
+    /// Wakes the channel after a time: [`Channel::on_timer`](crate::Channel::on_timer) is
+    /// called with this id. One that is set again starts anew. A channel has at most 64;
+    /// less than 10 ms count as 10, more than `u32::MAX` as that. They go on over a reload.
+    pub fn set_timer(&mut self, id: u32, after: Duration) {
+        let after_ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+        self.effects.push(Effect::SetTimer(Timer { id, after_ms }));
+    }
+
+    /// Ends a timer; none that runs is no error.
+    pub fn cancel_timer(&mut self, id: u32) {
+        self.effects.push(Effect::CancelTimer(id));
     }
 
     /// What has been collected so far, in its order.

@@ -71,7 +71,7 @@ pub use about::About;
 pub use actions::Actions;
 pub use auth::{Action, Auth, Handshake, Identity};
 pub use bindings::tidegate::plugin::types::{
-    Caller, ClientId, Denial, Direct, Dismissal, Effect, PayloadKind, Publication,
+    Caller, ClientId, Denial, Direct, Dismissal, Effect, PayloadKind, Publication, Timer,
 };
 pub use channel::{Channel, Verdict};
 pub use data::Data;

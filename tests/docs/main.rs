@@ -9,6 +9,9 @@
 mod page;
 mod shell;
 mod socket;
+#[path = "../harness/wait.rs"]
+#[allow(dead_code)]
+mod wait;
 
 use std::path::PathBuf;
 
@@ -56,6 +59,21 @@ async fn http_api() {
 #[tokio::test]
 async fn limits() {
     run("docs/limits.md").await;
+}
+
+#[tokio::test]
+async fn pusher() {
+    run("docs/pusher.md").await;
+}
+
+#[tokio::test]
+async fn move_from_pusher() {
+    run("docs/move-from-pusher.md").await;
+}
+
+#[tokio::test]
+async fn users() {
+    run("docs/users.md").await;
 }
 
 #[tokio::test]

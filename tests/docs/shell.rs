@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::page::masked;
+use super::wait;
 
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -73,7 +74,8 @@ impl Shell {
         writeln!(self.stdin, "{line}\necho '{done}'").unwrap();
         self.claim(&line, &done).await;
         if serves {
-            self.until("the server listens", |shell| TcpStream::connect(("127.0.0.1", shell.port)).is_ok());
+            let listens = async || TcpStream::connect(("127.0.0.1", self.port)).ok();
+            wait::eventually_in(BOUND, "the server listens", listens).await;
         }
         // The log's lines come with a time and a target before them.
         for shown in shows.iter().filter(|shown| !shown.trim().is_empty()) {
@@ -84,8 +86,9 @@ impl Shell {
 
     async fn claim(&mut self, line: &str, shown: &str) {
         let wanted = masked(&self.local(shown));
-        let deadline = Instant::now() + BOUND;
-        loop {
+        let began = Instant::now();
+        let what = format!("`{line}` shows `{shown}`");
+        wait::eventually_in(BOUND, &what, async || {
             let output = std::fs::read_to_string(self.dir.path().join("output")).unwrap();
             if let Some(end) = output[self.seen..].rfind('\n') {
                 let fresh = &output[self.seen..=self.seen + end];
@@ -94,19 +97,12 @@ impl Shell {
             }
             if let Some(at) = self.unclaimed.find(&wanted) {
                 self.unclaimed.replace_range(at..at + wanted.len(), "|");
-                return;
+                return Some(());
             }
-            assert!(Instant::now() < deadline, "`{line}` does not show\n{shown}\nbut:\n{output}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + BOUND;
-        while !holds(self) {
-            assert!(Instant::now() < deadline, "{what}: not within {BOUND:?}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+            assert!(began.elapsed() < BOUND, "`{line}` does not show\n{shown}\nbut:\n{output}");
+            None
+        })
+        .await;
     }
 }
 

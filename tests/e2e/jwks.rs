@@ -222,7 +222,7 @@ async fn no_url_in_a_token_is_followed() {
 }
 
 /// With the certificate for `localhost` that `tests/keys/authority.pem` has signed.
-fn tls() -> TlsAcceptor {
+pub fn tls() -> TlsAcceptor {
     let pem = sign::folder().join("localhost.pem");
     let chain = vec![CertificateDer::from_pem_file(&pem).unwrap()];
     let key = PrivateKeyDer::from_pem_file(&pem).unwrap();

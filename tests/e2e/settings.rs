@@ -62,6 +62,7 @@ async fn a_wrong_limit_or_rule_is_named() {
             &["[[channel]] `a` expire_after_secs", "at least 1"],
         ),
         ("[[channel]]\npattern = 'a'\nexpire_after_secs = -1", &["expire_after_secs"]),
+        ("plugins.chat.hibernate_after_secs = 0", &["plugins.chat.hibernate_after_secs", "at least 1"]),
         ("[[channel]]\npattern = 'a'\ndefault_response = 5", &["default_response", "`{ data = …"]),
         ("[[channel]]\npattern = 'a'\ndefault_response = { date = 1 }", &["default_response", "`{ data = …"]),
         ("[[channel]]\npattern = 'a'\npayloads = []", &["[[channel]] `a` payloads"]),

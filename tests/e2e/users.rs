@@ -1,5 +1,7 @@
 //! Users' own channels, messages to one client or user, and what waits for a user to come.
 
+use std::cell::Cell;
+
 use serde_json::{Value, json};
 
 use crate::harness::client::Arrived;
@@ -631,6 +633,7 @@ async fn a_stream_of_events_takes_what_waits() {
 async fn coming_and_going_loses_nothing_and_doubles_nothing() {
     const MESSAGES: u64 = 600;
     let server = with_queue("messages = 1000\nbytes = 1000000");
+    let said = Cell::new(false);
     let publish = async {
         for first in (1..=MESSAGES).step_by(3) {
             let commands: Vec<_> = (first..first + 3)
@@ -638,11 +641,14 @@ async fn coming_and_going_loses_nothing_and_doubles_nothing() {
                 .collect();
             post(&server, "/api/batch", json!({ "commands": commands })).await;
         }
+        said.set(true);
     };
     let came = async {
         let mut came: Vec<u64> = Vec::new();
         let mut stay = 0;
-        while came.last() != Some(&MESSAGES) {
+        let mut last = false;
+        while !last {
+            last = said.get();
             stay += 1;
             let mut client = connect(&server, "ada").await;
             client.send(json!({ "type": "subscribe", "channel": "$user:ada" })).await;

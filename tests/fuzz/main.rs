@@ -80,4 +80,6 @@ tests! {
     names_and_patterns: 20_000,
     native_decode: 50_000,
     native_encode: 5_000,
+    pusher: 20_000,
+    pusher_request: 20_000,
 }

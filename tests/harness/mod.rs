@@ -9,6 +9,7 @@ pub mod events;
 pub mod http;
 pub mod node;
 pub mod plugins;
+pub mod pusher;
 pub mod raw;
 pub mod server;
 pub mod sign;

@@ -23,6 +23,7 @@ pub struct Builder {
     config: Option<String>,
     environment: Vec<(String, String)>,
     shards: Option<usize>,
+    flags: Vec<String>,
 }
 
 /// A running server; killed when dropped.
@@ -68,6 +69,12 @@ impl Builder {
         self
     }
 
+    /// More of the command line.
+    pub fn flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| flag.to_string()));
+        self
+    }
+
     pub fn start(self) -> Server {
         let dir = TempDir::new().unwrap();
         let plugins_dir = dir.path().join("plugins");
@@ -84,7 +91,7 @@ impl Builder {
             std::fs::write(&file, config).unwrap();
             command.arg("--config").arg(file);
         }
-        command.envs(self.environment);
+        command.envs(self.environment).args(self.flags);
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let log = Arc::new(Log::default());
         let stderr = child.stderr.take().unwrap();

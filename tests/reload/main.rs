@@ -8,6 +8,7 @@ mod broken;
 mod folder;
 mod load;
 mod saver;
+mod state;
 
 use serde_json::{Value, json};
 

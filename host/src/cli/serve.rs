@@ -25,13 +25,21 @@ pub struct Serve {
     /// Threads [default: one a core]
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    /// Serve this application in the Pusher Channels protocol, for a quick start
+    #[arg(long, value_name = "ID:KEY:SECRET")]
+    pusher_app: Option<String>,
 }
 
 impl Serve {
     pub fn run(self) -> Result<()> {
         let began = Instant::now();
         log_to_stderr();
-        let flags = Overrides { listen: self.listen, plugins_dir: self.plugins, shards: self.shards };
+        let flags = Overrides {
+            listen: self.listen,
+            plugins_dir: self.plugins,
+            shards: self.shards,
+            pusher_app: self.pusher_app,
+        };
         let config = config::load(self.config.as_deref(), config::environment(), &flags)?;
         super::raise_descriptor_limit();
         let goodbye = Goodbye::listen()?;

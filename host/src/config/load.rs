@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
+use super::limits::at_least_1;
+use super::pusher::{self, PusherAppConfig};
 use super::rules;
 use super::types::{ApiKeyConfig, ChannelConfig, Config};
 use crate::core::{Pattern, PluginName, ShardId};
@@ -30,6 +32,8 @@ pub struct Overrides {
     pub listen: Option<String>,
     pub plugins_dir: Option<PathBuf>,
     pub shards: Option<usize>,
+    /// `ID:KEY:SECRET`.
+    pub pusher_app: Option<String>,
 }
 
 /// The process's variables. What is not UTF-8 in them shows as `\u{fffd}`: most of them are nobody's
@@ -60,9 +64,12 @@ pub fn load(
         }
         None => Table::new(),
     };
-    for (name, value) in environment {
-        if let Some(path) = name.strip_prefix(PREFIX).filter(|_| !NOT_SETTINGS.contains(&name.as_str())) {
-            set(&mut table, path, &value).with_context(|| format!("the environment variable {name}"))?;
+    let environment: Vec<_> = environment.collect();
+    let secrets = secrets(&table);
+    for (name, value) in &environment {
+        let is_setting = !NOT_SETTINGS.contains(&name.as_str()) && !secrets.contains(name);
+        if let Some(path) = name.strip_prefix(PREFIX).filter(|_| is_setting) {
+            set(&mut table, path, value).with_context(|| format!("the environment variable {name}"))?;
             Config::deserialize_table(&table).with_context(|| format!("the environment variable {name}"))?;
         }
     }
@@ -76,6 +83,12 @@ pub fn load(
     if flags.shards.is_some() {
         config.shards = flags.shards;
     }
+    if let Some(app) = &flags.pusher_app {
+        config.pusher.apps.push(PusherAppConfig::quick(app)?);
+    }
+    for app in &mut config.pusher.apps {
+        app.read_environment(&environment)?;
+    }
     if file.is_none() && config.channels.is_empty() {
         config.channels.push(development_rule());
     }
@@ -83,6 +96,13 @@ pub fn load(
     rules::read_schemas(&mut config.channels, file.and_then(Path::parent).unwrap_or(Path::new("")))?;
     check(&config)?;
     Ok(config)
+}
+
+/// The variables that the file has secrets in: they are no settings, whatever they are called.
+fn secrets(table: &Table) -> Vec<String> {
+    let apps = table.get("pusher").and_then(|pusher| pusher.get("app")).and_then(Value::as_array);
+    let names = apps.into_iter().flatten().filter_map(|app| app.get("secret_env")?.as_str());
+    names.map(str::to_owned).collect()
 }
 
 /// Without a file every channel is open: whoever tries the server out has a use for all of them.
@@ -179,8 +199,11 @@ fn check(config: &Config) -> Result<()> {
     rules::check(&config.channels)?;
     config.users.check(&config.channels)?;
     check_api_keys(&config.api_keys)?;
+    pusher::check(&config.pusher)?;
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
+        let hibernate = plugin.hibernate_after_secs.map(|secs| secs as usize);
+        at_least_1(&format!("plugins.{name}.hibernate_after_secs"), hibernate)?;
         for pattern in plugin.channels.iter().flatten() {
             Pattern::parse(pattern).with_context(|| format!("[plugins.{name}] channels"))?;
         }
@@ -189,7 +212,7 @@ fn check(config: &Config) -> Result<()> {
 }
 
 /// `*`, or scheme, host and perhaps a port, as a browser writes an origin (RFC 6454, section 6.2).
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     let host = |host: &str| {
         !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*,".contains(&b))
     };

@@ -5,21 +5,25 @@ mod jwt;
 mod key_hash;
 mod limits;
 mod load;
+mod pusher;
 mod response;
 mod rules;
 mod schema;
 mod types;
+mod url;
 mod users;
 
-pub use jwt::{JwksUrl, JwtAlgorithm, JwtConfig, KeySource, Secret};
+pub use jwt::{JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
 pub use limits::{ConnectionLimits, RateConfig, SharedLimits};
 pub use load::{Overrides, environment, load};
+pub use pusher::{PusherAppConfig, PusherConfig, PusherLimits, WebhookConfig, WebhookEvent};
 pub use schema::SchemaConfig;
 pub use types::{
     ApiKeyConfig, ChannelConfig, Config, DialectsConfig, ForwardedHeader, Grant, HeartbeatConfig,
     HistoryConfig, LimitsConfig, PluginConfig,
 };
+pub use url::HttpUrl;
 pub use users::{QueueConfig, UsersConfig};
 
 use toml_example::TomlExample;

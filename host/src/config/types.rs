@@ -9,6 +9,7 @@ use toml_example::TomlExample;
 use super::jwt::JwtConfig;
 use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
+use super::pusher::PusherConfig;
 use super::response::DefaultResponse;
 use super::schema::SchemaConfig;
 use super::users::UsersConfig;
@@ -73,6 +74,10 @@ pub struct Config {
     #[toml_example(skip)]
     #[serde(rename = "api_key", skip_serializing_if = "Vec::is_empty")]
     pub api_keys: Vec<ApiKeyConfig>,
+    /// Applications served in the Pusher Channels protocol: `[[pusher.app]]`.
+    #[toml_example(skip)]
+    #[serde(skip_serializing_if = "PusherConfig::is_empty")]
+    pub pusher: PusherConfig,
     /// Settings by plugin: `[plugins.NAME]`.
     #[toml_example(skip)]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -330,6 +335,9 @@ pub struct PluginConfig {
     pub filter_ms: Option<u64>,
     /// Channels with a store of their own, a shard; beyond it channels share one. 500 without.
     pub stores: Option<usize>,
+    /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if
+    /// the plugin gives anything to save; 300 without.
+    pub hibernate_after_secs: Option<u32>,
 }
 
 impl Default for Config {
@@ -351,6 +359,7 @@ impl Default for Config {
             users: UsersConfig::default(),
             channels: Vec::new(),
             api_keys: Vec::new(),
+            pusher: PusherConfig::default(),
             plugins: BTreeMap::new(),
         }
     }

@@ -97,3 +97,40 @@ impl UsersConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Overrides, load};
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (users, channel, says) in [
+            ("{ queue = { messages = 0 } }", "", "users.queue.messages = 0"),
+            ("{ queue = { bytes = 0 } }", "", "users.queue.bytes = 0"),
+            ("{ queue = { bytes = 67108865 } }", "", "users.queue.bytes is more than 64 MiB"),
+            ("{ queue = { ttl_secs = 0 } }", "", "users.queue.ttl_secs = 0"),
+            ("{ queue = { users = 0 } }", "", "users.queue.users = 0"),
+            ("{ queue = { length = 1 } }", "", "unknown field `length`"),
+            ("{ enabled = false, subscribe = true }", "", "users.subscribe = true is of no use"),
+            ("{ enabled = false, queue = {} }", "", "[users.queue] is of no use"),
+            ("{ enabled = false }", "$user:*", "`$user:*` is of no use"),
+            ("{}", "$sys:*", "`$sys:*`: of the names that begin with `$`"),
+            ("{}", "$*", "`$*`: of the names"),
+            ("{ subscribe = true, queue = {} }", "$user:{id}", ""),
+        ] {
+            let channel = match channel {
+                "" => "[]".to_owned(),
+                pattern => format!("[{{ pattern = '{pattern}' }}]"),
+            };
+            let environment = [("TIDEGATE_USERS", users), ("TIDEGATE_CHANNEL", &channel)];
+            let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            match load(None, environment.into_iter(), &Overrides::default()) {
+                Ok(_) => assert_eq!(says, "", "{users} {channel}"),
+                Err(error) => {
+                    let said = format!("{error:#}");
+                    assert!(!says.is_empty() && said.contains(says), "{users} {channel}: {said}");
+                }
+            }
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! What every floor above speaks of: names, ids, patterns, messages, keys, refusals, time,
-//! rates, schemas. No tokio, no I/O.
+//! rates, queues, schemas. No tokio, no I/O.
 
 pub mod address;
+pub mod apps;
+pub mod bounded;
 pub mod clock;
 pub mod ids;
 pub mod key;

@@ -27,6 +27,9 @@ impl ChannelName {
     /// What comes before the user's id in the name of a user's own channel.
     pub const OF_USER: &str = "$user:";
 
+    /// What comes before the user's name in the name of a channel that [`ChannelName::online`] is.
+    pub const ONLINE: &str = "$online:";
+
     /// Checks a name that came from outside.
     pub fn parse(name: &str) -> Result<Self, NameError> {
         if name.is_empty() {
@@ -42,6 +45,17 @@ impl ChannelName {
             return Err(NameError::Reserved);
         }
         Ok(Self(name.into()))
+    }
+
+    /// Is it a channel that the server has for itself? Nobody else can name one.
+    pub fn is_own(name: &str) -> bool {
+        name.starts_with(Self::ONLINE)
+    }
+
+    /// Where a user of an application's is shown to be online; `name` is the user's, behind the
+    /// application's prefix.
+    pub fn online(name: &str) -> Self {
+        Self(format!("{}{name}", Self::ONLINE).into())
     }
 
     /// A user's own channel.

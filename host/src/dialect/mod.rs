@@ -9,6 +9,7 @@ pub mod event;
 pub mod fields;
 pub mod frame;
 pub mod native;
+pub mod pusher;
 pub mod query;
 pub mod sse;
 
@@ -17,4 +18,5 @@ pub use bridge::Bridge;
 pub use command::{Command, FilterRequest, Request};
 pub use event::Event;
 pub use native::Native;
+pub use pusher::Pusher;
 pub use sse::{Framed, Plain};

@@ -12,6 +12,7 @@ use std::task::{Poll, Waker};
 use bytes::{Bytes, BytesMut};
 
 use super::audience::Seat;
+use super::guest::Guest;
 use super::outbox::{Outbox, Terms, Through, TooSlow};
 use super::places::Places;
 use super::shard::AbortOnDrop;
@@ -63,6 +64,8 @@ pub struct Connection {
     /// Subscriptions among what is unsettled.
     asked: Cell<u32>,
     share: RefCell<Share>,
+    /// None: a client of the server's own, not of an application's.
+    guest: RefCell<Option<Box<Guest>>>,
 }
 
 /// The code and the reason that a connection is closed with.
@@ -98,6 +101,7 @@ impl Connection {
             active: Cell::new(born),
             asked: Cell::new(0),
             share: RefCell::default(),
+            guest: RefCell::default(),
         }
     }
 
@@ -108,6 +112,56 @@ impl Connection {
 
     pub fn sender(&self) -> Sender {
         Sender { client: self.id, user: self.user.borrow().clone() }
+    }
+
+    /// As it is called in a channel: not everywhere by its user's name.
+    pub fn sender_in(&self, channel: &str) -> Sender {
+        match self.called(channel) {
+            Some(user) => Sender { client: self.id, user },
+            None => self.sender(),
+        }
+    }
+
+    // === applications' clients ===
+
+    /// It is a client of this application's.
+    pub fn set_guest(&self, app: usize) {
+        *self.guest.borrow_mut() = Some(Box::new(Guest::new(app)));
+        self.admitted.set(true);
+    }
+
+    /// Its application has signed it in as this user.
+    pub fn sign_in(&self, user: UserId) {
+        if let Some(guest) = &mut *self.guest.borrow_mut() {
+            guest.signed_in = Some(user.clone());
+        }
+        self.set_user(user);
+    }
+
+    pub fn signed_in(&self) -> Option<UserId> {
+        self.guest.borrow().as_ref()?.signed_in.clone()
+    }
+
+    pub(super) fn is_signed_in(&self, app: usize, user: &str) -> bool {
+        let guest = self.guest.borrow();
+        let signed_in = guest.as_ref().filter(|guest| guest.app == app).and_then(|g| g.signed_in.as_ref());
+        signed_in.is_some_and(|signed_in| signed_in.as_str() == user)
+    }
+
+    /// Its application calls it so, in this channel.
+    pub fn call(&self, channel: &ChannelName, user: UserId) {
+        if let Some(guest) = &mut *self.guest.borrow_mut() {
+            guest.called.insert(channel.clone(), user);
+        }
+    }
+
+    pub fn called(&self, channel: &str) -> Option<UserId> {
+        self.guest.borrow().as_ref()?.called.get(channel).cloned()
+    }
+
+    /// It is in the channel no more. True: it was called by a name there, as a member of it.
+    pub(super) fn uncall(&self, channel: &str) -> bool {
+        self.guest.borrow_mut().as_mut().is_some_and(|guest| guest.called.remove(channel).is_some())
     }
 
     /// The auth plugins have accepted it as this user.

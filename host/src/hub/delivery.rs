@@ -189,6 +189,9 @@ impl Delivery {
                 continue;
             }
             let run = turn.run(group.key.wire);
+            if run.bytes.is_empty() {
+                continue;
+            }
             let policy = policy(turn, group);
             let terms = Terms::new(policy, &audience.channel, &run.frames);
             if let Some(tally) = &turn.tally {
@@ -317,7 +320,7 @@ impl Delivery {
         }
     }
 
-    /// Changes of presence, for the subscribers of one plugin's filters: nobody judges those.
+    /// Changes of presence and numbers of subscribers, for the subscribers of one plugin's filters: nobody judges those.
     pub fn deliver_unjudged(&mut self, turn: &Turn, plugin: &PluginName) {
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
         let Self { audiences, connections, dirty, slow, .. } = self;
@@ -325,6 +328,9 @@ impl Delivery {
         let chose = |group: &&Group| group.key.filter.as_ref().is_some_and(|choice| choice.plugin == *plugin);
         for group in audience.groups.iter().filter(|group| concerns(turn, group)).filter(chose) {
             let run = turn.run(group.key.wire);
+            if run.bytes.is_empty() {
+                continue;
+            }
             let terms = Terms::new(policy(turn, group), &audience.channel, &run.frames);
             for connection in group.members.iter().filter_map(|member| connections.get(member.client.slot()))
             {
@@ -390,13 +396,14 @@ fn is_open(connections: &Slab<Rc<Connection>>, client: ClientId) -> bool {
 
 /// Is the turn for this group at all?
 fn concerns(turn: &Turn, group: &Group) -> bool {
-    turn.content() == Content::Messages || group.key.presence
+    turn.content() != Content::Presence || group.key.presence
 }
 
-/// No change of presence makes an earlier one needless: each is about another member.
+/// No change of presence makes an earlier one needless, each is about another member; and no
+/// number of subscribers a message.
 fn policy(turn: &Turn, group: &Group) -> SlowPolicy {
     match (turn.content(), group.key.slow) {
-        (Content::Presence, SlowPolicy::Latest) => SlowPolicy::DropOldest,
+        (Content::Presence | Content::Count, SlowPolicy::Latest) => SlowPolicy::DropOldest,
         (_, policy) => policy,
     }
 }

@@ -91,7 +91,7 @@ impl Filtered {
     async fn run(self: Rc<Self>, plugin: PluginName) {
         let mut batch = FilterBatch::default();
         while let Some((to, turn)) = self.next(&plugin) {
-            if turn.content() == Content::Presence {
+            if turn.content() != Content::Messages {
                 self.delivery.borrow_mut().deliver_unjudged(&turn, &plugin);
                 self.queue.wake();
                 continue;

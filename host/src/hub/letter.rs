@@ -14,6 +14,7 @@ use super::shard::Shard;
 use super::tally::Receipt;
 use super::turn::Turn;
 use super::wire::{Epoch, Position, RequestId, WireId};
+use crate::core::clock::UnixMillis;
 use crate::core::{
     ChannelName, ClientId, IdempotencyKey, Message, Offset, Payload, Refusal, Sender, ShardId,
 };
@@ -102,6 +103,17 @@ pub struct Wishes {
     pub presence: bool,
     /// What is done when it is slow, where the channel's rule lets it choose.
     pub slow: Option<super::slow::SlowPolicy>,
+    /// The message that a cache channel remembers, or that there is none.
+    pub cached: bool,
+}
+
+/// A subscription that makes its user a member of the channel.
+#[derive(Clone, Debug)]
+pub struct Joining {
+    /// What it says of itself, if its user is not there yet.
+    pub metadata: Bytes,
+    /// Members that there may be.
+    pub most: usize,
 }
 
 pub struct Subscribe {
@@ -115,6 +127,7 @@ pub struct Subscribe {
     pub filter: Option<super::audience::FilterChoice>,
     /// The client has a subscription, which this one replaces: it needs no further place.
     pub replaces: bool,
+    pub joins: Option<Joining>,
     /// Who asked for it in the client's place, and hears what became of it.
     pub told: Option<Told>,
 }
@@ -174,10 +187,24 @@ pub enum About {
 
 /// What the server's own API asks of a channel's home.
 pub enum Inquiry {
-    History { since: Option<Position>, limit: usize, answer: oneshot::Sender<Result<Page, Refusal>> },
-    ClearHistory { answer: oneshot::Sender<Result<Position, Refusal>> },
-    Presence { answer: oneshot::Sender<Result<Vec<Member>, Refusal>> },
-    ClearPresence { answer: oneshot::Sender<Result<usize, Refusal>> },
+    History {
+        since: Option<Position>,
+        limit: usize,
+        answer: oneshot::Sender<Result<Page, Refusal>>,
+    },
+    ClearHistory {
+        answer: oneshot::Sender<Result<Position, Refusal>>,
+    },
+    Presence {
+        answer: oneshot::Sender<Result<Vec<Member>, Refusal>>,
+    },
+    /// What a cache channel remembers, and until when.
+    Cached {
+        answer: oneshot::Sender<Result<Option<(Message, UnixMillis)>, Refusal>>,
+    },
+    ClearPresence {
+        answer: oneshot::Sender<Result<usize, Refusal>>,
+    },
 }
 
 /// Some of a channel's history, oldest first.
@@ -219,6 +246,12 @@ pub enum Letter {
     Inquiry {
         channel: ChannelName,
         inquiry: Inquiry,
+    },
+    /// A handler's timer is over.
+    Timer {
+        channel: ChannelName,
+        id: u32,
+        serial: u64,
     },
     /// A connection that had joined has ended.
     Gone {

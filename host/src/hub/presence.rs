@@ -33,15 +33,16 @@ pub struct Member {
 /// What subscribers that asked for presence are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PresenceEvent {
-    /// Also when a member's metadata changes.
     Join(Member),
+    /// A member's metadata has changed.
+    Update(Member),
     Leave(Member),
 }
 
 impl PresenceEvent {
     pub fn member(&self) -> &Member {
         match self {
-            Self::Join(member) | Self::Leave(member) => member,
+            Self::Join(member) | Self::Update(member) | Self::Leave(member) => member,
         }
     }
 }
@@ -51,9 +52,16 @@ pub struct Presence {
     members: BTreeMap<UserId, (Member, Vec<ClientId>)>,
     /// The user that each connection joined as: it may have another name by now.
     clients: HashMap<ClientId, UserId>,
-    /// The list as the dialect that lists members last wrote it, until somebody comes or goes:
-    /// ten thousand members lie at as many places of the memory.
-    listed: RefCell<Option<Bytes>>,
+    /// The list as dialects have written it, until somebody comes or goes: ten thousand members
+    /// lie at as many places of the memory.
+    listed: RefCell<[Option<Bytes>; 2]>,
+}
+
+/// Who writes lists of members.
+#[derive(Clone, Copy, Debug)]
+pub enum Lister {
+    Native,
+    Pusher,
 }
 
 impl Presence {
@@ -80,8 +88,10 @@ impl Presence {
             // Of its own: what came is a piece of a reader's larger buffer.
             member.metadata = Bytes::copy_from_slice(&metadata);
         }
-        if is_new || changes {
+        if is_new {
             events.push(PresenceEvent::Join(member.clone()));
+        } else if changes {
+            events.push(PresenceEvent::Update(member.clone()));
         }
         events
     }
@@ -108,6 +118,11 @@ impl Presence {
             .collect()
     }
 
+    /// Is some connection of this user there?
+    pub fn has(&self, user: &UserId) -> bool {
+        self.members.contains_key(user)
+    }
+
     pub fn len(&self) -> usize {
         self.members.len()
     }
@@ -117,8 +132,8 @@ impl Presence {
     }
 
     /// What `write` makes of the members, or made of them the last time.
-    pub fn listed(&self, write: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.listed.borrow_mut().get_or_insert_with(|| write(self)).clone()
+    pub fn listed(&self, lister: Lister, write: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.listed.borrow_mut()[lister as usize].get_or_insert_with(|| write(self)).clone()
     }
 
     /// By the users' names.
@@ -144,7 +159,7 @@ mod tests {
         assert_eq!(presence.join(&who(1, "ada"), None, at(1)).len(), 1);
         assert_eq!(presence.join(&who(2, "ada"), None, at(2)), [], "she is there");
         let changed = presence.join(&who(2, "ada"), Some(Bytes::from_static(b"{\"a\":1}")), at(3));
-        let [PresenceEvent::Join(member)] = &changed[..] else { panic!("{changed:?}") };
+        let [PresenceEvent::Update(member)] = &changed[..] else { panic!("{changed:?}") };
         assert_eq!((member.joined_at, &member.metadata[..]), (at(1), &b"{\"a\":1}"[..]));
         assert_eq!(presence.len(), 1);
         assert_eq!(presence.leave(ClientId(1)), None);
@@ -177,7 +192,7 @@ mod tests {
                 };
                 for event in events {
                     match event {
-                        PresenceEvent::Join(member) => told.insert(member.user.clone(), member),
+                        PresenceEvent::Join(member) | PresenceEvent::Update(member) => told.insert(member.user.clone(), member),
                         PresenceEvent::Leave(member) => told.remove(&member.user),
                     };
                 }

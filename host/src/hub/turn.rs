@@ -23,6 +23,8 @@ pub enum Content {
     Messages,
     /// Changes of presence: for those who asked for them, past any filter.
     Presence,
+    /// How many subscribers there are: past any filter, for those whose dialect says it.
+    Count,
 }
 
 /// Messages of one channel in order, or changes of its presence, ready to deliver. Immutable.
@@ -31,8 +33,9 @@ pub struct Turn {
     pub messages: Vec<Message>,
     /// The messages' keys, where the channel's rule says where they stand.
     keys: Vec<Option<MessageKey>>,
-    /// One of messages and events is empty.
+    /// Of messages, events and this number only one is there.
     events: Vec<PresenceEvent>,
+    subscribers: Option<u64>,
     /// Counts what becomes of the only message, or of a replay as a whole.
     pub tally: Option<Arc<Tally>>,
     /// Where the messages carry offsets.
@@ -97,7 +100,11 @@ impl Run {
 
 impl Turn {
     pub fn content(&self) -> Content {
-        if self.events.is_empty() { Content::Messages } else { Content::Presence }
+        match (self.events.is_empty(), self.subscribers) {
+            (_, Some(_)) => Content::Count,
+            (true, None) => Content::Messages,
+            (false, None) => Content::Presence,
+        }
     }
 
     /// The frames in a dialect. Shards that ask for the same one at once wait for the first.
@@ -116,6 +123,10 @@ impl Turn {
         }
         for event in &self.events {
             wire.presence(&self.channel, event, &mut bytes);
+            ends.push(bytes.len() as u32);
+        }
+        if let Some(subscribers) = self.subscribers {
+            wire.subscribers(&self.channel, subscribers, &mut bytes);
             ends.push(bytes.len() as u32);
         }
         Run { bytes: bytes.freeze(), frames: Arc::new(Frames::new(ends, self.keys.clone())) }
@@ -153,6 +164,7 @@ pub struct OpenTurn {
     messages: Vec<Message>,
     keys: Vec<Option<MessageKey>>,
     events: Vec<PresenceEvent>,
+    subscribers: Option<u64>,
     tally: Option<Arc<Tally>>,
     numbered: Option<Epoch>,
     wires: Wires,
@@ -162,14 +174,15 @@ pub struct OpenTurn {
 
 impl OpenTurn {
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.events.is_empty()
+        self.messages.is_empty() && self.events.is_empty() && self.subscribers.is_none()
     }
 
     /// May this go into it? Otherwise what is there must be sealed first.
     pub fn takes(&self, content: Content) -> bool {
         match content {
-            Content::Messages => self.events.is_empty(),
-            Content::Presence => self.messages.is_empty(),
+            Content::Messages => self.events.is_empty() && self.subscribers.is_none(),
+            Content::Presence => self.messages.is_empty() && self.subscribers.is_none(),
+            Content::Count => self.messages.is_empty() && self.events.is_empty(),
         }
     }
 
@@ -202,6 +215,13 @@ impl OpenTurn {
         self.weight >= SEAL_AT_BYTES
     }
 
+    /// How many subscribers there are now: only the last number counts.
+    pub fn set_subscribers(&mut self, wires: Wires, channel: &ChannelName, subscribers: u64) {
+        self.wires = wires;
+        self.weight = channel.as_str().len() + OVERHEAD;
+        self.subscribers = Some(subscribers);
+    }
+
     /// What becomes of the one message in it is counted.
     pub fn count(&mut self, tally: Tally) {
         self.tally = Some(Arc::new(tally));
@@ -215,6 +235,7 @@ impl OpenTurn {
             messages: taken.messages,
             keys: taken.keys,
             events: taken.events,
+            subscribers: taken.subscribers,
             tally: taken.tally,
             numbered: taken.numbered,
             wires: taken.wires,

@@ -48,6 +48,9 @@ pub enum Reply<'a> {
         recovered: Option<bool>,
         /// Where it asked for presence.
         members: Option<&'a Presence>,
+        /// Where it asked for what the channel remembers: that comes next (true), or there is
+        /// nothing.
+        cached: Option<bool>,
     },
     Unsubscribed {
         channel: ChannelName,
@@ -99,8 +102,8 @@ pub enum Told {
     Close(u16),
 }
 
-/// A dialect's encoder. Each call appends whole frames; [`Wire::reply`], [`Wire::dropped`],
-/// [`Wire::ping`] and [`Wire::places`] may append nothing, where the dialect has no words for it.
+/// A dialect's encoder. Each call appends whole frames; all but [`Wire::message`], [`Wire::direct`]
+/// and [`Wire::close`] may append nothing, where the dialect has no words for it.
 pub trait Wire: Sync {
     /// A message of a channel, at least one byte; `numbered` is the channel's epoch where its
     /// messages carry offsets.
@@ -115,6 +118,8 @@ pub trait Wire: Sync {
     /// So many of a channel's messages, or changes of presence, were left out before what the
     /// client gets next of it.
     fn dropped(&self, _channel: &ChannelName, _count: u64, _out: &mut BytesMut) {}
+    /// How many subscribers a channel has now, where they are told.
+    fn subscribers(&self, _channel: &ChannelName, _subscribers: u64, _out: &mut BytesMut) {}
 
     fn reply(&self, request: Option<&RequestId>, reply: Reply<'_>, out: &mut BytesMut);
 

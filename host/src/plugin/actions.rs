@@ -45,5 +45,5 @@ fn check(
     payload_bytes: usize,
 ) -> Result<(Bytes, Vec<Effect>), PluginFailure> {
     let data = effects::payload(PayloadKind::Json, reply.data, payload_bytes)?.bytes;
-    Ok((data, effects::effects(reply.effects, payload_bytes)?))
+    Ok((data, effects::effects_of_action(reply.effects, payload_bytes)?))
 }

@@ -44,6 +44,12 @@ impl Identity {
         plugins.iter().all(|generation| self.claims_of(generation).is_some())
     }
 
+    /// What some plugin has said under this name: the first that has.
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        let mut claims = self.claims.iter().flat_map(|(_, claims)| claims);
+        claims.find_map(|(known, value)| (known == name).then_some(value.as_str()))
+    }
+
     fn claims_of(&self, generation: &Generation) -> Option<&Claims> {
         self.claims.iter().find(|(plugin, _)| *plugin == generation.name).map(|(_, claims)| claims)
     }

@@ -35,6 +35,8 @@ pub enum Effect {
     Publish(Publication),
     Send(Direct),
     Kick(Dismissal),
+    SetTimer { id: u32, after_ms: u32 },
+    CancelTimer(u32),
 }
 
 #[derive(Debug)]
@@ -122,6 +124,19 @@ pub(super) fn effects(
     effects.into_iter().map(|effect| check(effect, payload_bytes)).collect()
 }
 
+/// The same for an action, which has no channel.
+pub(super) fn effects_of_action(
+    list: Vec<types::Effect>,
+    payload_bytes: usize,
+) -> Result<Vec<Effect>, PluginFailure> {
+    let of_channel = |effect: &_| matches!(effect, Effect::SetTimer { .. } | Effect::CancelTimer(_));
+    let effects = effects(list, payload_bytes)?;
+    if effects.iter().any(of_channel) {
+        return bad("a timer is a channel's, and an action has no channel".into());
+    }
+    Ok(effects)
+}
+
 fn check(effect: types::Effect, payload_bytes: usize) -> Result<Effect, PluginFailure> {
     Ok(match effect {
         types::Effect::Publish(publication) => Effect::Publish(Publication {
@@ -141,6 +156,8 @@ fn check(effect: types::Effect, payload_bytes: usize) -> Result<Effect, PluginFa
             client: ClientId(dismissal.client),
             reason: cut(dismissal.reason, REASON_BYTES),
         }),
+        types::Effect::SetTimer(timer) => Effect::SetTimer { id: timer.id, after_ms: timer.after_ms },
+        types::Effect::CancelTimer(id) => Effect::CancelTimer(id),
     })
 }
 

@@ -39,6 +39,8 @@ pub enum PluginFailure {
     Degraded { retry_ms: u64 },
     #[error("it does not open the channel: {0}")]
     OpenRefused(String),
+    #[error("it does not go on from the channel's snapshot: {0}")]
+    SnapshotRefused(String),
     #[error("{0}")]
     Other(String),
 }
@@ -55,6 +57,7 @@ impl PluginFailure {
             Self::Busy => "busy",
             Self::Degraded { .. } => "degraded",
             Self::OpenRefused(_) => "open_refused",
+            Self::SnapshotRefused(_) => "snapshot_refused",
             Self::Other(_) => "other",
         }
     }

@@ -62,6 +62,8 @@ pub struct Generation {
     pub limits: PluginLimits,
     /// Channels of a shard that have a store of their own.
     pub stores: usize,
+    /// Seconds without a call after which a channel is saved and dropped.
+    pub hibernate_after: u32,
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,

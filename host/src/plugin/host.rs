@@ -47,11 +47,19 @@ pub struct PluginSettings {
     /// Channels with a store of their own, a shard; each store takes about four of the
     /// 65,530 memory mappings that Linux gives a process.
     pub stores: usize,
+    /// Seconds without a call after which a channel is saved and dropped, if it can be.
+    pub hibernate_after: u32,
 }
 
 impl Default for PluginSettings {
     fn default() -> Self {
-        Self { channels: None, config: BTreeMap::new(), limits: PluginLimits::default(), stores: 500 }
+        Self {
+            channels: None,
+            config: BTreeMap::new(),
+            limits: PluginLimits::default(),
+            stores: 500,
+            hibernate_after: 300,
+        }
     }
 }
 

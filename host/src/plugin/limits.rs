@@ -37,6 +37,8 @@ impl Default for PluginLimits {
 pub const EFFECTS: usize = 256;
 /// A reason or an error text that a plugin returns, in bytes; what is longer is cut.
 pub const REASON_BYTES: usize = 1024;
+/// What a channel may save, in bytes.
+pub const SNAPSHOT_BYTES: usize = 1 << 20;
 /// Bytes a call may hand to the host in one crossing, arguments and results together.
 pub const HOSTCALL_BYTES: usize = 2 << 20;
 /// Elements of a table, tables, memories and core instances of one store.

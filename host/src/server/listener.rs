@@ -72,6 +72,7 @@ pub struct ShardSetup {
     pub jwt: Option<Arc<session::jwt::Verifier>>,
     pub limits: Arc<session::limits::Limits>,
     pub rules: Arc<session::rules::Rules>,
+    pub apps: Arc<session::pusher::Apps>,
     pub stopped: watch::Receiver<bool>,
 }
 
@@ -85,8 +86,8 @@ pub fn run_shard(setup: ShardSetup) {
 }
 
 async fn shard(setup: ShardSetup) {
-    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, jwt, limits, rules, mut stopped } =
-        setup;
+    let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, .. } = setup;
+    let ShardSetup { jwt, limits, rules, apps, mut stopped, .. } = setup;
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a shard cannot listen"),
@@ -105,6 +106,7 @@ async fn shard(setup: ShardSetup) {
         handshake: Duration::from_secs(config.limits.handshake_secs),
         limits,
         rules,
+        apps,
     });
     let (api, proxies) = (Api::new(&config), Proxies::new(&config));
     let router = Rc::new(Router { context, config, plugins, api, proxies });

@@ -27,7 +27,7 @@ const KIND: HeaderValue =
 /// For whom the server API lets read.
 pub async fn answer(router: Rc<Router>, peer: SocketAddr, headers: &HeaderMap) -> Answer {
     if let Err(refused) = api::may_read(&router, peer, headers) {
-        return refused;
+        return *refused;
     }
     let Ok(counts) = router.context.shard.count_all().await else {
         return text(StatusCode::SERVICE_UNAVAILABLE, "A part of the server did not answer in time.\n");

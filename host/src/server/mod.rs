@@ -9,11 +9,16 @@ pub mod handshake;
 mod jwks;
 mod listener;
 mod metrics;
+mod outbound;
+mod pusher;
+mod pusher_api;
+mod pusher_auth;
 mod router;
 mod run;
 mod spoken;
 mod sse;
 mod stream;
+mod webhooks;
 mod websocket;
 
-pub use run::{NATIVE, Server, check, serve, settings};
+pub use run::{NATIVE, Server, check, serve, shard_settings};

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fastwebsockets::upgrade::UpgradeFut;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
@@ -14,9 +15,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::address::Proxies;
 use super::api::{self, Api};
 use super::spoken::Spoken;
-use super::{console, handshake, metrics, sse, websocket};
+use super::{console, handshake, metrics, pusher, pusher_api, pusher_auth, sse, websocket};
 use crate::config::Config;
-use crate::plugin::PluginHost;
+use crate::plugin::{Handshake, PluginHost};
 use crate::session;
 
 /// What every request of a shard can reach.
@@ -48,22 +49,32 @@ pub async fn route(
         }
         (&Method::GET, _) if let Some(spoken) = spoken => match spoken {
             Err(error) => text(StatusCode::BAD_REQUEST, &format!("{error}.\n")),
-            Ok(spoken) if upgrade => open_websocket(router, peer, request, spoken),
-            Ok(_) => {
-                let words = "This is a WebSocket: connect with ws://.\n";
-                let mut answer = text(StatusCode::UPGRADE_REQUIRED, words);
-                answer.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
-                answer
-            }
+            Ok(spoken) if upgrade => open_websocket(request, peer, |upgrade, handshake| {
+                websocket::serve(upgrade, handshake, peer.ip(), spoken, router)
+            }),
+            Ok(_) => upgrade_required(),
         },
+        (&Method::GET, path) if let Some(key) = pusher::key(path, &router) => {
+            if !upgrade {
+                return Ok(upgrade_required());
+            }
+            let opening = pusher::Opening::new(key, request.uri().query().unwrap_or_default(), &router);
+            open_websocket(request, peer, |upgrade, handshake| {
+                pusher::serve(upgrade, handshake, peer.ip(), opening, router)
+            })
+        }
         (&Method::GET, "/sse") if router.config.dialects.sse => sse::open(router, peer, &request),
         (&Method::OPTIONS, "/sse") if router.config.sse.allow_origin.is_some() => sse::preflight(&router),
         // Listeners open after the plugins are loaded: who is answered, finds them ready.
         (&Method::GET, "/healthz" | "/readyz") => text(StatusCode::OK, "ok\n"),
         (&Method::GET, "/metrics") => metrics::answer(router, peer, request.headers()).await,
         (&Method::POST, "/_broadcast") => api::broadcast(&router, peer, request).await,
-        _ if spoken.is_some() => method_not_allowed(),
+        _ if spoken.is_some() || pusher::key(path, &router).is_some() => method_not_allowed(),
         (_, path) if api::owns(path) => api::serve(router, peer, request).await,
+        (_, path) if let Some(asks) = pusher_auth::asks(&router, path) => {
+            pusher_auth::serve(router, peer, request, asks).await
+        }
+        (_, path) if pusher_api::owns(&router, path) => pusher_api::serve(router, peer, request).await,
         (_, "/sse") if router.config.dialects.sse => method_not_allowed(),
         (_, "/console/tidegate.js" | "/healthz" | "/readyz" | "/metrics" | "/_broadcast") => {
             method_not_allowed()
@@ -76,11 +87,16 @@ fn method_not_allowed() -> Answer {
     text(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.\n")
 }
 
-fn open_websocket(
-    router: Rc<Router>,
-    peer: SocketAddr,
+fn upgrade_required() -> Answer {
+    let mut answer = text(StatusCode::UPGRADE_REQUIRED, "This is a WebSocket: connect with ws://.\n");
+    answer.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+    answer
+}
+
+fn open_websocket<F: Future<Output = ()> + 'static>(
     mut request: Request<Incoming>,
-    spoken: Spoken,
+    peer: SocketAddr,
+    serve: impl FnOnce(UpgradeFut, Handshake) -> F,
 ) -> Answer {
     let handshake = handshake::read(&request, peer);
     let protocol = handshake::subprotocol(request.headers());
@@ -90,7 +106,7 @@ fn open_websocket(
             return text(StatusCode::BAD_REQUEST, &format!("This is no WebSocket handshake: {error}.\n"));
         }
     };
-    tokio::task::spawn_local(websocket::serve(upgrade, handshake, peer.ip(), spoken, router));
+    tokio::task::spawn_local(serve(upgrade, handshake));
     let mut answer = response.map(|_| Full::default());
     if let Some(protocol) = protocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
         answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);

@@ -7,21 +7,22 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::jwks;
 use super::listener::{self, ShardSetup};
+use super::{jwks, webhooks};
 use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::{ChannelName, Pattern};
-use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain};
+use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
 use crate::hub::history::HistoryRule;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::shard::Settings;
-use crate::hub::wire::{Wire, WireId};
+use crate::hub::wire::{Wire, WireId, Wires};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
 use crate::session;
 use crate::session::jwt::Verifier;
+use crate::session::pusher::Apps;
 
 /// The dialects, by [`WireId`].
 pub static WIRES: [&dyn Wire; 6] = [&Native, &Bridge, &Event, &Action, &Plain, &Framed];
@@ -31,6 +32,18 @@ pub const EVENT: WireId = WireId(2);
 pub const ACTION: WireId = WireId(3);
 pub const SSE_PLAIN: WireId = WireId(4);
 pub const SSE_FRAMED: WireId = WireId(5);
+pub const PUSHER: WireId = WireId(6);
+
+/// With the applications' dialect, where there are any.
+fn wires(apps: &Apps) -> Wires {
+    if apps.is_empty() {
+        return &WIRES;
+    }
+    let pusher: &'static Pusher = Box::leak(Box::new(Pusher(apps.names().clone())));
+    let all: Vec<&'static dyn Wire> = WIRES.into_iter().chain([pusher as &dyn Wire]).collect();
+    // Once a process: it is there as long as that.
+    Box::leak(all.into_boxed_slice())
+}
 
 /// A swap that takes longer than this on some shard is logged; the others do not wait for it.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(5);
@@ -53,16 +66,19 @@ impl Server {
     }
 }
 
-/// What [`serve`] would read before it listens, and would stop at: the keys of `[jwt]`.
+/// What [`serve`] would read before it listens, and would stop at: the keys of `[jwt]` and
+/// the secrets of `[[pusher.app]]`.
 ///
 /// # Errors
 /// Names the setting and the file.
 pub fn check(config: &Config) -> Result<()> {
+    Apps::new(&config.pusher)?;
     config.jwt.as_ref().map_or(Ok(()), |jwt| Verifier::new(jwt).map(drop))
 }
 
 /// Loads the plugins, starts the shards, and listens.
 pub fn serve(config: &Config) -> Result<Server> {
+    let apps = Arc::new(Apps::new(&config.pusher)?);
     let jwt = config.jwt.as_ref().map(verifier).transpose()?;
     let plugins = Arc::new(PluginHost::start(plugins_config(config)?)?);
     if let Some(jwt) = &jwt {
@@ -77,7 +93,7 @@ pub fn serve(config: &Config) -> Result<Server> {
         .with_context(|| format!("cannot listen on {}: is another server running there?", config.listen))?;
     let address = listeners[0].local_addr()?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let settings = settings(config, shards)?;
+    let settings = settings(config, &apps, shards)?;
     let limits = Arc::new(session::limits::Limits::new(&config.limits)?);
     let rules = Arc::new(session::rules::Rules::new(&config.channels)?);
     let mut threads = Vec::new();
@@ -93,6 +109,7 @@ pub fn serve(config: &Config) -> Result<Server> {
             jwt: jwt.clone(),
             limits: limits.clone(),
             rules: rules.clone(),
+            apps: apps.clone(),
             stopped: stopped.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -143,11 +160,18 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
     }
 }
 
-/// What a configuration means for each of so many shards.
+/// Seconds between two looks for channels that nobody uses, at most.
+const SWEEP_SECS: u32 = 10;
+
+/// What a configuration means for each of so many shards: for who drives a shard without a port.
 ///
 /// # Errors
-/// Names what cannot be understood; [`crate::config::load`] has refused it already.
-pub fn settings(config: &Config, shards: usize) -> Result<Settings> {
+/// Names what cannot be understood.
+pub fn shard_settings(config: &Config, shards: usize) -> Result<Settings> {
+    settings(config, &Arc::new(Apps::new(&config.pusher)?), shards)
+}
+
+fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings> {
     let queue = config.users.queue.as_ref();
     let queues = queue.map_or(0, |queue| queue.users.div_ceil(shards));
     let queue = queue.map(|queue| QueueRule {
@@ -179,6 +203,8 @@ pub fn settings(config: &Config, shards: usize) -> Result<Settings> {
             default_response: rule.default_response.is_wanted(),
             constant_response: rule.response()?.map(Arc::new),
             expire_after: rule.expire_after_secs,
+            cached: None,
+            counts: false,
         };
         Ok((Pattern::parse(&rule.pattern)?, ruled))
     });
@@ -189,9 +215,14 @@ pub fn settings(config: &Config, shards: usize) -> Result<Settings> {
         let rule = ChannelRule { publish: WhoMayPublish::Server, offsets, queue, ..ChannelRule::default() };
         rules.push((Pattern::parse(&everyone)?, rule));
     }
+    let counts = apps.iter().map(|app| app.subscription_count).collect();
+    let rules = Rules::new(rules).with_apps(apps.names().clone(), counts);
+    let hibernate = config.plugins.values().filter_map(|plugin| plugin.hibernate_after_secs);
     Ok(Settings {
-        wires: &WIRES,
-        rules: Rules::new(rules),
+        wires: wires(apps),
+        // As often as the shortest of these times asks.
+        sweep_secs: hibernate.chain([rules.soonest(), SWEEP_SECS]).fold(SWEEP_SECS, u32::min).max(1),
+        rules,
         outbox_bytes: config.limits.outbox_bytes,
         connections: config.limits.connections.div_ceil(shards),
         channels: config.limits.channels.div_ceil(shards),
@@ -199,6 +230,7 @@ pub fn settings(config: &Config, shards: usize) -> Result<Settings> {
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
         idle_secs: config.limits.connection.idle_secs,
+        board: webhooks::start(apps)?,
     })
 }
 
@@ -228,6 +260,7 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
         stores: plugin.stores.unwrap_or(defaults.stores),
+        hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         limits: PluginLimits {
             memory_bytes: plugin.memory_bytes.unwrap_or(limits.memory_bytes),
             call_ms: plugin.call_ms.unwrap_or(limits.call_ms),

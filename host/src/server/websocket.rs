@@ -10,7 +10,7 @@ use fastwebsockets::OpCode;
 use fastwebsockets::upgrade::UpgradeFut;
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::assembly::{self, ANSWERED_TIMES, Assembly, Close, Message, Taken};
 use super::frames::{Frames, Incoming};
@@ -25,44 +25,62 @@ use crate::hub::{Connection, Shard};
 use crate::plugin::Handshake;
 use crate::session::{Ended, Session};
 
-/// Serves one client at an address until its connection ends.
-pub async fn serve(
+/// Serves one client at an address until its connection ends. What it begins with is boxed, and
+/// gone by then: a task has the size of the largest thing it ever waits for.
+pub fn serve(
     upgrade: UpgradeFut,
     handshake: Handshake,
     address: IpAddr,
     spoken: Spoken,
     router: Rc<Router>,
-) {
-    let Some((stream, early)) = tcp(upgrade).await else { return };
+) -> impl Future<Output = ()> {
+    let opening = Box::pin(open(upgrade, handshake, address, spoken, router));
+    async move {
+        let Some(mut talk) = opening.await else { return };
+        if let Some(session) = &mut talk.session {
+            // Ended or not, the goodbye is the same.
+            let _ = converse(&talk.spoken, &mut talk.messages, session).await;
+        }
+        talk.messages.until_closed().await;
+    }
+}
+
+/// A connection that is open.
+struct Talk {
+    /// None: it was refused, and is closing.
+    session: Option<Session>,
+    messages: Messages,
+    spoken: Spoken,
+    /// Ends last.
+    _connected: Connected,
+}
+
+/// None: nothing came of it.
+async fn open(
+    upgrade: UpgradeFut,
+    handshake: Handshake,
+    address: IpAddr,
+    spoken: Spoken,
+    router: Rc<Router>,
+) -> Option<Talk> {
+    let (stream, early) = tcp(upgrade).await?;
     let (read, write) = stream.into_split();
     let socket = Rc::new(TcpSocket(write));
     let shard = &router.context.shard;
-    let allowance = match router.context.limits.admit(address) {
-        Ok(allowance) => allowance,
-        Err(too_many) => return turn_away(&socket, &too_many),
-    };
-    let connection = match shard.connect(spoken.wire(), socket.clone()) {
-        Ok(connection) => connection,
-        Err(full) => return turn_away(&socket, &full),
-    };
-    let connected = Connected { shard: shard.clone(), connection };
-    let limit = router.config.limits.message_bytes;
-    let mut messages = Messages {
-        frames: Frames::new(read, early, limit.saturating_mul(ANSWERED_TIMES)),
-        connection: connected.connection.clone(),
-        shard: connected.shard.clone(),
-        socket,
-        assembly: Assembly::new(limit, router.config.limits.fragments),
-    };
-    let (context, connection) = (router.context.clone(), connected.connection.clone());
-    // Boxed, what a connection begins with: while it lives, its task would keep the room.
-    if let Ok(mut session) = Box::pin(Session::begin(context, connection, handshake, allowance)).await
-        && Box::pin(begin(&spoken, &router, &mut session, &connected.connection)).await
+    let admitted = router.context.limits.admit(address);
+    let allowance = admitted.map_err(|too_many| turn_away(&socket, &too_many)).ok()?;
+    let connection = shard.connect(spoken.wire(), socket.clone());
+    let connection = connection.map_err(|full| turn_away(&socket, &full)).ok()?;
+    let connected = Connected { shard: shard.clone(), connection: connection.clone() };
+    let messages = Messages::new(read, early, &connected, socket, &router);
+    let mut session =
+        Session::begin(router.context.clone(), connection.clone(), handshake, allowance).await.ok();
+    if let Some(begun) = &mut session
+        && !begin(&spoken, &router, begun, &connection).await
     {
-        // Ended or not, the goodbye is the same.
-        let _ = converse(&spoken, &mut messages, &mut session).await;
+        session = None;
     }
-    messages.until_closed().await;
+    Some(Talk { session, messages, spoken, _connected: connected })
 }
 
 /// There are as many as there may be.
@@ -102,7 +120,7 @@ async fn converse(spoken: &Spoken, messages: &mut Messages, session: &mut Sessio
                 session.handle(spoken.binary(&bytes), bytes.len()).await?;
             }
             Arrived::Message(Message::TooLarge(bytes)) => {
-                session.refuse(Refusal::TooLarge(messages.assembly.limit()), bytes)?;
+                session.refuse(Refusal::TooLarge(messages.limit()), bytes)?;
             }
             Arrived::Ping(bytes) => {
                 if session.ping(bytes.len())? {
@@ -115,7 +133,7 @@ async fn converse(spoken: &Spoken, messages: &mut Messages, session: &mut Sessio
 }
 
 /// The TCP stream beneath an upgraded request, and what was read of it beyond the request.
-async fn tcp(upgrade: UpgradeFut) -> Option<(TcpStream, Bytes)> {
+pub(super) async fn tcp(upgrade: UpgradeFut) -> Option<(TcpStream, Bytes)> {
     let upgraded = upgrade.await.ok()?.into_inner().into_inner();
     let parts = upgraded.downcast::<Lent>().ok()?;
     Some((parts.io.take()?, parts.read_buf))
@@ -134,13 +152,13 @@ impl Drop for Connected {
 }
 
 /// What the session is to judge.
-enum Arrived {
+pub(super) enum Arrived {
     Message(Message),
     /// To be answered with the same.
     Ping(Bytes),
 }
 
-struct Messages {
+pub(super) struct Messages {
     frames: Frames,
     connection: Rc<Connection>,
     shard: Rc<Shard>,
@@ -149,8 +167,31 @@ struct Messages {
 }
 
 impl Messages {
+    /// `early` was read together with the handshake.
+    pub(super) fn new(
+        read: OwnedReadHalf,
+        early: Bytes,
+        connected: &Connected,
+        socket: Rc<TcpSocket>,
+        router: &Router,
+    ) -> Self {
+        let limit = router.config.limits.message_bytes;
+        Self {
+            frames: Frames::new(read, early, limit.saturating_mul(ANSWERED_TIMES)),
+            connection: connected.connection.clone(),
+            shard: connected.shard.clone(),
+            socket,
+            assembly: Assembly::new(limit, router.config.limits.fragments),
+        }
+    }
+
+    /// The largest message, in bytes.
+    pub(super) fn limit(&self) -> usize {
+        self.assembly.limit()
+    }
+
     /// The next message; none when the connection has ended or is being closed.
-    async fn next(&mut self) -> Option<Arrived> {
+    pub(super) async fn next(&mut self) -> Option<Arrived> {
         loop {
             if self.connection.is_closing() {
                 return None;
@@ -186,7 +227,7 @@ impl Messages {
         frame
     }
 
-    fn pong(&self, payload: &[u8]) {
+    pub(super) fn pong(&self, payload: &[u8]) {
         let mut pong = BytesMut::new();
         frame::frame(Opcode::Pong, &mut pong, |out| out.put_slice(payload));
         self.shard.send(&self.connection, pong.freeze());
@@ -194,7 +235,7 @@ impl Messages {
 
     /// Once the server has said goodbye: reads on until the client has closed too, or the
     /// hub's patience ends, because unread bytes would turn the close into a reset.
-    async fn until_closed(&mut self) {
+    pub(super) async fn until_closed(&mut self) {
         while self.connection.is_closing() {
             match self.frame().await {
                 Ok(Some(Incoming { opcode: OpCode::Close, .. }) | None) => return,
@@ -210,6 +251,10 @@ impl Messages {
 pub struct TcpSocket(OwnedWriteHalf);
 
 impl TcpSocket {
+    pub(super) fn of(half: OwnedWriteHalf) -> Self {
+        Self(half)
+    }
+
     /// A stream of which nothing is read that means anything.
     pub fn new(stream: TcpStream) -> Self {
         Self(stream.into_split().1)

@@ -4,6 +4,7 @@
 mod expiry;
 pub mod jwt;
 pub mod limits;
+pub mod pusher;
 pub mod rules;
 mod standing;
 
@@ -42,6 +43,8 @@ pub struct Context {
     pub handshake: std::time::Duration,
     pub limits: Arc<Limits>,
     pub rules: Arc<Rules>,
+    /// Served in the Pusher Channels protocol.
+    pub apps: Arc<pusher::Apps>,
 }
 
 /// The connection was told why and is closing; nothing more is read from it.
@@ -96,7 +99,7 @@ impl Session {
                 let user = Box::pin(self.standing.renew(&self.context, &self.connection, token)).await?;
                 self.reply(id.as_ref(), Reply::Authenticated { user });
                 if self.to_own {
-                    self.subscribe_to_own().await;
+                    Box::pin(self.subscribe_to_own()).await;
                 }
                 Ok(())
             }
@@ -250,7 +253,13 @@ impl Session {
     }
 
     async fn may(&mut self, action: AuthAction, channel: &ChannelName) -> Result<(), Refusal> {
-        self.standing.may(&self.context, &self.connection, action, channel).await
+        self.standing.may(&self.context, &self.connection, action, channel).await?;
+        if self.standing.is_anonymous() && self.context.apps.keeps_private(channel)
+            || self.context.apps.is_for_one_user(channel)
+        {
+            return Err(denied(&self.connection, channel));
+        }
+        Ok(())
     }
 
     async fn subscribe(
@@ -263,14 +272,7 @@ impl Session {
     ) -> Result<(), Refusal> {
         let rule = self.known_rules.find(&self.context.rules, &channel);
         let rule = rule.as_deref();
-        if rule.is_some_and(|rule| rule.limited_places) {
-            // Whether it has a place already must be known.
-            self.connection.until_settled().await;
-        }
-        let limit = self.context.max_subscriptions;
-        if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(channel.as_str()) {
-            return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
-        }
+        self.until_room(&channel, rule).await?;
         self.may(AuthAction::Subscribe, &channel).await?;
         self.known_enough(&channel, rule)?;
         let params = match rule {
@@ -286,16 +288,42 @@ impl Session {
             self.connection.until_settled().await;
             self.connection.until_replayed().await;
         }
-        let replaces = self.connection.is_subscribed(channel.as_str());
-        if let Some(allowance) = self.allowance.as_ref().filter(|_| !replaces)
+        let (sender, wire) = (self.connection.sender(), self.connection.wire);
+        self.ask_home(Subscribe {
+            replaces: self.connection.is_subscribed(channel.as_str()),
+            channel,
+            sender,
+            wire,
+            wishes,
+            params,
+            request,
+            filter,
+            joins: None,
+            told: None,
+        })
+    }
+
+    /// May it have one subscription more?
+    async fn until_room(&self, channel: &ChannelName, rule: Option<&Rule>) -> Result<(), Refusal> {
+        if rule.is_some_and(|rule| rule.limited_places) {
+            // Whether it has a place already must be known.
+            self.connection.until_settled().await;
+        }
+        let limit = self.context.max_subscriptions;
+        if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(channel.as_str()) {
+            return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
+        }
+        Ok(())
+    }
+
+    /// A subscription that nothing here speaks against.
+    fn ask_home(&self, subscribe: Subscribe) -> Result<(), Refusal> {
+        if let Some(allowance) = self.allowance.as_ref().filter(|_| !subscribe.replaces)
             && let Err(refusal) = allowance.subscribe()
         {
-            self.context.shard.release(filter);
+            self.context.shard.release(subscribe.filter);
             return Err(refusal);
         }
-        let (sender, wire) = (self.connection.sender(), self.connection.wire);
-        let told = None;
-        let subscribe = Subscribe { channel, sender, wire, wishes, params, request, filter, replaces, told };
         self.context.shard.subscribe(&self.connection, subscribe);
         Ok(())
     }

@@ -56,6 +56,11 @@ impl Rules {
         self.rules.iter().find(|(pattern, _)| pattern.matches(channel))?.1.clone()
     }
 
+    /// Does any rule match the channel, whatever it says?
+    pub fn matches(&self, channel: &str) -> bool {
+        self.rules.iter().any(|(pattern, _)| pattern.matches(channel))
+    }
+
     /// The pattern of the channel's rule, if it may have captures.
     pub fn pattern(&self, channel: &str) -> Option<&Pattern> {
         let mut patterns = self.rules.iter().filter(|_| self.capture).map(|(pattern, _)| pattern);

@@ -30,10 +30,10 @@ enum State {
     },
 }
 
-struct Known {
-    identity: Identity,
+pub(super) struct Known {
+    pub(super) identity: Identity,
     /// By the built-in verifier; none where the auth plugins say who may what.
-    grants: Option<Grants>,
+    pub(super) grants: Option<Grants>,
 }
 
 pub struct Standing {
@@ -64,6 +64,16 @@ impl Standing {
         let mut standing = Self { handshake, allowance, state, verdicts, asked_of: 0 };
         standing.settle(context, connection)?;
         Ok(standing)
+    }
+
+    /// A client that somebody else answers for: nobody is asked, and it is anonymous here.
+    pub fn of_guest(handshake: Handshake) -> Self {
+        let state = State::Known(Known { identity: Identity::default(), grants: None });
+        Self { handshake, allowance: None, state, verdicts: HashMap::new(), asked_of: 0 }
+    }
+
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
     }
 
     /// Anything but an `auth` frame needs a known client.
@@ -181,15 +191,7 @@ impl Standing {
             (None, State::Refused { .. }) => false,
             (None, State::Known(Known { grants: Some(grants), .. })) => grants.allow(action, channel),
             (None, State::Known(Known { identity, grants: None })) => {
-                let name = channel.as_str();
-                let patterns = context.rules.pattern(name).into_iter().chain(registry.pattern(name));
-                let captures = Captures::of(patterns, name);
-                let plugins = registry.auth();
-                let asked = context.services.authorize(plugins, identity, action, channel, &captures);
-                let allowed = Box::pin(asked).await.map_err(|(plugin, failure)| {
-                    tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
-                    Refusal::PluginFailed(plugin)
-                })?;
+                let allowed = Box::pin(authorize(context, &registry, identity, action, channel)).await?;
                 if action == AuthAction::Publish {
                     if self.verdicts.len() >= KEPT_VERDICTS {
                         self.verdicts.clear();
@@ -207,7 +209,32 @@ pub fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
     Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
 }
 
-async fn authenticate(
+/// Asks the auth plugins whether a client may do that.
+///
+/// # Errors
+/// One of them fails.
+pub(super) async fn authorize(
+    context: &Context,
+    registry: &Registry,
+    identity: &Identity,
+    action: AuthAction,
+    channel: &ChannelName,
+) -> Result<bool, Refusal> {
+    let name = channel.as_str();
+    let patterns = context.rules.pattern(name).into_iter().chain(registry.pattern(name));
+    let captures = Captures::of(patterns, name);
+    let asked = context.services.authorize(registry.auth(), identity, action, channel, &captures);
+    asked.await.map_err(|(plugin, failure)| {
+        tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
+        Refusal::PluginFailed(plugin)
+    })
+}
+
+/// Asks the auth plugins, or the built-in verifier where there are none.
+///
+/// # Errors
+/// The client is refused, for this reason.
+pub(super) async fn authenticate(
     context: &Rc<Context>,
     registry: &Registry,
     handshake: &Handshake,

@@ -84,7 +84,13 @@ mod tests {
         let channel = ChannelName::parse("room").unwrap();
         Action.reply(
             None,
-            Reply::Subscribed { channel: &channel, position: None, recovered: None, members: None },
+            Reply::Subscribed {
+                channel: &channel,
+                position: None,
+                recovered: None,
+                members: None,
+                cached: None,
+            },
             &mut out,
         );
         Action.reply(None, Reply::Published { channel, offset: None, receipt: None }, &mut out);

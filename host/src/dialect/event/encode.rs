@@ -138,8 +138,13 @@ mod tests {
     #[test]
     fn answers_are_worded_as_the_page_has_them() {
         let users = ChannelName::parse("users").unwrap();
-        let subscribed =
-            Reply::Subscribed { channel: &users, position: None, recovered: None, members: None };
+        let subscribed = Reply::Subscribed {
+            channel: &users,
+            position: None,
+            recovered: None,
+            members: None,
+            cached: None,
+        };
         assert_eq!(said(subscribed), r#"{"event":"subscribed","channel":"users"}"#);
         assert_eq!(said(Reply::Pong), r#"{"event":"pong"}"#);
         let refusal = Refusal::ChannelNotFound(users.clone());

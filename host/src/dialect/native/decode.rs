@@ -162,6 +162,7 @@ impl<'a> Fields<'a> {
 
     fn wishes(&self) -> Result<Wishes, Refusal> {
         Ok(Wishes {
+            cached: false,
             recover: self.position("recover", self.recover)?,
             history: self.count("history", self.history)?.unwrap_or(0),
             presence: match self.presence.map(RawValue::get) {

@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Message, Payload, PayloadKind, Refusal};
 use crate::dialect::frame::{self, Opcode, frame};
-use crate::hub::presence::{Member, Presence, PresenceEvent};
+use crate::hub::presence::{Lister, Member, Presence, PresenceEvent};
 use crate::hub::wire::{Epoch, Reply, RequestId, Wire};
 
 /// The native JSON protocol's encoder.
@@ -37,7 +37,7 @@ impl Wire for Native {
 
     fn presence(&self, channel: &ChannelName, event: &PresenceEvent, out: &mut BytesMut) {
         let (kind, who) = match event {
-            PresenceEvent::Join(who) => ("join", who),
+            PresenceEvent::Join(who) | PresenceEvent::Update(who) => ("join", who),
             PresenceEvent::Leave(who) => ("leave", who),
         };
         frame(Opcode::Text, out, |out| {
@@ -68,7 +68,7 @@ impl Wire for Native {
                     object.field("type", "authenticated");
                     object.field("user", user.as_str());
                 }
-                Reply::Subscribed { channel, position, recovered, members } => {
+                Reply::Subscribed { channel, position, recovered, members, .. } => {
                     object.field("type", "subscribed");
                     object.field("channel", channel.as_str());
                     if let Some(position) = position {
@@ -219,7 +219,7 @@ fn content(payload: &Payload, event: &[u8], out: &mut BytesMut) {
 
 fn list(members: &Presence, object: &mut Object<'_>) {
     object.key("members");
-    let list = members.listed(|members| {
+    let list = members.listed(Lister::Native, |members| {
         // Room for metadata of a usual size: a list may be long, and growing copies it.
         let mut out = BytesMut::with_capacity(members.len() * 128);
         array(members.members(), &mut out, member);
@@ -401,7 +401,13 @@ mod tests {
         let lobby = || ChannelName::parse("chat").unwrap();
         assert_eq!(
             said(
-                Reply::Subscribed { channel: &lobby(), position: None, recovered: None, members: None },
+                Reply::Subscribed {
+                    channel: &lobby(),
+                    position: None,
+                    recovered: None,
+                    members: None,
+                    cached: None
+                },
                 None
             ),
             r#"{"type":"subscribed","channel":"chat"}"#
@@ -412,7 +418,10 @@ mod tests {
         members.join(&ada, Some(Bytes::from_static(b"{ \"a\": [1] }")), UnixMillis(1_500));
         let (channel, members, recovered) = (&lobby(), Some(&members), Some(true));
         assert_eq!(
-            said(Reply::Subscribed { channel, position: Some(position), recovered, members }, None),
+            said(
+                Reply::Subscribed { channel, position: Some(position), recovered, members, cached: None },
+                None
+            ),
             r#"{"type":"subscribed","channel":"chat","epoch":"000000000000000a","offset":2,"recovered":true,"members":[{"user_id":"ada","joined_at":1.500,"a": [1]}]}"#
         );
         assert_eq!(

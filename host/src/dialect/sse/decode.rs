@@ -88,7 +88,7 @@ impl Stream {
                 channel,
                 params: None,
                 filter: None,
-                wishes: Wishes { recover, history, presence: false, slow },
+                wishes: Wishes { recover, history, presence: false, cached: false, slow },
             };
             Request { id: None, command: Ok(command) }
         })

@@ -277,7 +277,8 @@ mod tests {
         let subscribed = |recovered| {
             let position = Some(Position { epoch: Epoch(255), offset: Offset(7) });
             let mut out = BytesMut::new();
-            let reply = Reply::Subscribed { channel: &room, position, recovered, members: None };
+            let reply =
+                Reply::Subscribed { channel: &room, position, recovered, members: None, cached: None };
             Plain.reply(None, reply, &mut out);
             out
         };

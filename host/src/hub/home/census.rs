@@ -18,11 +18,13 @@ impl Homes {
     pub fn first(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<ChannelFacts> {
         let mut first: BinaryHeap<(&ChannelName, u64)> = BinaryHeap::new();
         for (name, home) in &self.homes {
-            let wanted = name.as_str().starts_with(prefix) && after.is_none_or(|after| name.as_str() > after);
+            let wanted = !ChannelName::is_own(name.as_str())
+                && name.as_str().starts_with(prefix)
+                && after.is_none_or(|after| name.as_str() > after);
             if !wanted || (first.len() >= limit && first.peek().is_some_and(|last| last.0 < name)) {
                 continue;
             }
-            first.push((name, home.subscribers.iter().map(|count| u64::from(*count)).sum()));
+            first.push((name, home.subscribed()));
             if first.len() > limit {
                 first.pop();
             }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::limits;
+use super::timers::Timers;
 use super::waiting::Waiting;
+use super::{count, limits};
 use crate::core::clock::UnixMillis;
 use crate::core::meter::Meter;
 use crate::core::{ChannelName, ClientId, Message, Offset, Payload, PluginName, Sender, ShardId};
@@ -43,8 +44,18 @@ pub struct Home {
     pub meter: Option<Box<Meter>>,
     /// Subscriptions that the handler judges, or that wait for a count: their places are taken.
     pub joining: u32,
-    /// Messages that the handler judges.
+    /// Messages that the handler judges, and timers that it answers.
     pub judging: u32,
+    /// Those that the handler has set.
+    pub timers: Option<Box<Timers>>,
+    /// The last message of the server's API, where the rule says so.
+    cached: Option<Box<Cached>>,
+    pub told: Option<Box<count::Told>>,
+}
+
+struct Cached {
+    message: Message,
+    until: UnixMillis,
 }
 
 /// What a new subscriber missed, and whether that is all of it.
@@ -77,6 +88,9 @@ impl Home {
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
             joining: 0,
             judging: 0,
+            cached: None,
+            told: None,
+            timers: None,
             rule,
         }
     }
@@ -93,6 +107,11 @@ impl Home {
     /// The epoch that goes with the offsets of its messages, where they show them.
     pub(super) fn numbered(&self) -> Option<Epoch> {
         self.is_numbered().then_some(self.epoch)
+    }
+
+    /// Subscribers on all shards.
+    pub fn subscribed(&self) -> u64 {
+        self.subscribers.iter().map(|count| u64::from(*count)).sum()
     }
 
     pub fn has_subscribers(&self) -> bool {
@@ -113,8 +132,10 @@ impl Home {
         self.expire(now);
         let keeps = self.history.as_ref().is_some_and(|history| !history.is_empty())
             || self.presence.as_ref().is_some_and(|presence| !presence.is_empty())
-            || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle());
-        let handled = self.joining > 0 || self.judging > 0;
+            || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle())
+            || self.cached.is_some();
+        let timers = self.timers.as_ref().is_some_and(|timers| !timers.is_empty());
+        let handled = self.joining > 0 || self.judging > 0 || timers;
         if keeps || handled || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
             self.idle = 0;
             return false;
@@ -150,7 +171,19 @@ impl Home {
         if let Some(history) = &mut self.history {
             history.push(&message);
         }
+        self.remember(&message);
         message
+    }
+
+    /// Keeps a message that is not a client's, where the rule says so.
+    fn remember(&mut self, message: &Message) {
+        let by_client = message.sender.as_ref().is_some_and(|sender| sender.client != ClientId::NOBODY);
+        let Some(cached) = self.rule.cached.filter(|_| !by_client) else { return };
+        // Of its own: what came may be a piece of a larger buffer.
+        let payload = Payload { bytes: Bytes::copy_from_slice(&message.payload.bytes), ..message.payload };
+        let until = UnixMillis(message.at.0 + cached.as_millis() as u64);
+        let message = Message { payload, except: None, ..message.clone() };
+        self.cached = Some(Box::new(Cached { message, until }));
     }
 
     // === the open turn ===
@@ -185,6 +218,13 @@ impl Home {
         }
     }
 
+    pub fn push_count(&mut self, wires: Wires, subscribers: u64, post: &Post) {
+        if !self.turn.takes(Content::Count) {
+            self.seal(post);
+        }
+        self.turn.set_subscribers(wires, &self.name, subscribers);
+    }
+
     /// Closes the open turn and sends it to the shards with subscribers.
     pub fn seal(&mut self, post: &Post) {
         if self.turn.is_empty() {
@@ -207,6 +247,13 @@ impl Home {
         if let Some(waiting) = &mut self.waiting {
             waiting.expire(now);
         }
+        self.cached.take_if(|cached| cached.until <= now);
+    }
+
+    /// What it remembers, and until when.
+    pub fn cached(&mut self) -> Option<(&Message, UnixMillis)> {
+        self.expire(UnixMillis::now());
+        self.cached.as_ref().map(|cached| (&cached.message, cached.until))
     }
 
     /// Forgets what it has kept, and what waits.
@@ -226,6 +273,10 @@ impl Home {
             return self.past_and_waiting(wires, wishes, mesh);
         }
         self.expire(UnixMillis::now());
+        if wishes.cached {
+            let last = self.cached.iter().map(|cached| &cached.message);
+            return Past { since: None, recovered: None, replay: self.replay(wires, last) };
+        }
         let Some(since) = wishes.recover else {
             let last = self.history.iter().flat_map(|history| history.last(wishes.history));
             return Past { since: None, recovered: None, replay: self.replay(wires, last) };

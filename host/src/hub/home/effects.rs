@@ -53,6 +53,8 @@ impl Homes {
                         payload: direct.payload,
                     },
                 ),
+                Effect::SetTimer { id, after_ms } => self.set_timer(channel, id, after_ms, post),
+                Effect::CancelTimer(id) => self.cancel_timer(channel, id),
                 Effect::Kick(dismissal) => post.send(
                     dismissal.client.shard(),
                     Letter::Close { client: dismissal.client, code: 4003, reason: dismissal.reason },

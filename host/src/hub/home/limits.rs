@@ -4,11 +4,12 @@
 
 use super::Homes;
 use super::channel::Home;
-use crate::core::Refusal;
 use crate::core::clock::Nanos;
 use crate::core::meter::{Cost, Excess, OnExcess};
+use crate::core::{Refusal, UserId};
 use crate::hub::letter::{Letter, Origin, Publish, Subscribe};
 use crate::hub::post::Post;
+use crate::hub::presence::Presence;
 
 /// Close code of a client past a limit that ends connections.
 const RATE_LIMIT: u16 = 4002;
@@ -30,16 +31,29 @@ pub fn owes(home: &Home) -> bool {
 
 /// Is there a place for this subscriber, on its own terms?
 pub fn place(home: &Home, subscribe: &Subscribe) -> Result<(), Refusal> {
+    if let Some(joins) = &subscribe.joins {
+        member(home, &subscribe.sender.user, joins.most)?;
+    }
     if let Some(slow) = subscribe.wishes.slow.filter(|slow| home.rule.slow_fixed && *slow != home.rule.slow) {
         let details = format!("policy: `{}` is not for this channel's subscribers to ask for", slow.word());
         return Err(Refusal::InvalidParams { subject: subscribe.channel.to_string(), details });
     }
     let Some(most) = home.rule.max_subscribers.filter(|_| !subscribe.replaces) else { return Ok(()) };
-    let taken = home.subscribers.iter().map(|count| u64::from(*count)).sum::<u64>();
-    if taken + u64::from(home.joining) < u64::from(most) {
+    if home.subscribed() + u64::from(home.joining) < u64::from(most) {
         return Ok(());
     }
     Err(Refusal::LimitExceeded { limit: most as usize, what: "subscribers of this channel" })
+}
+
+/// May this user be a member beside those who are? Where the channel's handler judges who comes,
+/// each whom it has not answered counts as one more.
+fn member(home: &Home, user: &UserId, most: usize) -> Result<(), Refusal> {
+    let there = home.presence.as_deref();
+    let taken = there.map_or(0, Presence::len) + home.joining as usize;
+    if taken < most || there.is_some_and(|presence| presence.has(user)) {
+        return Ok(());
+    }
+    Err(Refusal::LimitExceeded { limit: most, what: "members of this channel" })
 }
 
 impl Homes {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Homes, attach, captures};
+use super::{Homes, attach, captures, notices};
 use crate::core::ChannelName;
 use crate::core::clock::UnixMillis;
 use crate::hub::letter::Letter;
@@ -18,6 +18,7 @@ impl Homes {
         for name in names {
             let route = self.registry.route(name.as_str());
             let rule = self.rules.find(name.as_str()).map(|(pattern, _)| pattern);
+            let is_open = rule.is_some() || self.rules.unmatched(name.as_str()).is_some();
             let Some(home) = self.homes.get_mut(&name) else { continue };
             match (&home.handler, route) {
                 (Some((plugin, actor)), Route::Handler(generation, route)) if *plugin == generation.name => {
@@ -25,10 +26,13 @@ impl Homes {
                 }
                 (_, Route::Handler(generation, route)) => {
                     let captures = captures(rule, route, &name);
+                    home.timers = None;
                     home.handler = Some(attach(&self.actors, generation, &name, captures));
                 }
                 (None, Route::None) => {}
-                (Some(_), Route::None) if rule.is_some() => home.handler = None,
+                (Some(_), Route::None) if is_open => {
+                    (home.handler, home.timers) = (None, None);
+                }
                 (_, Route::Retired | Route::None) => self.close(&name, post),
             }
         }
@@ -38,6 +42,9 @@ impl Homes {
         let Some(mut home) = self.homes.remove(name) else { return };
         home.seal(post);
         self.refuse_held(&mut home, post);
+        if let Some(board) = &self.board {
+            notices::closed(board, &home);
+        }
         for (shard, count) in post.mesh().shards().zip(&home.subscribers) {
             if *count > 0 {
                 post.send(shard, Letter::ChannelGone(name.clone()));
@@ -45,10 +52,16 @@ impl Homes {
         }
     }
 
-    /// Forgets channels that nobody has used for a while. Called every so many seconds.
+    /// Forgets channels that nobody has used for a while, and lets handlers rest that nobody has
+    /// called. Called every so many seconds.
     pub fn sweep(&mut self, elapsed: u32) {
         self.repeats.forget_old(Instant::now());
         let now = UnixMillis::now();
-        self.homes.retain(|_, home| !home.is_forgotten(now, elapsed));
+        self.homes.retain(|_, home| {
+            if let Some((_, actor)) = &home.handler {
+                actor.rest(elapsed);
+            }
+            !home.is_forgotten(now, elapsed)
+        });
     }
 }

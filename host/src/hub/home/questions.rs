@@ -90,6 +90,10 @@ impl Homes {
                 });
                 let _ = answer.send(result);
             }
+            Inquiry::Cached { answer } => {
+                let cached = |home: &mut Home| home.cached().map(|(message, until)| (message.clone(), until));
+                let _ = answer.send(self.open(channel, shards).map(cached));
+            }
             Inquiry::ClearPresence { answer } => {
                 let result = self
                     .open(channel, shards)
@@ -113,6 +117,7 @@ impl Homes {
 
     /// Puts changes of presence into the channel's order.
     pub(super) fn tell(&mut self, channel: &ChannelName, events: Vec<PresenceEvent>, post: &Post) {
+        self.notice_presence(channel, &events);
         let Some(home) = self.homes.get_mut(channel) else { return };
         if events.is_empty() || !home.rule.join_leave || !home.has_subscribers() {
             return;

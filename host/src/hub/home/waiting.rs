@@ -11,7 +11,6 @@ use super::Homes;
 use super::channel::{Home, Past};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Message, Offset, Refusal};
-use crate::hub::history::History;
 use crate::hub::letter::{Letter, Origin, Publish, Published, Settled, Subscribe, Wishes};
 use crate::hub::mesh::Mesh;
 use crate::hub::post::Post;
@@ -87,7 +86,7 @@ impl Homes {
                     waiting.held.push_back(Held::Subscribe(subscribe, response));
                 } else {
                     let refusal = Refusal::RateLimited { retry_after_secs: 1.0 };
-                    super::refuse_subscription(subscribe, refusal, post);
+                    super::subscribers::refuse_subscription(subscribe, refusal, post);
                 }
                 None
             }
@@ -171,7 +170,9 @@ impl Homes {
         for held in held {
             let refusal = Refusal::ChannelNotFound(home.name.clone());
             match held {
-                Held::Subscribe(subscribe, _) => super::refuse_subscription(subscribe, refusal, post),
+                Held::Subscribe(subscribe, _) => {
+                    super::subscribers::refuse_subscription(subscribe, refusal, post)
+                }
                 Held::Publish(publish) => self.answer(publish.channel, publish.origin, Err(refusal), post),
             }
         }
@@ -194,7 +195,8 @@ impl Home {
         let now = UnixMillis::now();
         self.expire(now);
         let taken = self.waiting.as_mut().map(|waiting| waiting.queue.take(now)).unwrap_or_default();
-        let kept = |count| self.history.iter().flat_map(move |history: &Box<History>| history.last(count));
+        let history = self.history.as_deref();
+        let kept = |count| history.into_iter().flat_map(move |history| history.last(count));
         let (recovered, replay) = match wishes.recover {
             None => (None, merge(kept(wishes.history), &taken)),
             Some(since) => {

@@ -14,7 +14,10 @@ impl Shard {
         let Some(connection) = connection.filter(|connection| !connection.is_closing()) else {
             self.release(filter);
             if result.is_ok() {
-                self.leave(channel, sender, None, true);
+                let (home, client) = (self.post.mesh().home(channel.as_str()), sender.client);
+                self.leave(channel.clone(), sender, None, true);
+                // If it was to be a member.
+                self.post.send(home, Letter::Gone { channel, client });
             }
             return;
         };
@@ -28,6 +31,9 @@ impl Shard {
         match result {
             Err(refusal) => {
                 self.release(filter);
+                if !connection.is_subscribed(channel.as_str()) {
+                    connection.uncall(channel.as_str());
+                }
                 let channel = Some(channel);
                 self.reply(&connection, request.as_ref(), Reply::Refused { channel, refusal });
             }
@@ -98,6 +104,9 @@ impl Shard {
         if let Some(connection) = connection {
             connection.return_credit();
             connection.answer_came();
+            if frame.is_empty() {
+                return;
+            }
             // A page of history may be as large as a replay.
             connection.push_replay(frame);
             self.delivery.borrow_mut().mark_dirty(&connection);
@@ -110,6 +119,7 @@ impl Shard {
         for connection in subscribers {
             let removed = self.delivery.borrow_mut().unsubscribe(&connection, channel);
             self.release(removed.and_then(|removed| removed.filter));
+            connection.uncall(channel.as_str());
             let refusal = Refusal::ChannelNotFound(channel.clone());
             self.reply(&connection, None, Reply::Refused { channel: Some(channel.clone()), refusal });
         }

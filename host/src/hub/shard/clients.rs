@@ -68,7 +68,16 @@ impl Shard {
         }
         for (channel, filter) in left {
             self.release(filter);
-            self.leave(channel, connection.sender(), None, true);
+            self.leave(channel.clone(), connection.sender_in(channel.as_str()), None, true);
+            self.leave_members(connection, channel);
+        }
+    }
+
+    /// It is no member any more, if its subscription had made it one.
+    pub(super) fn leave_members(&self, connection: &Connection, channel: ChannelName) {
+        if connection.uncall(channel.as_str()) {
+            let home = self.post.mesh().home(channel.as_str());
+            self.post.send(home, Letter::Gone { channel, client: connection.id });
         }
     }
 
@@ -142,7 +151,9 @@ impl Shard {
         let removed = self.delivery.borrow_mut().unsubscribe(connection, &channel);
         let subscribed = removed.is_some();
         self.release(removed.and_then(|removed| removed.filter));
-        self.leave(channel, connection.sender(), Some(request), subscribed);
+        let sender = connection.sender_in(channel.as_str());
+        self.leave(channel.clone(), sender, Some(request), subscribed);
+        self.leave_members(connection, channel);
     }
 
     /// A message from the server's API.

@@ -131,7 +131,9 @@ mod tests {
             queues: 0,
             heartbeat: Duration::from_secs(60),
             missed_heartbeats: 2,
+            sweep_secs: 10,
             idle_secs: None,
+            board: None,
         }
     }
 
@@ -159,6 +161,7 @@ mod tests {
                 request: None,
                 filter: None,
                 replaces: false,
+                joins: None,
                 told: None,
             };
             shards[0].subscribe(&connection, subscribe);

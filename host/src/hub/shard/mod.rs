@@ -7,6 +7,7 @@ mod census;
 mod clients;
 mod ending;
 mod expiry;
+mod occupancy;
 mod orders;
 mod time;
 mod writing;
@@ -30,6 +31,7 @@ use crate::hub::filtered::Filtered;
 use crate::hub::home::Homes;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::{Inbox, Mesh};
+use crate::hub::notice::Board;
 use crate::hub::pace::Pace;
 use crate::hub::post::{Event, LocalQueue, Post, Verdicts};
 use crate::hub::rules::Rules;
@@ -51,8 +53,12 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Heartbeats without a sign of life before a connection is closed.
     pub missed_heartbeats: u8,
+    /// Seconds between two looks for channels that nobody uses.
+    pub sweep_secs: u32,
     /// Seconds that a connection may do nothing; none: any number.
     pub idle_secs: Option<u64>,
+    /// Where what happens is told outside of channels, if anybody wants to know.
+    pub board: Option<Board>,
 }
 
 /// One shard, on its own thread. Cheap to clone as `Rc`.
@@ -83,7 +89,8 @@ impl Shard {
         let delivery: SharedDelivery = Rc::new(RefCell::new(Delivery::new(me, settings.connections)));
         let actors = Actors::new(Rc::new(Verdicts(post.queue.clone())));
         let (rules, channels) = (settings.rules.clone(), settings.channels);
-        let homes = Homes::new(settings.wires, rules, channels, settings.queues, registry, actors);
+        let homes = Homes::new(settings.wires, rules, channels, settings.queues, registry, actors)
+            .with_board(settings.board.clone());
         Ok(Rc::new(Self {
             filtered: Filtered::new(filters.clone(), delivery.clone(), post.queue.clone()),
             homes: RefCell::new(homes),
@@ -192,9 +199,10 @@ impl Shard {
                 homes.counted(channel, origin, published, &self.post);
             }
             Letter::Inquiry { channel, inquiry } => homes.inquiry(&channel, inquiry, &self.post),
+            Letter::Timer { channel, id, serial } => homes.timer(channel, id, serial),
             Letter::Gone { channel, client } => homes.gone(&channel, client, &self.post),
             Letter::Answered { client, frame } => self.answered(client, frame),
-            Letter::ForgetOne { channel, shard } => homes.forget_one(&channel, shard),
+            Letter::ForgetOne { channel, shard } => homes.forget_one(&channel, shard, &self.post),
             Letter::Subscribed(answer) => self.subscribed(answer),
             Letter::Unsubscribed { channel, client, request } => {
                 self.answer(client, request.as_ref(), Reply::Unsubscribed { channel });

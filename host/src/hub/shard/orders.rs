@@ -30,6 +30,25 @@ impl Shard {
         Ok(closed.await?.into_iter().sum())
     }
 
+    /// Closes the connections that an application has signed in as one user; how many.
+    pub async fn disconnect_signed_in(
+        &self,
+        app: usize,
+        user: String,
+        code: u16,
+        reason: String,
+    ) -> Result<usize, Unanswered> {
+        let closed = self.ask_all(move |shard, _| {
+            let found: Vec<_> = {
+                let delivery = shard.delivery.borrow();
+                delivery.connections().filter(|c| c.is_signed_in(app, &user)).cloned().collect()
+            };
+            found.iter().for_each(|connection| shard.close(connection, code, &reason));
+            found.len()
+        });
+        Ok(closed.await?.into_iter().sum())
+    }
+
     /// Gives their identities a new end; for how many connections.
     pub async fn refresh_whom(&self, whom: Whom, expires_at: UnixMillis) -> Result<usize, Unanswered> {
         let refreshed = self.ask_all(move |shard, _| {
@@ -144,6 +163,7 @@ impl Shard {
             request: None,
             filter: None,
             replaces: connection.is_subscribed(channel.as_str()),
+            joins: None,
             told: Some(told),
         };
         self.subscribe(connection, subscribe);
@@ -163,7 +183,7 @@ impl Shard {
         let delivery = self.delivery.borrow();
         let mut found: Vec<_> = match whom {
             Whom::Client(client) => delivery.find(*client).cloned().into_iter().collect(),
-            Whom::User(user) => delivery.connections().filter(|c| c.is_user(user)).cloned().collect(),
+            Whom::User(user) => delivery.connections().filter(|c| c.stands_for(user)).cloned().collect(),
         };
         found.retain(|connection| !connection.is_closing());
         found

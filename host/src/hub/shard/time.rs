@@ -12,7 +12,7 @@ impl Shard {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let interval = self.settings.heartbeat.as_secs().max(1);
-        let sweep_secs = self.settings.rules.sweep_secs();
+        let sweep_secs = self.settings.sweep_secs;
         loop {
             ticks.tick().await;
             let now = self.second.get() + 1;
@@ -36,6 +36,7 @@ impl Shard {
                 }
             }
             self.close_idle(now);
+            self.homes.borrow_mut().tell_counts(&self.post);
             if now.is_multiple_of(u64::from(sweep_secs)) {
                 self.homes.borrow_mut().sweep(sweep_secs);
             }

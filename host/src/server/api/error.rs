@@ -83,6 +83,15 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The same of a part of what was sent, which names it.
+    pub fn within(self, part: &str) -> Self {
+        Self { message: format!("{part}{}", self.message), ..self }
+    }
+
     pub fn failure(&self) -> Failure {
         let (code, message, reason_code) = (self.code, self.message.clone(), self.reason_code);
         Failure { error: FailureText { code, message, reason_code } }

@@ -32,10 +32,12 @@ use hyper::{HeaderMap, Request};
 
 use super::router::{Answer, Router};
 use crate::config::{Config, Grant};
-use error::ApiError;
 use keys::Keys;
 use route::{Call, Input, Route};
 
+pub use body::{parse as parse_json, read as read_body};
+pub use error::ApiError;
+pub use orders::DISCONNECTED;
 pub use socketapi::broadcast;
 
 /// What the API of one shard keeps.
@@ -64,9 +66,9 @@ pub fn owns(path: &str) -> bool {
 }
 
 /// For what is beside the API and for the same readers.
-pub fn may_read(router: &Router, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Answer> {
+pub fn may_read(router: &Router, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Box<Answer>> {
     let caller = ingress::admit(&router.api.keys, &router.config, peer, headers);
-    caller.and_then(|caller| caller.require(Grant::Read)).map_err(|error| error.answer())
+    caller.and_then(|caller| caller.require(Grant::Read)).map_err(|error| Box::new(error.answer()))
 }
 
 /// Answers one call.

@@ -9,8 +9,8 @@ use super::route::Call;
 use crate::core::clock::UnixMillis;
 use crate::hub::shard::Whom;
 
-/// Where the caller names no code.
-const DISCONNECTED: u16 = 4004;
+/// Where the caller names no code: disconnected by the API.
+pub const DISCONNECTED: u16 = 4004;
 /// A close frame's payload is at most 125 bytes, two of them the code (RFC 6455, section 5.5).
 const MAX_REASON: usize = 123;
 /// The last second of the year 9999.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::time::Instant;
 
-use crate::config::JwksUrl;
+use crate::config::HttpUrl;
 use crate::session::jwt::{KeyDesk, KeySet};
 use fetch::Fetcher;
 
@@ -22,7 +22,7 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Where https could never work here.
-pub fn start(url: JwksUrl, desk: KeyDesk) -> Result<()> {
+pub fn start(url: HttpUrl, desk: KeyDesk) -> Result<()> {
     let fetcher = Fetcher::new(url)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

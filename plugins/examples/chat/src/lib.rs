@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn welcomes_who_comes_by_name_into_the_room() {
         let welcome = |channel: &ChannelName| {
-            let response = Chat::open(channel).unwrap().default_response(&Caller::for_test("ada"), &Data::null());
+            let response =
+                Chat::open(channel).unwrap().default_response(&Caller::for_test("ada"), &Data::null());
             response.unwrap().unwrap()
         };
         let said = |room: &str| {

@@ -1,0 +1,254 @@
+//! Channels' handlers on a shard: each channel is a resource in a store, each store has one
+//! task that takes its jobs in order.
+//!
+//! A channel has a store of its own, so that its failure is its own, until the plugin has as
+//! many on this shard as it may; beyond that channels share one, and its fate.
+
+mod runner;
+mod version;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use runner::Runner;
+use tokio::sync::Notify;
+
+use super::effects::{Acceptance, Effect, Outcome};
+use super::engine::OWN_STORES;
+use super::failure::PluginFailure;
+use super::generation::Generation;
+use crate::core::clock::UnixMillis;
+use crate::core::{Captures, ChannelName, Payload, PluginName, Sender};
+
+/// What may wait for one store. Publishers have bounded credit, so this is rarely met.
+const WAITING_JOBS: usize = 65_536;
+const WAITING_BYTES: usize = 16 << 20;
+/// After so many calls in a row the shard's other work has its turn.
+const CALLS_IN_A_ROW: usize = 64;
+
+/// A plugin's own refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    pub code: u16,
+    pub reason: String,
+}
+
+pub enum Job {
+    /// `params` is JSON, none where the client sent none.
+    Subscribe {
+        who: Sender,
+        params: Option<Bytes>,
+        /// A response for the subscriber is wanted.
+        respond: bool,
+    },
+    Publish {
+        sender: Option<Sender>,
+        event: Bytes,
+        payload: Payload,
+        at: UnixMillis,
+    },
+    Unsubscribe {
+        who: Sender,
+    },
+    /// One that the handler has set is over.
+    Timer {
+        id: u32,
+    },
+}
+
+impl Job {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Publish { payload, .. } => payload.bytes.len(),
+            Self::Subscribe { params, .. } => params.as_ref().map_or(0, Bytes::len),
+            Self::Unsubscribe { .. } | Self::Timer { .. } => 0,
+        }
+    }
+}
+
+pub enum Answer {
+    Subscribed(Result<Acceptance, Denial>),
+    Published(Outcome),
+    Unsubscribed(Vec<Effect>),
+    Timer(Vec<Effect>),
+}
+
+/// Where answers go. Answers of a channel come in the order of its jobs, except those that
+/// are refused at once because too many wait.
+pub trait ActorSink: 'static {
+    /// What the caller wants back with the answer.
+    type Ticket: 'static;
+
+    fn decided(&self, ticket: Self::Ticket, answer: Result<Answer, PluginFailure>);
+}
+
+enum Work<T> {
+    Enter { channel: u32, name: ChannelName, generation: Arc<Generation>, captures: Captures },
+    Job { channel: u32, job: Job, ticket: T },
+    Swap { channel: u32, generation: Arc<Generation>, captures: Captures },
+    Hibernate { channel: u32 },
+    Leave { channel: u32 },
+}
+
+struct Mailbox<T> {
+    work: RefCell<VecDeque<Work<T>>>,
+    bytes: Cell<usize>,
+    next_channel: Cell<u32>,
+    notify: Notify,
+    /// Wakes the task at most once for what gathers until it runs.
+    awake: Cell<bool>,
+}
+
+impl<T> Mailbox<T> {
+    fn push(&self, work: Work<T>) {
+        self.work.borrow_mut().push_back(work);
+        if !self.awake.replace(true) {
+            self.notify.notify_one();
+        }
+    }
+}
+
+/// A plugin's stores on this shard.
+struct Stores<T> {
+    own: Rc<Cell<usize>>,
+    shared: Weak<Mailbox<T>>,
+}
+
+/// All channel handlers of a shard.
+pub struct Actors<S: ActorSink> {
+    sink: Rc<S>,
+    stores: RefCell<HashMap<PluginName, Stores<S::Ticket>>>,
+}
+
+/// One channel's handler. Dropped, the channel's resource ends, and its store with it if it
+/// was the last.
+pub struct Actor<S: ActorSink> {
+    sink: Rc<S>,
+    mailbox: Rc<Mailbox<S::Ticket>>,
+    channel: u32,
+    rest: Cell<Rest>,
+}
+
+/// How long a channel has been left alone.
+#[derive(Clone, Copy)]
+enum Rest {
+    /// Seconds, of so many after which it hibernates.
+    Quiet { seconds: u32, of: u32 },
+    /// It has been told to; see [`Actor::rest`].
+    Told { of: u32 },
+}
+
+impl<S: ActorSink> Actors<S> {
+    pub fn new(sink: Rc<S>) -> Self {
+        Self { sink, stores: RefCell::default() }
+    }
+
+    /// The handler of a channel; its instance is made with its first job.
+    pub fn attach(
+        &self,
+        generation: &Arc<Generation>,
+        channel: &ChannelName,
+        captures: Captures,
+    ) -> Actor<S> {
+        let mut all = self.stores.borrow_mut();
+        let stores = all
+            .entry(generation.name.clone())
+            .or_insert_with(|| Stores { own: Rc::default(), shared: Weak::new() });
+        let own = (stores.own.get() < generation.stores)
+            .then(|| OwnStore::take(&stores.own, &generation.own_stores))
+            .flatten();
+        let mailbox = if own.is_some() {
+            self.start(own)
+        } else {
+            stores.shared.upgrade().unwrap_or_else(|| {
+                let mailbox = self.start(None);
+                stores.shared = Rc::downgrade(&mailbox);
+                mailbox
+            })
+        };
+        let key = mailbox.next_channel.replace(mailbox.next_channel.get() + 1);
+        let (name, generation) = (channel.clone(), generation.clone());
+        let rest = Cell::new(Rest::Quiet { seconds: 0, of: generation.hibernate_after });
+        mailbox.push(Work::Enter { channel: key, name, generation, captures });
+        Actor { sink: self.sink.clone(), mailbox, channel: key, rest }
+    }
+
+    fn start(&self, own: Option<OwnStore>) -> Rc<Mailbox<S::Ticket>> {
+        let mailbox = Rc::new(Mailbox {
+            work: RefCell::default(),
+            bytes: Cell::new(0),
+            next_channel: Cell::new(0),
+            notify: Notify::new(),
+            awake: Cell::new(false),
+        });
+        let runner = Runner::new(self.sink.clone(), own);
+        tokio::task::spawn_local(runner.run(Rc::downgrade(&mailbox), mailbox.clone()));
+        mailbox
+    }
+}
+
+impl<S: ActorSink> Actor<S> {
+    pub fn send(&self, job: Job, ticket: S::Ticket) {
+        let (Rest::Quiet { of, .. } | Rest::Told { of }) = self.rest.get();
+        self.rest.set(Rest::Quiet { seconds: 0, of });
+        let mailbox = &self.mailbox;
+        let bytes = mailbox.bytes.get() + job.weight();
+        if bytes > WAITING_BYTES || mailbox.work.borrow().len() >= WAITING_JOBS {
+            return self.sink.decided(ticket, Err(PluginFailure::Busy));
+        }
+        mailbox.bytes.set(bytes);
+        mailbox.push(Work::Job { channel: self.channel, job, ticket });
+    }
+
+    /// So many seconds more have gone by. Left alone for as long as its plugin's settings say, the
+    /// channel hibernates, if it can be saved: with its next job it goes on.
+    pub fn rest(&self, elapsed: u32) {
+        let Rest::Quiet { seconds, of } = self.rest.get() else { return };
+        if seconds >= of {
+            self.mailbox.push(Work::Hibernate { channel: self.channel });
+            return self.rest.set(Rest::Told { of });
+        }
+        self.rest.set(Rest::Quiet { seconds: seconds.saturating_add(elapsed), of });
+    }
+
+    /// From the next job on the channel is handled by this version, unless that refuses its state.
+    pub fn swap(&self, generation: &Arc<Generation>, captures: Captures) {
+        self.mailbox.push(Work::Swap { channel: self.channel, generation: generation.clone(), captures });
+    }
+}
+
+impl<S: ActorSink> Drop for Actor<S> {
+    fn drop(&mut self) {
+        self.mailbox.push(Work::Leave { channel: self.channel });
+    }
+}
+
+/// One of the stores for single channels: of those that a plugin may have on this shard, and
+/// of those that the process may have.
+struct OwnStore {
+    plugin: Rc<Cell<usize>>,
+    process: Arc<AtomicUsize>,
+}
+
+impl OwnStore {
+    /// None: the process has as many as it may.
+    fn take(plugin: &Rc<Cell<usize>>, process: &Arc<AtomicUsize>) -> Option<Self> {
+        if process.fetch_add(1, Ordering::Relaxed) >= OWN_STORES {
+            process.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        plugin.set(plugin.get() + 1);
+        Some(Self { plugin: plugin.clone(), process: process.clone() })
+    }
+}
+
+impl Drop for OwnStore {
+    fn drop(&mut self) {
+        self.plugin.set(self.plugin.get().saturating_sub(1));
+        self.process.fetch_sub(1, Ordering::Relaxed);
+    }
+}

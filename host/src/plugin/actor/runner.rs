@@ -1,0 +1,282 @@
+//! A store's task: its channels' jobs in their order, and their moves between versions.
+
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::component::ResourceAny;
+
+use super::version::Version;
+use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
+use crate::core::{Captures, ChannelName};
+use crate::plugin::failure::PluginFailure;
+use crate::plugin::generation::Generation;
+use crate::plugin::health::Health;
+
+/// A channel in a store.
+struct Room {
+    name: ChannelName,
+    captures: Captures,
+    /// The number of the generation that handles it.
+    version: u64,
+    state: State,
+    /// The room's own: what shares its store is not paused with it.
+    health: Health,
+}
+
+enum State {
+    /// Not opened yet, or lost with its store.
+    Closed,
+    Open(ResourceAny),
+    /// Saved and dropped: opened from this with its next job.
+    Asleep(Box<[u8]>),
+}
+
+impl Room {
+    fn open(&self) -> Option<ResourceAny> {
+        match self.state {
+            State::Open(resource) => Some(resource),
+            State::Closed | State::Asleep(_) => None,
+        }
+    }
+}
+
+/// Channels that share a store share its task. After a reload there may be two stores: that of
+/// the new version, and that of the one before it for the channels that the new one refuses.
+pub struct Runner<S: ActorSink> {
+    sink: Rc<S>,
+    versions: Vec<Version>,
+    rooms: HashMap<u32, Room>,
+    _own: Option<OwnStore>,
+}
+
+impl<S: ActorSink> Runner<S> {
+    pub fn new(sink: Rc<S>, own: Option<OwnStore>) -> Self {
+        Self { sink, versions: Vec::new(), rooms: HashMap::new(), _own: own }
+    }
+
+    pub async fn run(mut self, handles: Weak<Mailbox<S::Ticket>>, mailbox: Rc<Mailbox<S::Ticket>>) {
+        let mut calls = 0;
+        loop {
+            let next = mailbox.work.borrow_mut().pop_front();
+            match next {
+                None if handles.strong_count() == 1 => return,
+                None => {
+                    mailbox.awake.set(false);
+                    calls = 0;
+                    mailbox.notify.notified().await;
+                }
+                Some(Work::Job { channel, job, ticket }) => {
+                    mailbox.bytes.set(mailbox.bytes.get().saturating_sub(job.weight()));
+                    let answer = self.take(channel, &job).await;
+                    self.sink.decided(ticket, answer);
+                    calls += 1;
+                    if calls % CALLS_IN_A_ROW == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Some(Work::Swap { channel, generation, captures }) => {
+                    self.swap(channel, &generation, captures).await;
+                }
+                Some(Work::Enter { channel, name, generation, captures }) => {
+                    self.know(&generation);
+                    let (version, state, health) = (generation.number, State::Closed, Health::default());
+                    self.rooms.insert(channel, Room { name, captures, version, state, health });
+                }
+                Some(Work::Hibernate { channel }) => self.hibernate(channel).await,
+                Some(Work::Leave { channel }) => self.leave(channel).await,
+            }
+        }
+    }
+
+    fn know(&mut self, generation: &Arc<Generation>) {
+        if find(&mut self.versions, generation.number).is_none() {
+            self.versions.push(Version::new(generation));
+        }
+    }
+
+    /// Lets go of the versions that no channel is handled by any more, and their stores.
+    fn prune(&mut self) {
+        let Self { versions, rooms, .. } = self;
+        versions.retain(|version| rooms.values().any(|room| room.version == version.generation.number));
+    }
+
+    /// Whatever lived in the store is gone with it, and opened anew with its next job.
+    fn end_store(&mut self, number: u64) {
+        if let Some(version) = find(&mut self.versions, number) {
+            version.end_store();
+        }
+        for room in self.rooms.values_mut().filter(|room| room.version == number) {
+            if room.open().is_some() {
+                room.state = State::Closed;
+            }
+        }
+    }
+
+    /// Something went wrong in the store.
+    fn failed(&mut self, number: u64, failure: &PluginFailure, doing: &str) {
+        if let Some(version) = find(&mut self.versions, number) {
+            version.generation.note(failure, doing);
+        }
+        self.end_store(number);
+    }
+
+    async fn leave(&mut self, channel: u32) {
+        let Some(room) = self.rooms.remove(&channel) else { return };
+        self.drop_resource(room.version, room.open()).await;
+        self.prune();
+    }
+
+    async fn drop_resource(&mut self, number: u64, resource: Option<ResourceAny>) {
+        let (Some(version), Some(resource)) = (find(&mut self.versions, number), resource) else { return };
+        if let Err(failure) = version.close(resource).await {
+            self.failed(number, &failure, "closing a channel");
+        }
+    }
+
+    // === jobs ===
+
+    async fn take(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
+        let answer = self.call(channel, job).await;
+        // Refusals to open and pauses are answers, not faults.
+        if let Err(failure) = &answer
+            && !matches!(failure, PluginFailure::OpenRefused(_) | PluginFailure::Degraded { .. })
+            && let Some(room) = self.rooms.get_mut(&channel)
+        {
+            room.health.failed(Instant::now());
+            let (number, doing) = (room.version, format!("handling {}", room.name));
+            match (failure, find(&mut self.versions, number)) {
+                // By the version that has saved it. The store is well; the channel begins anew.
+                (PluginFailure::SnapshotRefused(_), Some(version)) => {
+                    version.generation.note(failure, &doing);
+                }
+                _ => self.failed(number, failure, &doing),
+            }
+        }
+        answer
+    }
+
+    async fn call(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
+        let closed = || PluginFailure::Other("the channel is closed".into());
+        let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
+        room.health.check(Instant::now)?;
+        let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
+        let resource = match room.open() {
+            Some(resource) => resource,
+            None => {
+                // A snapshot that does not open is not tried for ever.
+                let snapshot = match std::mem::replace(&mut room.state, State::Closed) {
+                    State::Asleep(snapshot) => Some(snapshot),
+                    State::Closed | State::Open(_) => None,
+                };
+                let resource = version.open(&room.name, &room.captures, snapshot.as_deref()).await?;
+                room.state = State::Open(resource);
+                resource
+            }
+        };
+        version.call(resource, job).await
+    }
+
+    // === state ===
+
+    /// What an open channel wants kept. `Err`: it cannot be had, and the channel is as it was;
+    /// where saving cost the store, the channel is closed instead, and nothing is kept.
+    async fn save(&mut self, channel: u32) -> Result<Option<Box<[u8]>>, PluginFailure> {
+        let Some(room) = self.rooms.get(&channel) else { return Ok(None) };
+        let Some(resource) = room.open() else { return Ok(None) };
+        let (number, doing) = (room.version, format!("saving {}", room.name));
+        let Some(version) = find(&mut self.versions, number) else { return Ok(None) };
+        match version.save(resource).await {
+            Ok(saved) => Ok(saved),
+            Err(failure @ PluginFailure::BadOutput(_)) => {
+                version.generation.note(&failure, &doing);
+                Err(failure)
+            }
+            Err(failure) => {
+                self.failed(number, &failure, &doing);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Nobody has called the channel for a while: its memory goes, if it can be saved.
+    async fn hibernate(&mut self, channel: u32) {
+        let Ok(Some(snapshot)) = self.save(channel).await else { return };
+        let Some(room) = self.rooms.get_mut(&channel) else { return };
+        let (number, resource) = (room.version, room.open());
+        tracing::debug!(channel = %room.name, bytes = snapshot.len(), "hibernates");
+        room.state = State::Asleep(snapshot);
+        if self.rooms.values().any(|room| room.version == number && room.open().is_some()) {
+            self.drop_resource(number, resource).await;
+        } else {
+            self.end_store(number);
+        }
+    }
+
+    /// Moves a channel to another version, with its state. One that does not go on from it does
+    /// not get the channel: the version before goes on.
+    async fn swap(&mut self, channel: u32, generation: &Arc<Generation>, captures: Captures) {
+        let Some(room) = self.rooms.get_mut(&channel) else { return };
+        if room.version == generation.number {
+            room.captures = captures;
+            return;
+        }
+        self.know(generation);
+        if let Err(failure) = self.move_to(channel, generation, captures).await
+            && let Some(room) = self.rooms.get(&channel)
+        {
+            let from = find(&mut self.versions, room.version).map(|version| version.generation.clone());
+            let from = from.map(|from| format!("version {} (generation {})", from.version, from.number));
+            let doing =
+                format!("taking over {} from {}, which keeps it", room.name, from.unwrap_or_default());
+            generation.note(&failure, &doing);
+        }
+        self.prune();
+    }
+
+    async fn move_to(
+        &mut self,
+        channel: u32,
+        generation: &Arc<Generation>,
+        captures: Captures,
+    ) -> Result<(), PluginFailure> {
+        let saved = self.save(channel).await?;
+        let Some(room) = self.rooms.get_mut(&channel) else { return Ok(()) };
+        let snapshot = match &room.state {
+            State::Asleep(snapshot) => Some(&snapshot[..]),
+            State::Open(_) | State::Closed => saved.as_deref(),
+        };
+        let state = match (snapshot, find(&mut self.versions, generation.number)) {
+            (Some(snapshot), Some(version)) => {
+                match version.open(&room.name, &captures, Some(snapshot)).await {
+                    Ok(resource) => State::Open(resource),
+                    Err(failure) => {
+                        if !matches!(failure, PluginFailure::SnapshotRefused(_)) {
+                            self.end_store(generation.number);
+                        }
+                        return Err(failure);
+                    }
+                }
+            }
+            _ => State::Closed,
+        };
+        let (number, before) = (room.version, std::mem::replace(&mut room.state, state));
+        (room.version, room.captures, room.health) = (generation.number, captures, Health::default());
+        match before {
+            State::Open(resource) => self.drop_resource(number, Some(resource)).await,
+            // It sleeps on: that it can go on from there is all that had to be known.
+            State::Asleep(snapshot) => {
+                let opened = room.open();
+                room.state = State::Asleep(snapshot);
+                self.drop_resource(generation.number, opened).await;
+            }
+            State::Closed => {}
+        }
+        Ok(())
+    }
+}
+
+fn find(versions: &mut [Version], number: u64) -> Option<&mut Version> {
+    versions.iter_mut().find(|version| version.generation.number == number)
+}

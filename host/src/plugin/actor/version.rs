@@ -1,0 +1,140 @@
+//! One version of a plugin in one store, and what is asked of the channels in it.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceAny;
+
+use super::{Answer, Job};
+use crate::core::{Captures, ChannelName, Sender};
+use crate::plugin::bindings::channel_handler::Guest;
+use crate::plugin::bindings::{channel_handler, types};
+use crate::plugin::effects::{Acceptance, Outcome, effects};
+use crate::plugin::failure::PluginFailure;
+use crate::plugin::generation::{Generation, Live};
+use crate::plugin::limits::{REASON_BYTES, SNAPSHOT_BYTES, line};
+
+pub struct Version {
+    pub generation: Arc<Generation>,
+    /// Made when first needed.
+    live: Option<Live<Guest>>,
+}
+
+fn trapped(error: wasmtime::Error) -> PluginFailure {
+    PluginFailure::from_wasmtime(&error)
+}
+
+fn no_store() -> PluginFailure {
+    PluginFailure::Other("the channel's store is gone".into())
+}
+
+impl Version {
+    pub fn new(generation: &Arc<Generation>) -> Self {
+        Self { generation: generation.clone(), live: None }
+    }
+
+    /// Whatever lives in the store is gone with it.
+    pub fn end_store(&mut self) {
+        self.live = None;
+    }
+
+    /// # Errors
+    /// [`PluginFailure::OpenRefused`], or [`PluginFailure::SnapshotRefused`] with a snapshot, leave
+    /// the store as it was; after any other it must be ended.
+    pub async fn open(
+        &mut self,
+        name: &ChannelName,
+        captures: &Captures,
+        snapshot: Option<&[u8]>,
+    ) -> Result<ResourceAny, PluginFailure> {
+        let Self { generation, live } = self;
+        let live = match live {
+            Some(live) => live,
+            None => live.insert(generation.channel_handler().await?),
+        };
+        let captures = captures.pairs();
+        let clock = live.arm(generation.limits.open_ms);
+        let handler = live.guest.channel();
+        let opened = handler.call_open(&mut live.store, name.as_str(), &captures, snapshot);
+        clock.watch(opened).await.map_err(trapped)?.map_err(|reason| {
+            let reason = line(reason, REASON_BYTES);
+            match snapshot {
+                Some(_) => PluginFailure::SnapshotRefused(reason),
+                None => PluginFailure::OpenRefused(reason),
+            }
+        })
+    }
+
+    /// # Errors
+    /// [`PluginFailure::BadOutput`] leaves the store as it was; after any other it must be ended.
+    pub async fn save(&mut self, resource: ResourceAny) -> Result<Option<Box<[u8]>>, PluginFailure> {
+        let live = self.live.as_mut().ok_or_else(no_store)?;
+        let clock = live.arm(self.generation.limits.open_ms);
+        let handler = live.guest.channel();
+        let saved = clock.watch(handler.call_save(&mut live.store, resource)).await.map_err(trapped)?;
+        match saved {
+            Some(snapshot) if snapshot.len() > SNAPSHOT_BYTES => {
+                let bytes = snapshot.len();
+                let why = format!("a snapshot of {bytes} bytes; at most {SNAPSHOT_BYTES} are allowed");
+                Err(PluginFailure::BadOutput(why))
+            }
+            saved => Ok(saved.map(Vec::into_boxed_slice)),
+        }
+    }
+
+    /// # Errors
+    /// After any the store must be ended.
+    pub async fn close(&mut self, resource: ResourceAny) -> Result<(), PluginFailure> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let clock = live.arm(self.generation.limits.call_ms);
+        clock.watch(resource.resource_drop_async(&mut live.store)).await.map_err(trapped)
+    }
+
+    /// # Errors
+    /// After any the store must be ended.
+    pub async fn call(&mut self, resource: ResourceAny, job: &Job) -> Result<Answer, PluginFailure> {
+        let limits = &self.generation.limits;
+        let live = self.live.as_mut().ok_or_else(no_store)?;
+        let clock = live.arm(limits.call_ms);
+        let handler = live.guest.channel();
+        match job {
+            Job::Publish { sender, event, payload, at } => {
+                let message = channel_handler::Message {
+                    sender: sender.as_ref().map(caller),
+                    event: text(event)?,
+                    kind: payload.kind.into(),
+                    payload: &payload.bytes,
+                    at_ms: at.0,
+                };
+                let called = handler.call_on_publish(&mut live.store, resource, message);
+                let outcome = clock.watch(called).await.map_err(trapped)?;
+                Outcome::check(outcome, payload.kind, limits.payload_bytes).map(Answer::Published)
+            }
+            Job::Subscribe { who, params, respond } => {
+                let (who, params) = (caller(who), params.as_deref());
+                let called = handler.call_on_subscribe(&mut live.store, resource, who, params, *respond);
+                let answer = match clock.watch(called).await.map_err(trapped)? {
+                    Ok(acceptance) => Ok(Acceptance::check(acceptance, limits.payload_bytes)?),
+                    Err(denial) => Err(denial.into()),
+                };
+                Ok(Answer::Subscribed(answer))
+            }
+            Job::Unsubscribe { who } => {
+                let called = handler.call_on_unsubscribe(&mut live.store, resource, caller(who));
+                effects(clock.watch(called).await.map_err(trapped)?, limits.payload_bytes)
+                    .map(Answer::Unsubscribed)
+            }
+            Job::Timer { id } => {
+                let called = handler.call_on_timer(&mut live.store, resource, *id);
+                effects(clock.watch(called).await.map_err(trapped)?, limits.payload_bytes).map(Answer::Timer)
+            }
+        }
+    }
+}
+
+fn caller(sender: &Sender) -> types::Caller<'_> {
+    types::Caller { client: sender.client.0, user: sender.user.as_str() }
+}
+
+fn text(event: &[u8]) -> Result<&str, PluginFailure> {
+    std::str::from_utf8(event).map_err(|_| PluginFailure::Other("the event's name is not UTF-8".into()))
+}
