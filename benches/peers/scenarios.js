@@ -1,5 +1,11 @@
 // What is measured. `own`: with what nobody else has, beside Tidegate's plain figure.
 
+import { readFileSync } from "node:fs";
+
+/** A connection is a descriptor; the load and the servers have some more. */
+const descriptors = Number(readFileSync("/proc/self/limits", "utf8").match(/Max open files\s+(\d+)/)?.[1] ?? 1024);
+const idle = Math.min(20_000, descriptors - 300);
+
 const everybody = ["tidegate", "bun", "ws", "socketio", "sockudo"];
 
 /** `quick`: as small as it goes, to see that everything runs. */
@@ -28,8 +34,8 @@ export function scenarios(quick) {
       cpu: "server_cpu_us_per_connection",
     },
     {
-      name: "idle", title: `memory of each of ${quick ? "2,000" : "20,000"} idle connections`,
-      args: ["connect", "--connections", quick ? "2000" : "20000"], main: "resident_bytes_per_connection", less: true,
+      name: "idle", title: `memory of each of ${quick ? 2000 : idle} idle connections`,
+      args: ["connect", "--connections", String(quick ? 2000 : idle)], main: "resident_bytes_per_connection", less: true,
     },
     // Beside Tidegate's own fan-out.
     { name: "filters", own: true, title: `1 → ${n}, 100 filters`, args: ["filters", "--subscribers", String(n), ...time], server: { plugins: ["level-filter"] }, ...full },
