@@ -1,6 +1,6 @@
-//! Start, memory of idle connections and of channels, presence, and swaps, of the real server.
+//! Start, memory of channels, large presence lists, and swaps, of the real server.
 //!
-//! cargo bench --bench footprint -- [--connections N]
+//! cargo bench --workspace --bench footprint
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,12 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let connections = arguments.iter().position(|a| a == "--connections");
-    let connections = connections.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(5000);
     let plugins = plugins();
     start(&plugins);
-    memory(&plugins, connections);
     channels(&plugins);
     presence(&plugins);
     swaps(&plugins, Compiled::Anew);
@@ -126,17 +122,6 @@ fn start(plugins: &Path) {
         times.push(began.elapsed().as_secs_f64() * 1000.0);
     }
     print("start to listening, three cached plugins", &mut times, "ms");
-}
-
-fn memory(plugins: &Path, count: usize) {
-    let server = Server::start(plugins);
-    // What the first connections make is not a connection's own.
-    let warm: Vec<TcpStream> = (0..100).map(|_| server.websocket()).collect();
-    let before = server.resident_kib();
-    let idle: Vec<TcpStream> = (0..count).map(|_| server.websocket()).collect();
-    let each = (server.resident_kib() - before) / count as f64;
-    println!("resident memory an idle connection, {count} of them: {each:.1} KiB");
-    drop((warm, idle));
 }
 
 /// Overwrites chat with another version and back: from the file's last write to the answer

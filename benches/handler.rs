@@ -1,6 +1,6 @@
 //! What a channel handler costs: jobs of 100 bytes through an actor, as the hub does it.
 //!
-//! cargo bench --bench handler
+//! cargo bench --workspace --bench handler
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};

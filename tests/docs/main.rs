@@ -62,6 +62,11 @@ async fn limits() {
 }
 
 #[tokio::test]
+async fn pusher() {
+    run("docs/pusher.md").await;
+}
+
+#[tokio::test]
 async fn move_from_pusher() {
     run("docs/move-from-pusher.md").await;
 }

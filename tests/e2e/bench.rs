@@ -32,7 +32,7 @@ fn is_positive(figures: &Value, key: &str) {
 
 #[test]
 fn a_fan_out_is_measured_in_a_closed_and_in_an_open_loop() {
-    for pace in ["--window 8 --messages 500", "--rate 2000 --messages 500"] {
+    for pace in ["--window 8 --messages 500", "--rate 2000 --messages 500", "--seconds 1"] {
         let figures = figures(&format!("fan-out --subscribers 20 {pace}"));
         let keys = ["deliveries_per_second", "published_per_second", "latency_p50_us", "latency_p99_us"];
         keys.iter().for_each(|key| is_positive(&figures, key));

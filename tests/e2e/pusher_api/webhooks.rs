@@ -245,6 +245,17 @@ async fn a_webhook_that_hangs_disturbs_nobody() {
 }
 
 #[tokio::test]
+async fn a_channel_that_goes_with_its_plugin_is_vacated() {
+    let receiver = Receiver::start().await;
+    let server = builder(&receiver.config("prefix = 'chat:'")).plugins(&["chat"]).start();
+    let mut client = Pusher::connect(&server).await;
+    client.subscribe("room").await;
+    assert_eq!(receiver.until(1).await, [occupied("room")]);
+    std::fs::remove_file(server.plugin("chat")).unwrap();
+    assert_eq!(receiver.until(2).await, [occupied("room"), vacated("room")]);
+}
+
+#[tokio::test]
 async fn each_webhook_is_told_what_it_wants() {
     let (all, some) = (Receiver::start().await, Receiver::start().await);
     let more = format!(

@@ -42,7 +42,7 @@ impl Connect {
             scenario: "connect",
             words: format!("{} connections{what}, {} at once", self.connections, self.crowd.at_once),
             settings: json!({
-                "dialect": format!("{:?}", self.target.dialect).to_lowercase(),
+                "dialect": self.target.dialect.name(),
                 "connections": self.connections, "channels": self.channels, "at_once": self.crowd.at_once,
             }),
         };

@@ -37,6 +37,16 @@ pub enum Said {
 }
 
 impl Dialect {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Plain => "plain",
+            Self::Socketio => "socketio",
+            Self::Pusher => "pusher",
+        }
+    }
+
     /// Where servers have it.
     pub fn path(self) -> &'static str {
         match self {

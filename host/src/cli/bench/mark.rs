@@ -5,9 +5,8 @@
 pub const LENGTH: usize = 17;
 const DOT: usize = 6;
 
-/// The most streams and messages that a mark has digits for.
+/// The most streams that a mark has digits for.
 pub const STREAMS: usize = 99_999;
-pub const MESSAGES: u64 = 9_999_999_999;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mark {
@@ -88,8 +87,8 @@ mod tests {
     fn it_is_renumbered_in_place() {
         let mut text = Mark { stream: STREAMS, number: 1 }.text().into_bytes();
         assert_eq!(text.len(), LENGTH);
-        Mark::renumber(&mut text, MESSAGES);
-        let expected = Mark { stream: STREAMS, number: MESSAGES };
+        Mark::renumber(&mut text, 9_876_543_210);
+        let expected = Mark { stream: STREAMS, number: 9_876_543_210 };
         assert_eq!(Finder::default().find(&text), Some(expected));
     }
 }

@@ -12,6 +12,7 @@ mod frame;
 mod latency;
 mod mark;
 mod options;
+mod pace;
 mod plugin;
 mod presence;
 mod process;

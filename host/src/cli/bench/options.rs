@@ -46,8 +46,11 @@ pub struct LoadOptions {
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub rate: Option<u64>,
     /// Messages a run, after a tenth of it as warm-up
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000), conflicts_with = "seconds")]
     pub messages: Option<u64>,
+    /// Seconds a run instead, after a tenth of it as warm-up; the load keeps 8 bytes a message
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: Option<u64>,
     /// Bytes of a message's data
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(64..=60_000))]
     pub bytes: u32,

@@ -10,7 +10,8 @@ use super::entrance::{self, BEAT, Entrance, Host, PATIENCE, Wish};
 use super::figures::{self, Figures, Metric};
 use super::latency::Latency;
 use super::mark::{Finder, Mark};
-use super::options::{LoadOptions, TargetOptions};
+use super::options::TargetOptions;
+use super::pace::{Length, Pace};
 use super::progress::Progress;
 use super::stream::{Stream, Template};
 use super::swarm::{Id, Listener, Swarm};
@@ -103,28 +104,13 @@ pub fn padded(begin: &str, mark: Mark, bytes: usize) -> String {
     data + "\"}"
 }
 
-/// How messages leave.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pace {
-    /// As soon as fewer than so many of a publisher's are on their way.
-    Window(u64),
-    /// So many a second, of all publishers together.
-    Rate(u64),
-}
-
-impl Pace {
-    pub fn of(load: &LoadOptions, window: u64) -> Self {
-        load.rate.map_or(Self::Window(load.window.unwrap_or(window)), Self::Rate)
-    }
-}
-
 /// One run.
 pub fn run(
     plan: &Plan,
     target: &Target,
     options: &TargetOptions,
     pace: Pace,
-    messages: u64,
+    length: Length,
     bytes: usize,
     label: String,
 ) -> Result<Figures> {
@@ -138,13 +124,14 @@ pub fn run(
     for id in quick..quick + plan.slow {
         swarm.pause(id)?;
     }
-    traffic.publish(&mut swarm, pace, messages / 10, &mut progress)?;
+    traffic.publish(&mut swarm, pace, length.tenth(), &mut progress)?;
     traffic.latency.clear();
-    let before = traffic.delivered;
+    let before = (traffic.delivered, traffic.published());
     let usage = Usage::begin(target.process);
-    traffic.publish(&mut swarm, pace, messages, &mut progress)?;
+    traffic.publish(&mut swarm, pace, length, &mut progress)?;
     let used = usage.end();
-    let deliveries = (traffic.delivered - before) as f64;
+    let deliveries = (traffic.delivered - before.0) as f64;
+    let published = (traffic.published() - before.1) as f64;
     for id in quick..quick + plan.slow {
         swarm.resume(id)?;
     }
@@ -152,7 +139,7 @@ pub fn run(
 
     let mut figures = Figures::default();
     figures.add(figures::DELIVERIES, deliveries / used.seconds);
-    figures.add(plan.published, messages as f64 / used.seconds);
+    figures.add(plan.published, published / used.seconds);
     figures.add_known(figures::CPU_A_MILLION, used.server_cpu.map(|cpu| cpu / deliveries * 1e6));
     figures.add(figures::P50, traffic.latency.at(0.5));
     figures.add(figures::P99, traffic.latency.at(0.99));
@@ -213,40 +200,44 @@ impl<'a> Traffic<'a> {
         })
     }
 
-    /// Publishes so many messages more, and returns when all are delivered.
+    fn published(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.sent).sum()
+    }
+
+    /// Publishes for so long, and returns when all is delivered.
     fn publish(
         &mut self,
         swarm: &mut Swarm,
         pace: Pace,
-        messages: u64,
+        length: Length,
         progress: &mut Progress,
     ) -> Result<()> {
-        let (streams, begin) = (self.streams.len() as u64, swarm.now());
-        let ends: Vec<u64> = (0..streams)
-            .map(|at| {
-                self.streams[at as usize].sent + messages / streams + u64::from(at < messages % streams)
-            })
-            .collect();
-        let before: u64 = self.streams.iter().map(|stream| stream.sent).sum();
-        let mut left = messages;
+        let (begin, began) = (swarm.now(), Instant::now());
+        let mut ends = self.ends(length);
         let (mut delivered, mut moved) = (self.delivered, Instant::now());
+        let (before, mut left) = (delivered, length.messages().unwrap_or(0));
         self.moved = (0..self.streams.len()).collect();
         loop {
+            if let Length::Time(time) = length
+                && began.elapsed() >= time
+            {
+                ends = self.streams.iter().map(|stream| stream.sent).collect();
+            }
             let wait = match pace {
                 Pace::Window(window) => {
                     self.fill(swarm, &ends, window)?;
                     BEAT
                 }
-                Pace::Rate(rate) => self.keep_up(swarm, begin, messages, &mut left, rate)?,
+                Pace::Rate(rate) => self.keep_up(swarm, begin, length, &mut left, rate)?,
             };
-            if left_of(&self.streams, &ends) == 0 {
+            if self.streams.iter().zip(&ends).all(|(stream, end)| stream.done == *end) {
                 return Ok(());
             }
             swarm.turn(wait, self)?;
             progress.tick(|| {
+                let rate = (self.delivered - before) as f64 / began.elapsed().as_secs_f64();
                 let done: u64 = self.streams.iter().map(|stream| stream.done).sum();
-                let rate = self.delivered as f64 / (swarm.now() as f64 / 1e9);
-                format!("{} of {messages} messages, {:.2} M deliveries/s", done - before, rate / 1e6)
+                format!("{done} messages delivered, {:.2} M deliveries/s", rate / 1e6)
             });
             if self.delivered != delivered {
                 (delivered, moved) = (self.delivered, Instant::now());
@@ -255,6 +246,18 @@ impl<'a> Traffic<'a> {
                 bail!("no message came for {PATIENCE:?}");
             }
         }
+    }
+
+    /// The number of each stream's last message.
+    fn ends(&self, length: Length) -> Vec<u64> {
+        let streams = self.streams.len() as u64;
+        let end = |(at, stream): (u64, &Stream)| match length {
+            Length::Messages(messages) => {
+                stream.sent + messages / streams + u64::from(at < messages % streams)
+            }
+            Length::Time(_) => u64::MAX,
+        };
+        (0..).zip(&self.streams).map(end).collect()
     }
 
     /// Closed loop: fills the windows that have got room.
@@ -278,10 +281,11 @@ impl<'a> Traffic<'a> {
         &mut self,
         swarm: &mut Swarm,
         begin: u64,
-        messages: u64,
+        length: Length,
         left: &mut u64,
         rate: u64,
     ) -> Result<Duration> {
+        let messages = length.messages().unwrap_or(0);
         let due = |number: u64| begin + (u128::from(number) * 1_000_000_000 / u128::from(rate)) as u64;
         let now = swarm.now();
         while *left > 0 && due(messages - *left) <= now {
@@ -349,10 +353,6 @@ impl<'a> Traffic<'a> {
         self.delivered += 1;
         Ok(())
     }
-}
-
-fn left_of(streams: &[Stream], ends: &[u64]) -> u64 {
-    streams.iter().zip(ends).map(|(stream, end)| end - stream.done).sum()
 }
 
 impl Listener for Traffic<'_> {

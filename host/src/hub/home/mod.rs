@@ -11,7 +11,9 @@ mod occupancy;
 mod plugins;
 mod questions;
 mod repeats;
+mod subscribers;
 mod timers;
+mod verdicts;
 mod waiting;
 
 use std::collections::HashMap;
@@ -24,21 +26,15 @@ use channel::Home;
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, Pattern, PluginName, Refusal, Sender, ShardId};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
-use crate::hub::letter::{
-    Accepted, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Subscribed,
-};
+use crate::hub::letter::{Letter, Origin, Publish, Published, Subscribe};
 use crate::hub::mesh::Mesh;
 use crate::hub::notice::Board;
 use crate::hub::post::{Post, Verdicts};
-use crate::hub::presence::{Presence, PresenceRule};
 use crate::hub::queue::InUse;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::tally::{Receipt, Tally};
-use crate::hub::wire::{Epoch, Position, Reply, RequestId, WireId, Wires};
-use crate::plugin::{
-    Acceptance, Actor, Actors, Answer, Generation, Job, Outcome, PluginFailure, Registry, Response, Route,
-    Verdict,
-};
+use crate::hub::wire::{Reply, RequestId, WireId, Wires};
+use crate::plugin::{Actor, Actors, Generation, Job, Registry, Route};
 
 use repeats::{Met, Repeats};
 
@@ -163,153 +159,7 @@ impl Homes {
         }
     }
 
-    pub fn subscribe(&mut self, subscribe: Subscribe, post: &Post) {
-        let shards = self.shards(post);
-        match self.open(&subscribe.channel, shards) {
-            Err(refusal) => refuse_subscription(subscribe, refusal, post),
-            Ok(home) => match (limits::place(home, &subscribe), &home.handler) {
-                (Err(refusal), _) => refuse_subscription(subscribe, refusal, post),
-                (Ok(()), Some((_, actor))) => {
-                    home.joining += 1;
-                    let (who, params) = (subscribe.sender.clone(), subscribe.params.clone());
-                    let respond = home.rule.default_response;
-                    actor.send(Job::Subscribe { who, params, respond }, Ticket::Subscribe(subscribe));
-                }
-                (Ok(()), None) => self.admit(subscribe, None, post),
-            },
-        }
-    }
-
-    /// `request`: the client asked and hears of it; without, its connection has ended.
-    pub fn unsubscribe(
-        &mut self,
-        channel: ChannelName,
-        sender: Sender,
-        request: Option<Option<RequestId>>,
-        subscribed: bool,
-        post: &Post,
-    ) {
-        if subscribed && self.homes.get(&channel).is_some_and(|home| home.rule.presence == PresenceRule::Auto)
-        {
-            self.gone(&channel, sender.client, post);
-        }
-        let handler = self.homes.get_mut(&channel).and_then(|home| {
-            if subscribed {
-                home.forget(sender.client.shard());
-            }
-            home.handler.as_ref().filter(|_| subscribed)
-        });
-        match handler {
-            Some((_, actor)) => {
-                let job = Job::Unsubscribe { who: sender.clone() };
-                actor.send(job, Ticket::Unsubscribe { channel: channel.clone(), sender, request });
-            }
-            None => confirm_unsubscribed(channel.clone(), &sender, request, post),
-        }
-        if subscribed {
-            self.notice_going(&channel);
-            self.count(&channel, post);
-        }
-    }
-
-    pub fn forget_one(&mut self, channel: &ChannelName, shard: ShardId, post: &Post) {
-        if let Some(home) = self.homes.get_mut(channel) {
-            home.forget(shard);
-        }
-        self.count(channel, post);
-    }
-
     // === verdicts ===
-
-    /// A handler has answered.
-    pub fn decided(&mut self, ticket: Ticket, answer: Result<Answer, PluginFailure>, post: &Post) {
-        self.counted_down(&ticket);
-        match (ticket, answer) {
-            (Ticket::Publish(publish), Ok(Answer::Published(outcome))) => self.judged(publish, outcome, post),
-            (Ticket::Subscribe(subscribe), Ok(Answer::Subscribed(result))) => match result {
-                Ok(Acceptance { response, effects }) => {
-                    let channel = subscribe.channel.clone();
-                    self.admit(subscribe, response, post);
-                    self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
-                }
-                Err(denial) => {
-                    let refusal = Refusal::Rejected { reason: denial.reason, code: denial.code };
-                    refuse_subscription(subscribe, refusal, post);
-                }
-            },
-            (Ticket::Unsubscribe { channel, sender, request }, Ok(Answer::Unsubscribed(effects))) => {
-                confirm_unsubscribed(channel.clone(), &sender, request, post);
-                self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
-            }
-            (Ticket::Timer { channel }, Ok(Answer::Timer(effects))) => {
-                self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
-            }
-            (Ticket::Timer { channel }, Err(failure)) => {
-                tracing::warn!(%channel, %failure, "a timer's call failed; the timer is gone");
-            }
-            // A client that leaves has left, whatever its channel's handler makes of it.
-            (Ticket::Unsubscribe { channel, sender, request }, _) => {
-                confirm_unsubscribed(channel, &sender, request, post);
-            }
-            (Ticket::Publish(publish), Err(failure)) => {
-                let refusal = self.failed(&publish.channel, &failure);
-                self.answer(publish.channel, publish.origin, Err(refusal), post);
-            }
-            (Ticket::Subscribe(subscribe), Err(failure)) => {
-                let refusal = self.failed(&subscribe.channel, &failure);
-                refuse_subscription(subscribe, refusal, post);
-            }
-            (Ticket::Publish(_) | Ticket::Subscribe(_) | Ticket::Timer { .. }, Ok(_)) => {
-                debug_assert!(false, "an actor answers the job that it was given");
-            }
-        }
-    }
-
-    /// Its handler is done with it.
-    fn counted_down(&mut self, ticket: &Ticket) {
-        match ticket {
-            Ticket::Subscribe(Subscribe { channel, .. }) => {
-                if let Some(home) = self.homes.get_mut(channel) {
-                    home.joining = home.joining.saturating_sub(1);
-                }
-            }
-            Ticket::Publish(Publish { channel, .. }) | Ticket::Timer { channel } => {
-                if let Some(home) = self.homes.get_mut(channel) {
-                    home.judging = home.judging.saturating_sub(1);
-                }
-            }
-            Ticket::Unsubscribe { .. } => {}
-        }
-    }
-
-    fn judged(&mut self, mut publish: Publish, outcome: Outcome, post: &Post) {
-        let (channel, budget) = (publish.channel.clone(), publish.budget);
-        match outcome.verdict {
-            Verdict::Pass => self.accept(publish, post),
-            Verdict::Replace(bytes) => {
-                publish.payload.bytes = bytes;
-                self.accept(publish, post);
-            }
-            Verdict::Drop => {
-                let epoch = self.homes.get(&channel).map_or(Epoch(0), |home| home.epoch);
-                let published = Published { epoch, offset: None, receipt: None, queued: false };
-                self.answer(publish.channel, publish.origin, Ok(published), post);
-            }
-            Verdict::Deny { code, reason } => {
-                let refusal = Refusal::Rejected { reason, code };
-                self.answer(publish.channel, publish.origin, Err(refusal), post);
-            }
-        }
-        self.apply(&channel, outcome.effects, budget, post);
-    }
-
-    fn failed(&self, channel: &ChannelName, failure: &PluginFailure) -> Refusal {
-        match (failure, self.homes.get(channel).and_then(|home| home.handler.as_ref())) {
-            (PluginFailure::Busy, _) => Refusal::RateLimited { retry_after_secs: 1.0 },
-            (_, Some((plugin, _))) => Refusal::PluginFailed(plugin.clone()),
-            (_, None) => Refusal::ChannelNotFound(channel.clone()),
-        }
-    }
 
     // === the channel's order ===
 
@@ -349,62 +199,6 @@ impl Homes {
     /// How many a message with a key has reached is known: whoever waits for its answer hears it.
     pub fn counted(&mut self, channel: ChannelName, origin: Origin, published: Published, post: &Post) {
         self.answer(channel, origin, Ok(published), post);
-    }
-
-    /// Counts a subscriber in. What was published before goes out first, and what it missed of
-    /// that goes with the answer: so the next message that reaches it is the next of the channel.
-    /// `response` is its handler's.
-    fn admit(&mut self, subscribe: Subscribe, response: Option<Response>, post: &Post) {
-        if let Some((subscribe, response)) = self.hold(subscribe, response, post) {
-            self.admit_now(subscribe, response, post);
-        }
-    }
-
-    fn admit_now(&mut self, subscribe: Subscribe, response: Option<Response>, post: &Post) {
-        let Subscribe { channel, sender, wire, wishes, request, filter, joins, told, .. } = subscribe;
-        let Some(home) = self.homes.get_mut(&channel) else {
-            let refusal = Refusal::ChannelNotFound(channel.clone());
-            let answer = Subscribed { channel, sender, request, filter, told, result: Err(refusal) };
-            return post.send(answer.sender.client.shard(), Letter::Subscribed(answer));
-        };
-        home.used();
-        if joins.is_some() || home.rule.presence == PresenceRule::Auto {
-            let presence = home.presence.get_or_insert_default();
-            // Of one who is there already the first connection has said what there is to say.
-            let metadata = joins.filter(|_| !presence.has(&sender.user)).map(|joins| joins.metadata);
-            let joined = presence.join(&sender, metadata, UnixMillis::now());
-            self.tell(&channel, joined, post);
-        }
-        let Some(home) = self.homes.get_mut(&channel) else { return };
-        home.seal(post);
-        let shard = sender.client.shard();
-        let first = !home.has_subscribers();
-        home.subscribers[shard.index()] += 1;
-        let past = home.past(self.wires, &wishes, post.mesh());
-        let offset = past.since.unwrap_or(home.offset);
-        let position = home.is_numbered().then_some(Position { offset, ..home.position() });
-        let nobody = Presence::default();
-        let reply = Reply::Subscribed {
-            channel: &channel,
-            position,
-            recovered: past.recovered,
-            members: wishes.presence.then(|| home.presence.as_deref().unwrap_or(&nobody)),
-            cached: wishes.cached.then_some(past.replay.is_some()),
-        };
-        let missed = wishes.cached && past.replay.is_none();
-        let (since, slow) = (home.offset, wishes.slow.unwrap_or(home.rule.slow));
-        let frame = frame(self.wires, wire, request.as_ref(), reply);
-        // Who has recovered all goes on where it was: that is no new subscription.
-        let goes_on = past.recovered == Some(true);
-        let response = home.response(response).filter(|_| !goes_on);
-        let response = response.map(|said| direct(self.wires, wire, &channel, &said)).unwrap_or_default();
-        let (presence, replay) = (wishes.presence, past.replay);
-        let accepted = Accepted { since, position, slow, presence, frame, replay, response };
-        let answer =
-            Subscribed { channel: channel.clone(), sender, request, filter, told, result: Ok(accepted) };
-        post.send(shard, Letter::Subscribed(answer));
-        self.notice_coming(&channel, first, missed);
-        self.count(&channel, post);
     }
 
     /// Messages that wait for [`Homes::seal_all`].
@@ -533,29 +327,6 @@ fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
     Err(Refusal::PermissionDenied { user: sender.named().cloned(), channel: publish.channel.clone() })
 }
 
-fn refuse_subscription(subscribe: Subscribe, refusal: Refusal, post: &Post) {
-    let answer = Subscribed {
-        channel: subscribe.channel,
-        sender: subscribe.sender.clone(),
-        request: subscribe.request,
-        filter: subscribe.filter,
-        told: subscribe.told,
-        result: Err(refusal),
-    };
-    post.send(subscribe.sender.client.shard(), Letter::Subscribed(answer));
-}
-
-fn confirm_unsubscribed(
-    channel: ChannelName,
-    sender: &Sender,
-    request: Option<Option<RequestId>>,
-    post: &Post,
-) {
-    if let Some(request) = request {
-        post.send(sender.client.shard(), Letter::Unsubscribed { channel, client: sender.client, request });
-    }
-}
-
 /// Tells whoever published a message how many it reached.
 fn report(
     channel: ChannelName,
@@ -581,13 +352,6 @@ fn report(
             Origin::Plugin => {}
         }
     }
-}
-
-/// A message for one client.
-fn direct(wires: Wires, wire: WireId, channel: &ChannelName, said: &Response) -> Bytes {
-    let mut out = BytesMut::new();
-    wires[usize::from(wire.0)].direct(channel, &said.event, &said.payload, &mut out);
-    out.freeze()
 }
 
 /// A frame for one client.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Homes;
+use super::channel::Home;
 use crate::core::{ChannelName, ClientId, Message, Payload};
 use crate::hub::notice::{Board, Said, What};
 use crate::hub::presence::PresenceEvent;
@@ -45,6 +46,16 @@ impl Homes {
             };
             board.put(channel, what);
         }
+    }
+}
+
+/// A channel is no more: nobody is in it.
+pub fn closed(board: &Board, home: &Home) {
+    for member in home.presence.iter().flat_map(|presence| presence.members()) {
+        board.put(&home.name, What::MemberRemoved(member.user.clone()));
+    }
+    if home.has_subscribers() {
+        board.put(&home.name, What::Vacated);
     }
 }
 

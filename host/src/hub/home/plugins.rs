@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Homes, attach, captures};
+use super::{Homes, attach, captures, notices};
 use crate::core::ChannelName;
 use crate::core::clock::UnixMillis;
 use crate::hub::letter::Letter;
@@ -42,6 +42,9 @@ impl Homes {
         let Some(mut home) = self.homes.remove(name) else { return };
         home.seal(post);
         self.refuse_held(&mut home, post);
+        if let Some(board) = &self.board {
+            notices::closed(board, &home);
+        }
         for (shard, count) in post.mesh().shards().zip(&home.subscribers) {
             if *count > 0 {
                 post.send(shard, Letter::ChannelGone(name.clone()));

@@ -86,7 +86,7 @@ impl Homes {
                     waiting.held.push_back(Held::Subscribe(subscribe, response));
                 } else {
                     let refusal = Refusal::RateLimited { retry_after_secs: 1.0 };
-                    super::refuse_subscription(subscribe, refusal, post);
+                    super::subscribers::refuse_subscription(subscribe, refusal, post);
                 }
                 None
             }
@@ -170,7 +170,9 @@ impl Homes {
         for held in held {
             let refusal = Refusal::ChannelNotFound(home.name.clone());
             match held {
-                Held::Subscribe(subscribe, _) => super::refuse_subscription(subscribe, refusal, post),
+                Held::Subscribe(subscribe, _) => {
+                    super::subscribers::refuse_subscription(subscribe, refusal, post)
+                }
                 Held::Publish(publish) => self.answer(publish.channel, publish.origin, Err(refusal), post),
             }
         }

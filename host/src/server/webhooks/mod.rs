@@ -36,7 +36,7 @@ pub fn start(apps: &Arc<Apps>) -> Result<Option<Board>> {
     let mut plans = Vec::new();
     for app in apps.iter() {
         for webhook in &app.webhooks {
-            let key = format!("[[pusher.app]] {}: webhook", app.id);
+            let key = format!("[[pusher.app]] {}: webhooks", app.id);
             let url = webhook.target(&key)?;
             let wanted = webhook.events.iter().map(|event| kind(*event)).fold(Wanted::default(), Wanted::and);
             plans.push(Plan { app: app.clone(), wanted, key, url });

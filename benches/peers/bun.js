@@ -1,4 +1,4 @@
-// Bun's native topics behind the two frames that the load tool speaks.
+// Bun's native topics behind the two frames that the load speaks.
 const server = Bun.serve({
   port: 0, hostname: "127.0.0.1",
   fetch: (request, server) => (server.upgrade(request) ? undefined : new Response("a WebSocket, please")),

@@ -1,0 +1,103 @@
+// The servers under load: how each is started, and where it says that it listens.
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, copyFileSync, mkdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const here = import.meta.dirname;
+const root = join(here, "../..");
+const tidegate = process.env.TIDEGATE;
+
+const version = (name) => JSON.parse(readFileSync(join(here, "node_modules", name, "package.json"))).version;
+
+/** By name: its version, the dialect that the load speaks to it, and the command of a run. */
+export const peers = {
+  tidegate: {
+    version: () => readFileSync(join(root, "Cargo.toml"), "utf8").match(/version = "(.*?)"/)[1],
+    dialect: "native",
+    command: (dir, { shards = 1, plugins = [], config = "" } = {}) => {
+      mkdirSync(join(dir, "plugins"));
+      for (const name of plugins) {
+        copyFileSync(join(root, `plugins/examples/${name}/${name}.wasm`), join(dir, "plugins", `${name}.wasm`));
+      }
+      const rest = ["--plugins", join(dir, "plugins")];
+      if (config) { writeFileSync(join(dir, "tidegate.toml"), config); rest.push("--config", join(dir, "tidegate.toml")); }
+      return [tidegate, ["serve", "--listen", "127.0.0.1:0", "--shards", String(shards), ...rest]];
+    },
+  },
+  bun: { version: () => version("bun"), dialect: "plain", command: () => [join(here, "node_modules/.bin/bun"), ["run", "bun.js"]] },
+  ws: { version: () => version("ws"), dialect: "plain", command: () => [process.execPath, ["ws.js"]] },
+  socketio: { version: () => version("socket.io"), dialect: "socketio", command: () => [process.execPath, ["socketio.js"]] },
+  sockudo: {
+    version: () => "5.2.0",
+    dialect: "pusher",
+    missing: () => !existsSync(join(here, "target/sockudo/bin/sockudo")),
+    port: true,
+    command: (dir, _, port) => {
+      writeFileSync(join(dir, "config.json"), JSON.stringify(sockudo(port)));
+      return [join(here, "target/sockudo/bin/sockudo"), ["--config", join(dir, "config.json")]];
+    },
+  },
+};
+
+/** Everything in memory, nothing limited, one app whose clients may publish. */
+const sockudo = (port) => ({
+  debug: false, host: "127.0.0.1", port,
+  adapter: { driver: "local" }, cache: { driver: "memory" }, queue: { driver: "memory" },
+  metrics: { enabled: false }, rate_limiter: { enabled: false },
+  app_manager: { driver: "memory", array: { apps: [{
+    id: "app-id", key: "app-key", secret: "app-secret", enabled: true, enable_client_messages: true,
+    max_connections: 100000, max_client_events_per_second: 10000000, max_backend_events_per_second: 10000000,
+    max_read_requests_per_second: 10000000,
+  }] } },
+});
+
+const freePort = () => new Promise((done) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const { port } = server.address();
+    server.close(() => done(port));
+  });
+});
+
+/** Starts one; resolves when it listens. */
+export async function start(name, options) {
+  const peer = peers[name];
+  const dir = mkdtempSync(join(tmpdir(), "tidegate-peers-"));
+  const port = peer.port ? await freePort() : 0;
+  const [program, args] = peer.command(dir, options, port);
+  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith("TIDEGATE_")));
+  const child = spawn(program, args, { cwd: here, env, stdio: ["ignore", "pipe", "pipe"] });
+  const gone = new Promise((done) => child.once("exit", done));
+  child.once("error", () => {});
+  const stop = async () => { child.kill("SIGKILL"); await gone; rmSync(dir, { recursive: true, force: true }); };
+  let log = "";
+  try {
+    const url = await new Promise((found, fail) => {
+      const limit = setTimeout(() => fail(new Error(`${name} does not listen after 30 s:\n${log}`)), 30_000);
+      child.once("exit", (code) => fail(new Error(`${name} ended with ${code}:\n${log}`)));
+      child.once("error", fail);
+      const hear = (chunk) => {
+        if (log.length < 1 << 16) log += chunk;
+        const address = log.match(/http:\/\/(127\.0\.0\.1:\d+)/);
+        if (address && !peer.port) { clearTimeout(limit); found(`ws://${address[1]}`); }
+      };
+      child.stdout.on("data", hear);
+      child.stderr.on("data", hear);
+      if (peer.port) answers(port).then(() => { clearTimeout(limit); found(`ws://127.0.0.1:${port}`); }, fail);
+    });
+    return { url, pid: child.pid, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** One that does not say so listens when it answers. */
+async function answers(port) {
+  for (let tries = 0; tries < 300; tries++) {
+    const there = await fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false);
+    if (there) return;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
