@@ -62,13 +62,13 @@ async fn limits() {
 }
 
 #[tokio::test]
-async fn pusher() {
-    run("docs/pusher.md").await;
+async fn move_from_pusher() {
+    run("docs/move-from-pusher.md").await;
 }
 
 #[tokio::test]
-async fn move_from_pusher() {
-    run("docs/move-from-pusher.md").await;
+async fn pusher() {
+    run("docs/pusher.md").await;
 }
 
 #[tokio::test]
