@@ -235,3 +235,23 @@ async fn a_bridge_is_a_websocket_like_any_other() {
     raw.send(raw::PING, b"there?").await;
     assert_eq!(raw.next().await.payload, b"there?");
 }
+
+#[tokio::test]
+async fn a_name_of_its_own_is_not_the_user_that_the_servers_api_means() {
+    let config = "bridge.anonymous_names = true\n[[channel]]\npattern = '*'";
+    let server = Server::builder().plugins(&["test-auth"]).config(config).start();
+    let mut impostor = bridge(&server, "/ws/room?user=ada").await;
+    impostor.send_text("here").await;
+    assert_eq!(impostor.next_text().await, "here");
+    let mut ada = bridge_as(&server, "/ws/room", "ada").await;
+    ada.send_text("me too").await;
+    assert_eq!(ada.next_text().await, "me too");
+    for (call, order, answer) in [
+        ("subscribe", json!({ "user": "ada", "channel": "secrets" }), json!({ "subscribed": 1 })),
+        ("disconnect", json!({ "user": "ada" }), json!({ "disconnected": 1 })),
+    ] {
+        let answered = http::post(&server, &format!("/api/{call}"), &order.to_string()).await;
+        assert_eq!((answered.status, answered.json()), (200, answer), "{call}");
+    }
+    assert_eq!(ada.closed().await.0, 4004);
+}

@@ -183,7 +183,7 @@ impl Shard {
         let delivery = self.delivery.borrow();
         let mut found: Vec<_> = match whom {
             Whom::Client(client) => delivery.find(*client).cloned().into_iter().collect(),
-            Whom::User(user) => delivery.connections().filter(|c| c.is_user(user)).cloned().collect(),
+            Whom::User(user) => delivery.connections().filter(|c| c.stands_for(user)).cloned().collect(),
         };
         found.retain(|connection| !connection.is_closing());
         found
