@@ -15,7 +15,7 @@ const usage = `benches/peers/run [--runs N] [--peers A,B] [--scenarios A,B] [--q
   --peers, --scenarios  only these
   --quick             one small round: does everything run?
   --write             puts the table into docs/benchmarks.md
-  --install-sockudo   builds sockudo from crates.io first (a quarter of an hour); later runs find it
+  --install-sockudo   builds sockudo from crates.io first (half an hour, wants protoc); later runs find it
 TIDEGATE=FILE is the binary, instead of one built for this.`;
 
 const { values: options } = parseArgs({ options: {

@@ -34,23 +34,17 @@ export const peers = {
     dialect: "pusher",
     missing: () => !existsSync(join(here, "target/sockudo/bin/sockudo")),
     port: true,
-    command: (dir, _, port) => {
-      writeFileSync(join(dir, "config.json"), JSON.stringify(sockudo(port)));
-      return [join(here, "target/sockudo/bin/sockudo"), ["--config", join(dir, "config.json")]];
-    },
+    command: (_dir, _options, port) => [join(here, "target/sockudo/bin/sockudo"), [], sockudo(port)],
   },
 };
 
-/** Everything in memory, nothing limited, one app whose clients may publish. */
+/** One thread, everything in memory, nothing limited, one app whose clients may publish. */
 const sockudo = (port) => ({
-  debug: false, host: "127.0.0.1", port,
-  adapter: { driver: "local" }, cache: { driver: "memory" }, queue: { driver: "memory" },
-  metrics: { enabled: false }, rate_limiter: { enabled: false },
-  app_manager: { driver: "memory", array: { apps: [{
-    id: "app-id", key: "app-key", secret: "app-secret", enabled: true, enable_client_messages: true,
-    max_connections: 100000, max_client_events_per_second: 10000000, max_backend_events_per_second: 10000000,
-    max_read_requests_per_second: 10000000,
-  }] } },
+  TOKIO_WORKER_THREADS: "1", HOST: "127.0.0.1", PORT: String(port), METRICS_ENABLED: "false", RATE_LIMITER_ENABLED: "false",
+  SOCKUDO_DEFAULT_APP_ID: "app-id", SOCKUDO_DEFAULT_APP_KEY: "app-key", SOCKUDO_DEFAULT_APP_SECRET: "app-secret",
+  SOCKUDO_DEFAULT_APP_ENABLED: "true", SOCKUDO_ENABLE_CLIENT_MESSAGES: "true", SOCKUDO_DEFAULT_APP_ENABLE_CLIENT_MESSAGES: "true",
+  SOCKUDO_DEFAULT_APP_MAX_CONNECTIONS: "1000000", SOCKUDO_DEFAULT_APP_MAX_CLIENT_EVENTS_PER_SECOND: "100000000",
+  SOCKUDO_DEFAULT_APP_MAX_BACKEND_EVENTS_PER_SECOND: "100000000", RUST_LOG: "error",
 });
 
 const freePort = () => new Promise((done) => {
@@ -65,8 +59,9 @@ export async function start(name, options) {
   const peer = peers[name];
   const dir = mkdtempSync(join(tmpdir(), "tidegate-peers-"));
   const port = peer.port ? await freePort() : 0;
-  const [program, args] = peer.command(dir, options, port);
-  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith("TIDEGATE_")));
+  const [program, args, more = {}] = peer.command(dir, options, port);
+  const plain = Object.entries(process.env).filter(([key]) => !key.startsWith("TIDEGATE_"));
+  const env = { ...Object.fromEntries(plain), ...more };
   const child = spawn(program, args, { cwd: here, env, stdio: ["ignore", "pipe", "pipe"] });
   const gone = new Promise((done) => child.once("exit", done));
   child.once("error", () => {});

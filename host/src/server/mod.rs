@@ -21,4 +21,4 @@ mod stream;
 mod webhooks;
 mod websocket;
 
-pub use run::{Server, check, serve};
+pub use run::{NATIVE, Server, check, serve, shard_settings};

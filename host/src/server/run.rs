@@ -163,6 +163,14 @@ fn install(mesh: &Mesh, registry: &Arc<Registry>) {
 /// Seconds between two looks for channels that nobody uses, at most.
 const SWEEP_SECS: u32 = 10;
 
+/// What a configuration means for each of so many shards: for who drives a shard without a port.
+///
+/// # Errors
+/// Names what cannot be understood.
+pub fn shard_settings(config: &Config, shards: usize) -> Result<Settings> {
+    settings(config, &Arc::new(Apps::new(&config.pusher)?), shards)
+}
+
 fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings> {
     let queue = config.users.queue.as_ref();
     let queues = queue.map_or(0, |queue| queue.users.div_ceil(shards));

@@ -1,0 +1,98 @@
+//! A message from its publish to the writes of a thousand sockets, which take all they are given.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tidegate::config::{self, Overrides};
+use tidegate::core::{ChannelName, Payload, Sender, UserId};
+use tidegate::hub::Shard;
+use tidegate::hub::letter::{Subscribe, Wishes};
+use tidegate::hub::mesh::Mesh;
+use tidegate::hub::shard::Publication;
+use tidegate::hub::socket::Socket;
+use tidegate::plugin::Registry;
+use tidegate::server;
+
+use super::counted::counted;
+use super::frames::data;
+
+const SUBSCRIBERS: usize = 1000;
+pub const MESSAGES: u64 = 50;
+
+struct Sink(Rc<Cell<usize>>);
+
+impl Socket for Sink {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.set(self.0.get() + bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        self.0.set(self.0.get() + length);
+        Ok(length)
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn finish(&self) {}
+
+    fn shutdown(&self) {}
+}
+
+pub fn run() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let local = tokio::task::LocalSet::new();
+    let written = Rc::new(Cell::new(0));
+    let channel = ChannelName::parse("room:17").expect("a name");
+    let shard = local.block_on(&runtime, subscribed(&channel, &written));
+    let payload = Payload::json(data());
+    let publish = async |messages: u64| {
+        for _ in 0..messages {
+            let publication = Publication::new(channel.clone(), Bytes::new(), payload.clone());
+            shard.publish_as_server(publication).await.expect("an answer").expect("it is taken");
+        }
+    };
+    // The first ones make what later ones find.
+    local.block_on(&runtime, publish(5));
+    let before = written.get();
+    counted(|| local.block_on(&runtime, publish(MESSAGES)));
+    // What was published last may wait for the turn that writes it.
+    local.block_on(&runtime, tokio::task::yield_now());
+    let each = data().len() * SUBSCRIBERS;
+    assert!(written.get() - before >= each * (MESSAGES as usize - 1), "all get everything");
+}
+
+async fn subscribed(channel: &ChannelName, written: &Rc<Cell<usize>>) -> Rc<Shard> {
+    let (mesh, mut inboxes) = Mesh::new(1);
+    let me = mesh.shards().next().expect("a shard");
+    // Every channel is open.
+    let config = config::load(None, std::iter::empty(), &Overrides::default()).expect("the defaults");
+    let settings = server::shard_settings(&config, 1).expect("settings");
+    let shard = Shard::new(me, settings, mesh, Arc::new(Registry::default())).expect("a shard");
+    tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
+    for number in 0..SUBSCRIBERS {
+        let connection = shard.connect(server::NATIVE, Rc::new(Sink(written.clone()))).expect("a connection");
+        let sender = Sender { client: connection.id, user: UserId(format!("user {number}").into()) };
+        let subscribe = Subscribe {
+            channel: channel.clone(),
+            sender,
+            wire: server::NATIVE,
+            wishes: Wishes::default(),
+            params: None,
+            request: None,
+            filter: None,
+            replaces: false,
+            told: None,
+        };
+        shard.subscribe(&connection, subscribe);
+        connection.until_settled().await;
+    }
+    shard
+}

@@ -1,0 +1,115 @@
+//! A batch of messages judged by filters, and calls of a channel's handler, as the hub makes them.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidegate::core::clock::UnixMillis;
+
+use tidegate::core::{Captures, ChannelName, ClientId, Payload, PayloadKind, PluginName, Sender, UserId};
+use tidegate::plugin::{
+    ActorSink, Actors, Answer, FilterBatch, Filters, Generation, Job, PluginEngine, PluginFailure,
+    PluginSettings, Registry, Source, load,
+};
+use tokio::sync::Notify;
+
+use super::counted::counted;
+use super::frames::data;
+
+pub const BATCHES: u64 = 20;
+const FILTERS: usize = 10;
+const MESSAGES: usize = 16;
+pub const CALLS: u64 = 500;
+/// A call takes some fifty times as long under valgrind; nothing here runs away.
+const PATIENCE_MS: u64 = 60_000;
+
+pub fn filters() {
+    let (runtime, local) = shard();
+    let generation = local.block_on(&runtime, plugin("plugins/examples/level-filter/level-filter.wasm"));
+    let filters = Filters::new();
+    filters.install(&Registry::default().with(generation.clone()));
+    let mut batch = FilterBatch::default();
+    for number in 0..MESSAGES {
+        let level = ["debug", "info", "warn", "error"][number % 4];
+        let message = format!(r#"{{"level":"{level}","text":"{}"}}"#, "x".repeat(72));
+        batch.push(b"", PayloadKind::Json, message.as_bytes());
+    }
+    let ids = local.block_on(&runtime, async {
+        let mut ids = Vec::new();
+        for number in 0..FILTERS {
+            let params = Bytes::from(format!(r#"{{"min":"warn","n":{number}}}"#));
+            ids.push(filters.add(&generation, &params).await.expect("a filter"));
+        }
+        ids
+    });
+    let judge = async |batches: u64| {
+        for _ in 0..batches {
+            let bits = filters.evaluate(&generation.name, &ids, &batch).await;
+            assert!(bits.passes(2, 0) && !bits.passes(1, FILTERS - 1));
+        }
+    };
+    local.block_on(&runtime, judge(2));
+    counted(|| local.block_on(&runtime, judge(BATCHES)));
+}
+
+#[derive(Default)]
+struct Sink {
+    left: Cell<u64>,
+    done: Notify,
+}
+
+impl ActorSink for Sink {
+    type Ticket = ();
+
+    fn decided(&self, (): (), answer: Result<Answer, PluginFailure>) {
+        answer.expect("a verdict");
+        self.left.set(self.left.get() - 1);
+        if self.left.get() == 0 {
+            self.done.notify_one();
+        }
+    }
+}
+
+/// The component in a file, which takes the messages of [`data`].
+pub fn handler(file: &str) {
+    let (runtime, local) = shard();
+    let generation = local.block_on(&runtime, plugin(file));
+    let sink = Rc::new(Sink::default());
+    let actors = Actors::new(sink.clone());
+    let actor = local.block_on(&runtime, async {
+        actors.attach(&generation, &ChannelName::parse("chat:1").expect("a name"), Captures::default())
+    });
+    let payload = Payload::json(data());
+    let call = async |calls: u64| {
+        sink.left.set(calls);
+        for _ in 0..calls {
+            let sender = Some(Sender { client: ClientId(1), user: UserId("ada".into()) });
+            let job =
+                Job::Publish { sender, event: Bytes::new(), payload: payload.clone(), at: UnixMillis(1) };
+            actor.send(job, ());
+        }
+        sink.done.notified().await;
+    };
+    local.block_on(&runtime, call(10));
+    counted(|| local.block_on(&runtime, call(CALLS)));
+}
+
+fn shard() -> (tokio::runtime::Runtime, tokio::task::LocalSet) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    (runtime, tokio::task::LocalSet::new())
+}
+
+async fn plugin(file: &str) -> Arc<Generation> {
+    let cache = std::env::var_os("TIDEGATE_INSTRUCTIONS_CACHE").map(PathBuf::from);
+    let engine = PluginEngine::new(cache.as_deref()).expect("an engine");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+    let bytes = std::fs::read(&file).expect("a built component");
+    let source = Source { name: PluginName::parse("counted").expect("a name"), file, bytes };
+    let mut settings = PluginSettings::default();
+    settings.limits.call_ms = PATIENCE_MS;
+    settings.limits.filter_ms = PATIENCE_MS;
+    settings.limits.open_ms = PATIENCE_MS;
+    Arc::new(load(&engine, source, &settings).await.expect("a plugin"))
+}
