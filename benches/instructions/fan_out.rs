@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tidegate::config::{self, Overrides};
 use tidegate::core::{ChannelName, Payload, Sender, UserId};
 use tidegate::hub::Shard;
-use tidegate::hub::letter::{Subscribe, Wishes};
+use tidegate::hub::letter::Subscribe;
 use tidegate::hub::mesh::Mesh;
 use tidegate::hub::shard::Publication;
 use tidegate::hub::socket::Socket;
@@ -80,18 +80,7 @@ async fn subscribed(channel: &ChannelName, written: &Rc<Cell<usize>>) -> Rc<Shar
     for number in 0..SUBSCRIBERS {
         let connection = shard.connect(server::NATIVE, Rc::new(Sink(written.clone()))).expect("a connection");
         let sender = Sender { client: connection.id, user: UserId(format!("user {number}").into()) };
-        let subscribe = Subscribe {
-            channel: channel.clone(),
-            sender,
-            wire: server::NATIVE,
-            wishes: Wishes::default(),
-            params: None,
-            request: None,
-            filter: None,
-            replaces: false,
-            told: None,
-        };
-        shard.subscribe(&connection, subscribe);
+        shard.subscribe(&connection, Subscribe::plain(channel.clone(), sender, server::NATIVE));
         connection.until_settled().await;
     }
     shard

@@ -132,6 +132,24 @@ pub struct Subscribe {
     pub told: Option<Told>,
 }
 
+impl Subscribe {
+    /// To a channel, and nothing beside.
+    pub fn plain(channel: ChannelName, sender: Sender, wire: WireId) -> Self {
+        Self {
+            channel,
+            sender,
+            wire,
+            wishes: Wishes::default(),
+            params: None,
+            request: None,
+            filter: None,
+            replaces: false,
+            joins: None,
+            told: None,
+        }
+    }
+}
+
 /// The server's API, which waits for a subscription that it asked for.
 pub type Told = oneshot::Sender<Result<(), Refusal>>;
 
