@@ -62,13 +62,13 @@ async fn limits() {
 }
 
 #[tokio::test]
-async fn pusher() {
-    run("docs/pusher.md").await;
+async fn move_from_pusher() {
+    run("docs/move-from-pusher.md").await;
 }
 
 #[tokio::test]
-async fn move_from_pusher() {
-    run("docs/move-from-pusher.md").await;
+async fn pusher() {
+    run("docs/pusher.md").await;
 }
 
 #[tokio::test]
@@ -87,7 +87,8 @@ fn every_page_is_run() {
     let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs");
     for entry in std::fs::read_dir(docs).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") {
+        // What it shows takes an hour and a quiet machine.
+        if name.ends_with(".md") && name != "benchmarks.md" {
             assert!(this.contains(&format!("run(\"docs/{name}\")")), "docs/{name} is run by no test here");
         }
     }

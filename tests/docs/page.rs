@@ -54,7 +54,7 @@ fn console(block: &[&str], steps: &mut Vec<Step>) {
     for line in block {
         match (line.strip_prefix("$ "), steps.last_mut()) {
             (Some(typed), _) if typed.starts_with("wscat -c ") => {
-                let url = typed.trim_start_matches("wscat -c ").to_owned();
+                let url = typed.trim_start_matches("wscat -c ").trim_matches('\'').to_owned();
                 steps.push(Step::Socket { url, says: Vec::new() });
             }
             (Some(typed), _) => {

@@ -17,9 +17,8 @@ async fn fails_and_recovers(what: &str) {
         assert_eq!(client.data().await, json!({ "do": "ok" }), "the subscription has survived");
     }
     works_again(&mut client, "hostile:b").await;
-    let warned =
-        server.logged(&["hostile"]).into_iter().any(|line| line.contains("WARN") || line.contains("ERROR"));
-    assert!(warned, "the log names the plugin: {:#?}", server.log());
+    // Read by a thread of the test's own, which may lag behind the answers.
+    server.wait_for_log("the plugin failed handling hostile:a").await;
 }
 
 #[tokio::test]

@@ -75,6 +75,19 @@ async fn laravel_echo_works_in_a_browser_as_it_is() {
     node::run(command, BOUND).await.unwrap_or_else(|how| panic!("{how}"));
 }
 
+#[tokio::test]
+async fn clients_come_back_or_stay_away_as_the_code_says() {
+    let quota = format!("{}\nmax_connections = 1", super::APP);
+    let full = format!("{}\n[limits]\nconnections = 1", super::APP);
+    for (config, code) in [(quota, "4004"), (full, "4100")] {
+        let server = Server::builder().config(&config).shards(1).start();
+        let mut command = command("node", &server);
+        command.args(["--test", "--test-force-exit", "reconnect.test.mjs"]).env("RECONNECT", code);
+        let said = node::run(command, BOUND).await.unwrap_or_else(|how| panic!("{code}: {how}"));
+        assert!(said.contains("# pass 1") && said.contains("# fail 0"), "{said}");
+    }
+}
+
 fn command(program: &str, server: &Server) -> Command {
     let mut command = node::command(program, FOLDER);
     command

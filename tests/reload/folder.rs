@@ -166,6 +166,7 @@ async fn a_name_that_is_none_is_said_so() {
             })
             .await;
         assert!(message.contains(name) && message.contains("a-z, 0-9 and -"), "{message}");
+        server.wait_for_log(&format!("/{name}.wasm")).await;
         assert_eq!(server.logged(&["WARN", "ignored", &format!("/{name}.wasm")]).len(), 1);
         std::fs::remove_file(&path).unwrap();
         server

@@ -40,3 +40,23 @@ async fn presence_channels_and_other_apps_do_without() {
     bob.subscribe("x").await;
     bob.silent().await;
 }
+
+#[tokio::test]
+async fn many_are_told_now_and_then_and_of_the_last_change_for_certain() {
+    let server = Server::builder().config(&config("subscription_count = true")).start();
+    let mut ada = Pusher::connect(&server).await;
+    ada.subscribe("x").await;
+    let mut others = Vec::new();
+    for count in 1..=100 {
+        assert_eq!(ada.next_data(COUNT).await, json!({ "subscription_count": count }));
+        let mut other = Pusher::connect(&server).await;
+        other.subscribe("x").await;
+        others.push(other);
+    }
+    // The hundred and first waits for its five seconds, and so does the next.
+    let mut last = Pusher::connect(&server).await;
+    last.subscribe("x").await;
+    ada.silent().await;
+    let told = ada.client.next_patiently().await.json().unwrap();
+    assert_eq!((&told["event"], &told["data"]), (&json!(COUNT), &json!("{\"subscription_count\":102}")));
+}

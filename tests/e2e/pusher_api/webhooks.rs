@@ -222,6 +222,7 @@ async fn a_webhook_that_fails_is_tried_again_and_loses_nothing() {
     assert_eq!(told, expected, "each once");
     let requests = receiver.got.lock().unwrap().len();
     assert!((3..30).contains(&requests), "they go together: {requests} requests");
+    server.wait_for_log("a webhook has failed").await;
     assert_eq!(server.logged(&["WARN", "a webhook has failed", "500"]).len(), 1, "{:#?}", server.log());
 }
 
