@@ -4,7 +4,7 @@ use super::Homes;
 use crate::core::ChannelName;
 use crate::hub::letter::{Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish};
 use crate::hub::post::Post;
-use crate::plugin::Effect;
+use crate::plugin::{Audience, Direct, Effect, Recipient};
 
 impl Homes {
     /// Effects of one call, in their order. `budget` publications are left to its message;
@@ -28,12 +28,16 @@ impl Homes {
                 Effect::Publish(publication) => {
                     left -= 1;
                     let own = publication.channel == *channel;
+                    let except = match publication.to {
+                        Audience::Others(client) => Some(client),
+                        Audience::All | Audience::Only(_) => None,
+                    };
                     let publish = Publish {
                         channel: publication.channel,
                         origin: Origin::Plugin,
                         event: publication.event,
                         payload: publication.payload,
-                        except: publication.except,
+                        except,
                         key: None,
                         budget: share,
                         receipt: false,
@@ -44,13 +48,13 @@ impl Homes {
                         post.send(post.mesh().home(publish.channel.as_str()), Letter::Publish(publish));
                     }
                 }
-                Effect::Send(direct) => post.send(
-                    direct.client.shard(),
+                Effect::Send(Direct { to: Recipient::Client(client), ref event, ref payload }) => post.send(
+                    client.shard(),
                     Letter::Direct {
-                        client: direct.client,
+                        client,
                         channel: channel.clone(),
-                        event: direct.event,
-                        payload: direct.payload,
+                        event: event.clone(),
+                        payload: payload.clone(),
                     },
                 ),
                 Effect::SetTimer { id, after_ms } => self.set_timer(channel, id, after_ms, post),
@@ -59,6 +63,7 @@ impl Homes {
                     dismissal.client.shard(),
                     Letter::Close { client: dismissal.client, code: 4003, reason: dismissal.reason },
                 ),
+                other => tracing::error!(%channel, "not applied yet: {other:?}"),
             }
         }
     }

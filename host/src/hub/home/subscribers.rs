@@ -9,7 +9,7 @@ use crate::hub::letter::{Accepted, Letter, Subscribe, Subscribed};
 use crate::hub::post::Post;
 use crate::hub::presence::{Presence, PresenceRule};
 use crate::hub::wire::{Position, Reply, RequestId, WireId, Wires};
-use crate::plugin::{Job, Response};
+use crate::plugin::{Departure, Job, Response};
 
 impl Homes {
     pub fn subscribe(&mut self, subscribe: Subscribe, post: &Post) {
@@ -50,7 +50,7 @@ impl Homes {
         });
         match handler {
             Some((_, actor)) => {
-                let job = Job::Unsubscribe { who: sender.clone() };
+                let job = Job::Unsubscribe { who: sender.clone(), why: Departure::Left };
                 actor.send(job, Ticket::Unsubscribe { channel: channel.clone(), sender, request });
             }
             None => confirm_unsubscribed(channel.clone(), &sender, request, post),
