@@ -69,13 +69,14 @@ mod response;
 
 pub use about::About;
 pub use actions::Actions;
-pub use auth::{Action, Auth, Handshake, Identity};
+pub use auth::{Action, Auth, Handshake, Identity, Permission};
 pub use bindings::tidegate::plugin::types::{
-    Caller, ClientId, Denial, Direct, Dismissal, Effect, PayloadKind, Publication, Timer,
+    Audience, Caller, ClientId, Denial, Direct, Dismissal, Effect, Grouping, Member, Metric, PayloadKind,
+    Place, Publication, Recipient, Subscription, Timer,
 };
-pub use channel::{Channel, Verdict};
+pub use channel::{Channel, Departure, Verdict};
 pub use data::Data;
-pub use effects::{Context, Publish, Send};
+pub use effects::{Context, Persist, Publish, Send};
 pub use filter::{Filter, FilterMessage};
 pub use message::Message;
 pub use name::ChannelName;
@@ -94,8 +95,9 @@ pub mod __private {
 /// Everything that a plugin usually needs.
 pub mod prelude {
     pub use crate::{
-        Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Effect, Filter,
-        FilterMessage, Handshake, Identity, Message, PayloadKind, Response, Verdict, config,
+        Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Departure, Effect,
+        Filter, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response, Verdict,
+        config,
     };
     pub use crate::{debug, deny, error, info, trace, warn};
 }

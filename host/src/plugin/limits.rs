@@ -35,6 +35,10 @@ impl Default for PluginLimits {
 
 /// Effects of one call.
 pub const EFFECTS: usize = 256;
+/// Clients that a publication can be for.
+pub const AUDIENCE: usize = 1024;
+/// Of the name of a plugin's own figure.
+pub const METRIC_NAME_BYTES: usize = 64;
 /// A reason or an error text that a plugin returns, in bytes; what is longer is cut.
 pub const REASON_BYTES: usize = 1024;
 /// What a channel may save, in bytes.

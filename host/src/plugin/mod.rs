@@ -26,9 +26,12 @@ mod slot;
 mod store;
 mod watcher;
 
-pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Job};
+pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
 pub use auth::{AuthAction, Handshake, Identity, Refused};
-pub use effects::{Acceptance, Direct, Dismissal, Effect, Outcome, Publication, Response, Verdict};
+pub use effects::{
+    Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
+    Verdict,
+};
 pub use engine::PluginEngine;
 pub use failure::PluginFailure;
 pub use filter::{Bits, FilterBatch, FilterId, FilterRefusal, Filters};

@@ -17,7 +17,7 @@ use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
-use crate::hub::shard::Settings;
+use crate::hub::shard::{Admission, Settings};
 use crate::hub::wire::{Wire, WireId, Wires};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
 use crate::session;
@@ -230,8 +230,16 @@ fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
         idle_secs: config.limits.connection.idle_secs,
+        subscriptions: config.limits.subscriptions,
+        admission: admission(config)?,
         board: webhooks::start(apps)?,
     })
+}
+
+/// The rules' part in subscriptions that plugins ask for.
+fn admission(config: &Config) -> Result<Admission> {
+    let rules = session::rules::Rules::new(&config.channels)?;
+    Ok(Admission::new(move |channel, anonymous, params| rules.admit(channel, anonymous, params)))
 }
 
 fn plugins_config(config: &Config) -> Result<PluginsConfig> {

@@ -37,6 +37,15 @@ pub struct Denial {
     pub reason: String,
 }
 
+/// Why a subscriber is no longer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    Left,
+    Disconnected,
+    Expired,
+    Removed,
+}
+
 pub enum Job {
     /// `params` is JSON, none where the client sent none.
     Subscribe {
@@ -53,6 +62,7 @@ pub enum Job {
     },
     Unsubscribe {
         who: Sender,
+        why: Departure,
     },
     /// One that the handler has set is over.
     Timer {
