@@ -12,6 +12,7 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, P
 
 use super::bindings::{config, log, types};
 use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::offline::{self, Recording};
 use super::store::StoreData;
 
 /// Deadlines are counted in ticks of this length.
@@ -35,6 +36,8 @@ pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) own_stores: Arc<AtomicUsize>,
+    /// What plugins read is answered from this, and not by a server.
+    pub(super) recording: Option<Recording>,
 }
 
 impl PluginEngine {
@@ -61,7 +64,17 @@ impl PluginEngine {
         config::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         types::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         start_clock(&engine)?;
-        Ok(Self { engine, linker: Arc::new(linker), own_stores: Arc::default() })
+        Ok(Self { engine, linker: Arc::new(linker), own_stores: Arc::default(), recording: None })
+    }
+
+    /// Its plugins read from a recording, and not of a server.
+    pub fn offline(cache_dir: Option<&Path>, recording: Recording) -> Result<Self> {
+        let Self { engine, linker, own_stores, .. } = Self::new(cache_dir)?;
+        let mut linker = Linker::clone(&linker);
+        // In front of a server's own.
+        linker.allow_shadowing(true);
+        offline::add_to_linker(&mut linker).map_err(plain)?;
+        Ok(Self { engine, linker: Arc::new(linker), own_stores, recording: Some(recording) })
     }
 }
 

@@ -11,6 +11,7 @@ use wasmtime::component::InstancePre;
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::failure::PluginFailure;
 use super::limits::PluginLimits;
+use super::offline::Recording;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -70,6 +71,8 @@ pub struct Generation {
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
     pub(super) own_stores: Arc<AtomicUsize>,
+    /// Of an offline engine: see there.
+    pub(super) recording: Option<Recording>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
 }
@@ -99,6 +102,7 @@ impl Generation {
             plugin: self.name.to_string(),
             version: self.version.clone(),
             settings: self.settings.clone(),
+            recording: self.recording.clone(),
             waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
         }
     }

@@ -129,6 +129,7 @@ pub async fn load(
         settings: Arc::new(settings.config.clone()),
         pre,
         own_stores: engine.own_stores.clone(),
+        recording: engine.recording.clone(),
         failures: Mutex::new(Failures::default()),
         name,
     };
@@ -166,11 +167,13 @@ fn imports(engine: &PluginEngine, component: &Component) -> Result<Vec<String>, 
         return Err(LoadError::OtherContract(version));
     }
     let offered = |name: &String| {
-        let known = ["log", "config", "types"].iter().any(|known| {
-            name.strip_prefix(PACKAGE)
-                .and_then(|rest| rest.split_once('@'))
-                .is_some_and(|(interface, _)| interface == *known)
-        });
+        let known = ["log", "config", "store", "presence", "history", "groups", "trace", "types"].iter().any(
+            |known| {
+                name.strip_prefix(PACKAGE)
+                    .and_then(|rest| rest.split_once('@'))
+                    .is_some_and(|(interface, _)| interface == *known)
+            },
+        );
         known || WASI.iter().any(|package| name.starts_with(package)) && name.contains("@0.2.")
     };
     let unknown = names.iter().filter(|name| !offered(name)).take(MOST_NAMED);

@@ -20,6 +20,7 @@ mod host;
 mod imports;
 mod limits;
 mod loader;
+pub mod offline;
 mod registry;
 mod report;
 mod slot;
