@@ -22,7 +22,7 @@ use crate::core::{Pattern, PluginName};
 
 const PACKAGE: &str = "tidegate:plugin/";
 /// The contract this server speaks: `wit/` at 0.1.
-const CONTRACT: &str = "0.1";
+pub const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
 const OFFERED: &str = "tidegate:plugin/log@0.1.0, tidegate:plugin/config@0.1.0 and cli, clocks, filesystem, io, random, sockets of wasi@0.2";
 /// A name in a file and in an error, in bytes; unknown imports that are named.

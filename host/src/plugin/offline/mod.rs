@@ -15,6 +15,7 @@ pub use call::{Call, Judged, Who};
 pub(super) use imports::add_to_linker;
 pub use read::BadInput;
 pub use recorded::{Kept, Present, Recorded};
+pub use said::bytes;
 use serde_json::{Value, json};
 use wasmtime::component::ResourceAny;
 
