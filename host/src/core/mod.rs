@@ -15,6 +15,7 @@ pub mod pattern;
 pub mod rate;
 pub mod refusal;
 pub mod schema;
+mod trace;
 
 pub use ids::{ClientId, Offset, ShardId};
 pub use key::{KeyPointer, MessageKey};
@@ -22,3 +23,4 @@ pub use message::{Message, Payload, PayloadKind, Sender};
 pub use names::{ChannelName, IdempotencyKey, PluginName, UserId};
 pub use pattern::{Captures, Pattern};
 pub use refusal::Refusal;
+pub use trace::TraceParent;

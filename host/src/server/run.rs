@@ -19,7 +19,7 @@ use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::shard::{Admission, Settings};
 use crate::hub::wire::{Wire, WireId, Wires};
-use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
+use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry, StoreBounds};
 use crate::session;
 use crate::session::jwt::Verifier;
 use crate::session::pusher::Apps;
@@ -269,6 +269,10 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
         config: config.collect::<Result<_>>()?,
         stores: plugin.stores.unwrap_or(defaults.stores),
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
+        key_values: StoreBounds {
+            bytes: plugin.store_bytes.unwrap_or(defaults.key_values.bytes),
+            keys: plugin.store_keys.unwrap_or(defaults.key_values.keys),
+        },
         limits: PluginLimits {
             memory_bytes: plugin.memory_bytes.unwrap_or(limits.memory_bytes),
             call_ms: plugin.call_ms.unwrap_or(limits.call_ms),
