@@ -18,11 +18,13 @@ mod generation;
 mod health;
 mod host;
 mod imports;
+mod keeper;
 mod limits;
 mod loader;
 mod registry;
 mod report;
 mod slot;
+mod stage;
 mod store;
 mod watcher;
 
