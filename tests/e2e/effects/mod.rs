@@ -3,6 +3,7 @@
 mod clients;
 mod messages;
 mod places;
+mod reads;
 
 use serde_json::{Value, json};
 
