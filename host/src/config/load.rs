@@ -205,6 +205,10 @@ fn check(config: &Config) -> Result<()> {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
         let hibernate = plugin.hibernate_after_secs.map(|secs| secs as usize);
         at_least_1(&format!("plugins.{name}.hibernate_after_secs"), hibernate)?;
+        ensure!(
+            plugin.leave_grace_secs.is_none_or(|secs| (1..=3600).contains(&secs)),
+            "plugins.{name}.leave_grace_secs is not 1 to 3600: leave it out for none"
+        );
         for (key, value) in [("store_bytes", plugin.store_bytes), ("store_keys", plugin.store_keys)] {
             ensure!(
                 value != Some(0),
