@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml_example::TomlExample;
 
+use super::grants::GrantsConfig;
 use super::jwt::JwtConfig;
 use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
@@ -338,6 +339,8 @@ pub struct PluginConfig {
     /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if
     /// the plugin gives anything to save; 300 without.
     pub hibernate_after_secs: Option<u32>,
+    /// What it may reach outside the server.
+    pub grants: GrantsConfig,
 }
 
 impl Default for Config {

@@ -11,6 +11,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::bindings::{config, log, types};
+use super::grants::{self, Courier};
 use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 use super::store::StoreData;
 
@@ -35,6 +36,7 @@ pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) own_stores: Arc<AtomicUsize>,
+    pub(super) courier: Arc<Courier>,
 }
 
 impl PluginEngine {
@@ -57,11 +59,13 @@ impl PluginEngine {
         };
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(plain)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(plain)?;
+        grants::add_to_linker(&mut linker).map_err(plain)?;
         log::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         config::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         types::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         start_clock(&engine)?;
-        Ok(Self { engine, linker: Arc::new(linker), own_stores: Arc::default() })
+        Ok(Self { engine, linker: Arc::new(linker), own_stores: Arc::default(), courier: Arc::default() })
     }
 }
 

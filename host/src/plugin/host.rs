@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use super::engine::PluginEngine;
 use super::folder::{self, Found, Stamp};
 use super::generation::Generation;
+use super::grants::GrantSettings;
 use super::limits::{FILE_BYTES, PluginLimits};
 use super::loader::{self, LoadError, Source, load, settings_of};
 use super::registry::Registry;
@@ -44,6 +45,7 @@ pub struct PluginSettings {
     pub channels: Option<Vec<Pattern>>,
     pub config: BTreeMap<String, String>,
     pub limits: PluginLimits,
+    pub grants: GrantSettings,
     /// Channels with a store of their own, a shard; each store takes about four of the
     /// 65,530 memory mappings that Linux gives a process.
     pub stores: usize,
@@ -57,6 +59,7 @@ impl Default for PluginSettings {
             channels: None,
             config: BTreeMap::new(),
             limits: PluginLimits::default(),
+            grants: GrantSettings::default(),
             stores: 500,
             hibernate_after: 300,
         }
@@ -115,9 +118,9 @@ impl PluginHost {
         let shared = Arc::new(Shared::default());
         let (notes, inbox) = mpsc::channel();
         let watcher = Watcher::new(&config.dir, notes.clone());
-        // For the timers of WASI: nothing else here waits for a runtime.
+        // For what a component may do while it is asked what it is: WASI has timers, files and requests.
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .context("cannot make the plugin host's runtime")?;
         let mut keeper =
