@@ -42,6 +42,14 @@ fn a_fan_out_is_measured_in_a_closed_and_in_an_open_loop() {
 }
 
 #[test]
+fn a_fan_out_goes_by_as_many_channels_as_it_is_told() {
+    // More than one client may be in by default; on two shards, channels keep no common order.
+    for more in ["--subscribers 3 --channels 1500 --messages 3100", "--subscribers 2 --channels 7 --shards 2"] {
+        is_positive(&figures(&format!("fan-out {more}")), "deliveries_per_second");
+    }
+}
+
+#[test]
 fn rooms_and_many_publishers_are_measured() {
     is_positive(&figures("rooms --rooms 5 --members 4 --messages 1001"), "deliveries_per_second");
     is_positive(
@@ -70,6 +78,8 @@ fn filters_and_plugins_in_the_path_are_measured() {
     is_positive(&figures("filters --subscribers 30 --filters 10 --messages 500"), "deliveries_per_second");
     is_positive(&figures("filters --subscribers 30 --mixed --messages 500"), "deliveries_per_second");
     is_positive(&figures("plugin --subscribers 20 --messages 500"), "deliveries_per_second");
+    let other = "plugin --plugin tic-tac-toe --subscribers 20 --messages 500";
+    assert!(bench(other).stderr.contains("the server refuses"), "it takes no messages");
 }
 
 #[test]
@@ -188,6 +198,7 @@ fn what_it_cannot_measure_it_says() {
         (&*gone, "is the server running?"),
         ("bench fan-out --url http://127.0.0.1:1/", "does not begin with ws://"),
         ("bench fan-out --url ws://127.0.0.1:1/ --pid 4294967295", "no process 4294967295"),
+        ("bench fan-out --channels 2 --dialect plain --url ws://127.0.0.1:1/", "--dialect native only"),
         ("bench presence --dialect plain --url ws://127.0.0.1:1/", "--dialect native only"),
         ("bench plugin --plugins /nowhere", "no chat.wasm in /nowhere"),
     ] {
