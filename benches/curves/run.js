@@ -90,7 +90,7 @@ function lines(pair, of) {
   const verdict = { true: "met", false: "**missed**" }[met(pair, medians)] ?? "";
   return pair.figures.map(({ key, name }, at) => {
     const { without, with: value } = medians[at], last = at === pair.figures.length - 1;
-    const change = !pair.without ? "" : key === "latency_p50_us" ? `${value - without < 0 ? "−" : "+"}${Math.abs(value - without).toFixed(1)} µs` : `${(value / without).toFixed(2)}×`;
+    const change = !pair.without ? "" : key === "latency_p50_us" ? `${value - without < 0 ? "−" : "+"}${Math.abs(value - without).toFixed(1)} µs` : without > 0 ? `${(value / without).toFixed(2)}×` : "–";
     return row([at ? "" : pair.title, name, pair.without ? cell(of.without, key) : "", cell(of.with, key), change, last && pair.goal ? pair.goal.words : "", last ? verdict : ""]);
   });
 }

@@ -89,6 +89,19 @@ fn slow_consumers_are_closed_and_cost_nobody_a_message() {
     assert_eq!(figures["slow_closed"]["median"], 3.0, "{figures:#}");
 }
 
+#[test]
+fn what_growth_and_parts_cost_is_told_by_one_command() {
+    let mut command = std::process::Command::new(plugins::root().join("benches/curves/run"));
+    command.arg("--quick").env("TIDEGATE", env!("CARGO_BIN_EXE_tidegate"));
+    let said = command.output().unwrap();
+    let (out, err) = (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap());
+    assert!(said.status.success(), "{err}");
+    for words in ["| without | with |", "idle connections", "(curves/subscribers.svg)", "(curves/channels.svg)"] {
+        assert!(out.contains(words), "{words} in {out}");
+    }
+    assert!(!out.contains("NaN"), "{out}");
+}
+
 #[tokio::test]
 async fn a_server_that_runs_is_measured_from_outside() {
     let server = Server::with(&[]);
