@@ -11,6 +11,7 @@ use super::input::Input;
 use super::sent::{frames, is_json};
 
 const EFFECTS: usize = 256;
+const AUDIENCE: usize = 1024;
 const REASON_BYTES: usize = 1024;
 /// What a plugin's failure may take of a log line, whatever the plugin answered.
 const FAILURE_BYTES: usize = 1024;
@@ -75,10 +76,18 @@ fn some_effects(input: &mut Input<'_>) -> Vec<types::Effect> {
             event: input.text().into(),
             kind: payload_kind(input),
             payload: input.long_bytes(),
-            except: input.bit().then(|| input.u64()),
+            to: match input.byte() % 3 {
+                0 => types::Audience::All,
+                1 => types::Audience::Others(input.u64()),
+                _ => types::Audience::Only(vec![input.u64(); usize::from(input.u16() % 2048)]),
+            },
         }),
         1 => types::Effect::Send(types::Direct {
-            client: input.u64(),
+            to: if input.bit() {
+                types::Recipient::Client(input.u64())
+            } else {
+                types::Recipient::User(input.long_text())
+            },
             event: input.text().into(),
             kind: payload_kind(input),
             payload: input.long_bytes(),
@@ -108,10 +117,18 @@ fn is_legal(outcome: &channel_handler::Outcome, kind: types::PayloadKind, limit:
         && outcome.effects.iter().all(|effect| match effect {
             types::Effect::Publish(publication) => {
                 ChannelName::parse(&publication.channel).is_ok()
+                    && !matches!(&publication.to, types::Audience::Only(clients) if clients.len() > AUDIENCE)
                     && is_payload(publication.kind, &publication.payload)
             }
-            types::Effect::Send(direct) => is_payload(direct.kind, &direct.payload),
+            types::Effect::Send(direct) => {
+                let is_named = match &direct.to {
+                    types::Recipient::Client(_) => true,
+                    types::Recipient::User(user) => ChannelName::of_user(user).is_ok(),
+                };
+                is_named && is_payload(direct.kind, &direct.payload)
+            }
             types::Effect::Kick(_) | types::Effect::SetTimer(_) | types::Effect::CancelTimer(_) => true,
+            _ => unreachable!("not made above"),
         })
 }
 
@@ -133,11 +150,10 @@ fn effect(checked: &Effect, said: &types::Effect) {
         (Effect::Publish(publication), types::Effect::Publish(said)) => {
             assert_eq!(publication.channel.as_str(), said.channel);
             assert_eq!(publication.event, said.event);
-            assert_eq!(publication.except.map(|client| client.0), said.except);
             is_sent(&publication.channel, &publication.event, &publication.payload, &said.payload);
         }
         (Effect::Send(direct), types::Effect::Send(said)) => {
-            assert_eq!((direct.client.0, &*direct.event), (said.client, said.event.as_bytes()));
+            assert_eq!(&*direct.event, said.event.as_bytes());
             let channel = ChannelName::parse("x").unwrap();
             is_sent(&channel, &direct.event, &direct.payload, &said.payload);
         }

@@ -3,7 +3,7 @@
 use crate::ChannelName;
 use crate::bindings::auth::exports::tidegate::plugin::auth as wit;
 
-pub use wit::{Action, Handshake, Identity};
+pub use wit::{Action, Handshake, Identity, Permission};
 
 /// Names the users. There is one instance a shard (a thread of the server with its
 /// share of the connections): keep nothing that all connections must see.
@@ -22,11 +22,12 @@ pub use wit::{Action, Handshake, Identity};
 ///         }
 ///     }
 ///
-///     fn authorize(who: &Identity, action: Action, channel: &ChannelName) -> bool {
+///     fn authorize(who: &Identity, action: Action, channel: &ChannelName) -> Permission {
 ///         // With a rule for `private-inbox.{user}`: nobody reads another's.
 ///         match channel.capture("user") {
-///             Some(user) => who.user == user,
-///             None => action == Action::Subscribe || who.claimed("role") == Some("owner"),
+///             Some(user) if who.user == user => Permission::Granted,
+///             Some(user) => Permission::refused(format!("Only {user} may read this.")),
+///             None => (action == Action::Subscribe || who.claimed("role") == Some("owner")).into(),
 ///         }
 ///     }
 /// }
@@ -34,9 +35,9 @@ pub use wit::{Action, Handshake, Identity};
 /// tidegate_guest::export!(auth: Guests);
 ///
 /// let ali = Guests::authenticate(&Handshake::for_test(Some("open sesame"))).unwrap();
-/// assert!(Guests::authorize(&ali, Action::Publish, &"chat:lobby".into()));
+/// assert!(Guests::authorize(&ali, Action::Publish, &"chat:lobby".into()).is_granted());
 /// let inbox = ChannelName::from("private-inbox.bob").with("user", "bob");
-/// assert!(!Guests::authorize(&ali, Action::Subscribe, &inbox));
+/// assert!(!Guests::authorize(&ali, Action::Subscribe, &inbox).is_granted());
 /// ```
 pub trait Auth {
     /// Once a connection, before anything else it asks for, and again for each new
@@ -48,9 +49,33 @@ pub trait Auth {
 
     /// Before a subscription, and before a connection's first publish to a channel.
     /// Everything is allowed unless this is implemented. May take 50 ms.
-    fn authorize(who: &Identity, action: Action, channel: &ChannelName) -> bool {
+    fn authorize(who: &Identity, action: Action, channel: &ChannelName) -> Permission {
         let _ = (who, action, channel);
-        true
+        Permission::Granted
+    }
+}
+
+impl Permission {
+    /// Granted for so many seconds; then the plugin is asked again.
+    pub fn for_secs(seconds: u32) -> Self {
+        Self::GrantedFor(seconds)
+    }
+
+    /// Refused, with a reason that the client reads.
+    pub fn refused(reason: impl Into<String>) -> Self {
+        Self::Refused(reason.into())
+    }
+
+    /// Is it granted, for however long?
+    pub fn is_granted(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+}
+
+/// Granted or, without a reason, refused.
+impl From<bool> for Permission {
+    fn from(granted: bool) -> Self {
+        if granted { Self::Granted } else { Self::Refused(String::new()) }
     }
 }
 
@@ -117,7 +142,7 @@ pub fn authorize<T: Auth>(
     action: Action,
     channel: String,
     captures: Vec<(String, String)>,
-) -> bool {
+) -> Permission {
     crate::panic::install_hook();
     T::authorize(who, action, &ChannelName::new(channel, captures))
 }

@@ -11,11 +11,16 @@ wit_bindgen::generate!({
             import tidegate:plugin/types@0.1.0;
             import tidegate:plugin/log@0.1.0;
             import tidegate:plugin/config@0.1.0;
+            import tidegate:plugin/store@0.1.0;
+            import tidegate:plugin/presence@0.1.0;
+            import tidegate:plugin/history@0.1.0;
+            import tidegate:plugin/groups@0.1.0;
+            import tidegate:plugin/trace@0.1.0;
         }
     ",
     generate_all,
     generate_unused_types: true,
-    additional_derives: [PartialEq, Eq],
+    additional_derives: [PartialEq],
     disable_custom_section_link_helpers: true,
 });
 
@@ -28,7 +33,7 @@ macro_rules! capability {
                 with: { $($shared)* },
                 pub_export_macro: true,
                 export_macro_name: $export,
-                additional_derives: [PartialEq, Eq],
+                additional_derives: [PartialEq],
                 disable_custom_section_link_helpers: true,
             });
         }
@@ -41,6 +46,11 @@ macro_rules! capability_with_types {
             "tidegate:plugin/types@0.1.0": crate::bindings::tidegate::plugin::types,
             "tidegate:plugin/log@0.1.0": crate::bindings::tidegate::plugin::log,
             "tidegate:plugin/config@0.1.0": crate::bindings::tidegate::plugin::config,
+            "tidegate:plugin/store@0.1.0": crate::bindings::tidegate::plugin::store,
+            "tidegate:plugin/presence@0.1.0": crate::bindings::tidegate::plugin::presence,
+            "tidegate:plugin/history@0.1.0": crate::bindings::tidegate::plugin::history,
+            "tidegate:plugin/groups@0.1.0": crate::bindings::tidegate::plugin::groups,
+            "tidegate:plugin/trace@0.1.0": crate::bindings::tidegate::plugin::trace,
         );
     };
 }

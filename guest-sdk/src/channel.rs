@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use crate::bindings::channel::exports::tidegate::plugin::channel_handler as wit;
 use crate::{Caller, ChannelName, Context, Data, Denial, Effect, Message, Response};
 
-pub use wit::Verdict;
+pub use wit::{Departure, Verdict};
 
 /// The logic of one live channel. Calls to it never overlap and come in the
 /// channel's order, so plain fields hold its state.
@@ -116,9 +116,10 @@ pub trait Channel: Sized + 'static {
     /// denial. **The effects collected so far are applied all the same.**
     fn on_publish(&mut self, message: &Message, ctx: &mut Context) -> Result<Verdict, Denial>;
 
-    /// A subscriber has left or its connection has ended.
-    fn on_unsubscribe(&mut self, who: &Caller, ctx: &mut Context) {
-        let _ = (who, ctx);
+    /// A subscriber is no longer one. Where its connection has ended and the plugin's settings
+    /// have a `leave_grace_secs`, only once its user has not come back for so long.
+    fn on_unsubscribe(&mut self, who: &Caller, why: Departure, ctx: &mut Context) {
+        let _ = (who, why, ctx);
     }
 
     /// A timer is over that this channel has set with [`Context::set_timer`].
@@ -192,9 +193,9 @@ impl<T: Channel> wit::GuestChannel for Slot<T> {
         ctx.into_effects()
     }
 
-    fn on_unsubscribe(&self, who: Caller) -> Vec<Effect> {
+    fn on_unsubscribe(&self, who: Caller, why: Departure) -> Vec<Effect> {
         let mut ctx = Context::default();
-        self.0.borrow_mut().on_unsubscribe(&who, &mut ctx);
+        self.0.borrow_mut().on_unsubscribe(&who, why, &mut ctx);
         ctx.into_effects()
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 #[cfg(feature = "json")]
 use crate::Denial;
-use crate::{ClientId, Direct, Dismissal, Effect, PayloadKind, Publication, Timer};
+use crate::{
+    Audience, ClientId, Direct, Dismissal, Effect, Grouping, Member, Metric, PayloadKind, Place, Publication,
+    Recipient, Subscription, Timer,
+};
 
 /// Collects the effects of one call.
 ///
@@ -38,16 +41,75 @@ impl Context {
             event: String::new(),
             kind: PayloadKind::Json,
             payload: Vec::new(),
-            except: None,
+            to: Audience::All,
         };
         Publish { effects: &mut self.effects, draft: publication }
+    }
+
+    /// A message for a channel's history, for those who come back or ask; nobody gets it now.
+    pub fn persist(&mut self, channel: impl Into<String>) -> Persist<'_> {
+        let Publish { effects, draft } = self.publish(channel);
+        Persist { effects, draft }
     }
 
     /// A message to one client, outside the channel's order; it sees it as one of
     /// the handler's channel.
     pub fn send(&mut self, client: ClientId) -> Send<'_> {
-        let direct = Direct { client, event: String::new(), kind: PayloadKind::Json, payload: Vec::new() };
+        self.send_to(Recipient::Client(client))
+    }
+
+    /// A message to all connections of a user, in its own channel, `$user:ID`. It waits there for
+    /// a user who is away, if the server's configuration says so.
+    pub fn send_to_user(&mut self, user: impl Into<String>) -> Send<'_> {
+        self.send_to(Recipient::User(user.into()))
+    }
+
+    fn send_to(&mut self, to: Recipient) -> Send<'_> {
+        let direct = Direct { to, event: String::new(), kind: PayloadKind::Json, payload: Vec::new() };
         Send { effects: &mut self.effects, draft: direct }
+    }
+
+    /// Subscribes a client as if it had asked: the channel's handler is asked, auth plugins are
+    /// not. The client is told what came of it. `params` is one JSON value.
+    pub fn subscribe(&mut self, client: ClientId, channel: impl Into<String>, params: Option<Vec<u8>>) {
+        self.effects.push(Effect::Subscribe(Subscription { client, channel: channel.into(), params }));
+    }
+
+    /// Ends a client's subscription; it is told.
+    pub fn unsubscribe(&mut self, client: ClientId, channel: impl Into<String>) {
+        self.effects.push(Effect::Unsubscribe(Place { client, channel: channel.into() }));
+    }
+
+    /// A client's user is one of a channel's members from now on, seen with `data`, one JSON
+    /// value. It need not have subscribed; it leaves when its connection ends.
+    pub fn join(&mut self, client: ClientId, channel: impl Into<String>, data: Option<Vec<u8>>) {
+        self.effects.push(Effect::Join(Member { client, channel: channel.into(), data }));
+    }
+
+    /// A client leaves a channel's members; its user does with its last connection.
+    pub fn leave(&mut self, client: ClientId, channel: impl Into<String>) {
+        self.effects.push(Effect::Leave(Place { client, channel: channel.into() }));
+    }
+
+    /// Puts a channel into a group.
+    pub fn group_add(&mut self, group: impl Into<String>, channel: impl Into<String>) {
+        self.effects.push(Effect::GroupAdd(Grouping { group: group.into(), channel: channel.into() }));
+    }
+
+    /// Takes a channel out of a group; one that is not in it is no error.
+    pub fn group_discard(&mut self, group: impl Into<String>, channel: impl Into<String>) {
+        self.effects.push(Effect::GroupDiscard(Grouping { group: group.into(), channel: channel.into() }));
+    }
+
+    /// Adds to a counter of the plugin's, shown by `/metrics`. A name is 1 to 64 letters, digits
+    /// and `_`; a plugin has at most 64.
+    pub fn count(&mut self, name: impl Into<String>, by: f64) {
+        self.effects.push(Effect::Count(Metric { name: name.into(), value: by }));
+    }
+
+    /// Sets a gauge of the plugin's, shown by `/metrics`; bounds as for [`Context::count`].
+    pub fn gauge(&mut self, name: impl Into<String>, value: f64) {
+        self.effects.push(Effect::Gauge(Metric { name: name.into(), value }));
     }
 
     /// Ends a client's connection with close code 4003 and this reason.
@@ -90,12 +152,28 @@ pub struct Publish<'a> {
 impl Publish<'_> {
     /// This client does not get it.
     pub fn except(mut self, client: ClientId) -> Self {
-        self.draft.except = Some(client);
+        self.draft.to = Audience::Others(client);
+        self
+    }
+
+    /// Only those of these clients get it that have subscribed; at most 1,024. It comes in the
+    /// channel's order, but is not kept and has no offset.
+    pub fn only(mut self, clients: impl IntoIterator<Item = ClientId>) -> Self {
+        self.draft.to = Audience::Only(clients.into_iter().collect());
         self
     }
 }
 
-/// A message to one client that wants its payload. Ends with one of `json`,
+/// A message for a history that wants its payload. Ends with one of `json`, `raw_json`,
+/// `text` and `binary`; without it nothing is kept.
+#[must_use = "nothing is kept without a payload"]
+#[derive(Debug)]
+pub struct Persist<'a> {
+    effects: &'a mut Vec<Effect>,
+    draft: Publication,
+}
+
+/// A message to a client or user that wants its payload. Ends with one of `json`,
 /// `raw_json`, `text` and `binary`; without it nothing is sent.
 #[must_use = "nothing is sent without a payload"]
 #[derive(Debug)]
@@ -146,4 +224,5 @@ macro_rules! payloads {
     };
 }
 payloads!(Publish, Publish);
+payloads!(Persist, Persist);
 payloads!(Send, Send);

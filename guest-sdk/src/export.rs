@@ -104,7 +104,7 @@ macro_rules! __export_auth {
                         action: Action,
                         channel: String,
                         captures: Vec<(String, String)>,
-                    ) -> bool {
+                    ) -> $crate::Permission {
                         $crate::__private::authorize::<$plugin>(&who, action, channel, captures)
                     }
                 }

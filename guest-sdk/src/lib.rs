@@ -42,7 +42,8 @@
 //!
 //! # Testing
 //! On other targets nothing is exported: `cargo test` runs a plugin's own tests.
-//! There the log goes to stderr and [`config`] has what `config::set_for_test` put in.
+//! There the log goes to stderr, [`config`] has what `config::set_for_test` put in, and
+//! [`store`] is a map of the test's own.
 //!
 //! # Features
 //! `json` (on by default): payloads and parameters to and from serde's types.
@@ -66,16 +67,19 @@ mod message;
 mod name;
 mod panic;
 mod response;
+pub mod store;
+pub mod trace;
 
 pub use about::About;
 pub use actions::Actions;
-pub use auth::{Action, Auth, Handshake, Identity};
+pub use auth::{Action, Auth, Handshake, Identity, Permission};
 pub use bindings::tidegate::plugin::types::{
-    Caller, ClientId, Denial, Direct, Dismissal, Effect, PayloadKind, Publication, Timer,
+    Audience, Caller, ClientId, Denial, Direct, Dismissal, Effect, Grouping, Member, Metric, PayloadKind,
+    Place, Publication, Recipient, Subscription, Timer,
 };
-pub use channel::{Channel, Verdict};
+pub use channel::{Channel, Departure, Verdict};
 pub use data::Data;
-pub use effects::{Context, Publish, Send};
+pub use effects::{Context, Persist, Publish, Send};
 pub use filter::{Filter, FilterMessage};
 pub use message::Message;
 pub use name::ChannelName;
@@ -94,8 +98,9 @@ pub mod __private {
 /// Everything that a plugin usually needs.
 pub mod prelude {
     pub use crate::{
-        Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Effect, Filter,
-        FilterMessage, Handshake, Identity, Message, PayloadKind, Response, Verdict, config,
+        Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Departure, Effect,
+        Filter, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response, Verdict,
+        config, store,
     };
     pub use crate::{debug, deny, error, info, trace, warn};
 }

@@ -175,9 +175,9 @@ impl Services {
         let clock = live.arm(generation.limits.auth_ms);
         let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
         match clock.watch(called).await {
-            Ok(allowed) => {
+            Ok(permission) => {
                 slot.put(live);
-                Ok(allowed)
+                Ok(!matches!(permission, auth::Permission::Refused(_)))
             }
             Err(error) => {
                 let failure = PluginFailure::from_wasmtime(&error);

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use super::actor::Denial;
 use super::bindings::{channel_handler, types};
 use super::failure::PluginFailure;
-use super::limits::{EFFECTS, REASON_BYTES, cut, line};
+use super::limits::{AUDIENCE, EFFECTS, METRIC_NAME_BYTES, REASON_BYTES, cut, line};
 use crate::core::{ChannelName, ClientId, Payload, PayloadKind};
 
 #[derive(Debug)]
@@ -14,12 +14,28 @@ pub struct Publication {
     pub channel: ChannelName,
     pub event: Bytes,
     pub payload: Payload,
-    pub except: Option<ClientId>,
+    pub to: Audience,
+}
+
+/// Which of a channel's subscribers get a publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    All,
+    Others(ClientId),
+    /// Without an offset, and not kept.
+    Only(Box<[ClientId]>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    Client(ClientId),
+    /// By its own channel.
+    User(ChannelName),
 }
 
 #[derive(Debug)]
 pub struct Direct {
-    pub client: ClientId,
+    pub to: Recipient,
     pub event: Bytes,
     pub payload: Payload,
 }
@@ -30,12 +46,58 @@ pub struct Dismissal {
     pub reason: String,
 }
 
+/// A figure of the plugin's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// 1 to 64 letters, digits and `_`.
+    pub name: String,
+    /// Finite.
+    pub value: f64,
+}
+
 #[derive(Debug)]
 pub enum Effect {
     Publish(Publication),
+    /// Its audience is [`Audience::All`].
+    Persist(Publication),
     Send(Direct),
+    /// `params` is JSON.
+    Subscribe {
+        client: ClientId,
+        channel: ChannelName,
+        params: Option<Bytes>,
+    },
+    Unsubscribe {
+        client: ClientId,
+        channel: ChannelName,
+    },
     Kick(Dismissal),
-    SetTimer { id: u32, after_ms: u32 },
+    /// `data` is JSON.
+    Join {
+        client: ClientId,
+        channel: ChannelName,
+        data: Option<Bytes>,
+    },
+    Leave {
+        client: ClientId,
+        channel: ChannelName,
+    },
+    /// `group` is what may name a channel.
+    GroupAdd {
+        group: ChannelName,
+        channel: ChannelName,
+    },
+    GroupDiscard {
+        group: ChannelName,
+        channel: ChannelName,
+    },
+    /// Not negative.
+    Count(Metric),
+    Gauge(Metric),
+    SetTimer {
+        id: u32,
+        after_ms: u32,
+    },
     CancelTimer(u32),
 }
 
@@ -139,16 +201,58 @@ pub(super) fn effects_of_action(
 
 fn check(effect: types::Effect, payload_bytes: usize) -> Result<Effect, PluginFailure> {
     Ok(match effect {
-        types::Effect::Publish(publication) => Effect::Publish(Publication {
-            channel: ChannelName::parse(&publication.channel).or_else(|why| {
-                bad(format!("it publishes to `{}`, which {why}", line(publication.channel, 100)))
-            })?,
-            event: publication.event.into(),
-            payload: payload(publication.kind.into(), publication.payload, payload_bytes)?,
-            except: publication.except.map(ClientId),
-        }),
+        types::Effect::Publish(publication) => {
+            Effect::Publish(self::publication(publication, payload_bytes)?)
+        }
+        types::Effect::Persist(publication) => {
+            let publication = self::publication(publication, payload_bytes)?;
+            if publication.to != Audience::All {
+                return bad("what it persists is for all".into());
+            }
+            Effect::Persist(publication)
+        }
+        types::Effect::Subscribe(types::Subscription { client, channel, params }) => Effect::Subscribe {
+            client: ClientId(client),
+            channel: name(channel, "subscribes a client to")?,
+            params: params.map(|json| json_of(json, payload_bytes)).transpose()?,
+        },
+        types::Effect::Unsubscribe(types::Place { client, channel }) => Effect::Unsubscribe {
+            client: ClientId(client),
+            channel: name(channel, "unsubscribes a client from")?,
+        },
+        types::Effect::Join(types::Member { client, channel, data }) => Effect::Join {
+            client: ClientId(client),
+            channel: name(channel, "lets a client join")?,
+            data: data.map(|json| json_of(json, payload_bytes)).transpose()?,
+        },
+        types::Effect::Leave(types::Place { client, channel }) => {
+            Effect::Leave { client: ClientId(client), channel: name(channel, "lets a client leave")? }
+        }
+        types::Effect::GroupAdd(types::Grouping { group, channel }) => Effect::GroupAdd {
+            group: name(group, "adds to the group")?,
+            channel: name(channel, "adds to a group")?,
+        },
+        types::Effect::GroupDiscard(types::Grouping { group, channel }) => Effect::GroupDiscard {
+            group: name(group, "discards from the group")?,
+            channel: name(channel, "discards from a group")?,
+        },
+        types::Effect::Count(metric) => {
+            let metric = self::metric(metric)?;
+            if metric.value < 0.0 {
+                return bad(format!("it counts `{}` by {}; a counter only grows", metric.name, metric.value));
+            }
+            Effect::Count(metric)
+        }
+        types::Effect::Gauge(metric) => Effect::Gauge(self::metric(metric)?),
         types::Effect::Send(direct) => Effect::Send(Direct {
-            client: ClientId(direct.client),
+            to: match direct.to {
+                types::Recipient::Client(client) => Recipient::Client(ClientId(client)),
+                types::Recipient::User(user) => {
+                    Recipient::User(ChannelName::of_user(&user).or_else(|why| {
+                        bad(format!("it sends to the user `{}`, whose name {why}", line(user, 100)))
+                    })?)
+                }
+            },
             event: direct.event.into(),
             payload: payload(direct.kind.into(), direct.payload, payload_bytes)?,
         }),
@@ -159,6 +263,46 @@ fn check(effect: types::Effect, payload_bytes: usize) -> Result<Effect, PluginFa
         types::Effect::SetTimer(timer) => Effect::SetTimer { id: timer.id, after_ms: timer.after_ms },
         types::Effect::CancelTimer(id) => Effect::CancelTimer(id),
     })
+}
+
+fn name(said: String, doing: &str) -> Result<ChannelName, PluginFailure> {
+    ChannelName::parse(&said).or_else(|why| bad(format!("it {doing} `{}`, which {why}", line(said, 100))))
+}
+
+fn publication(said: types::Publication, payload_bytes: usize) -> Result<Publication, PluginFailure> {
+    Ok(Publication {
+        channel: name(said.channel, "publishes to")?,
+        event: said.event.into(),
+        payload: payload(said.kind.into(), said.payload, payload_bytes)?,
+        to: match said.to {
+            types::Audience::All => Audience::All,
+            types::Audience::Others(client) => Audience::Others(ClientId(client)),
+            types::Audience::Only(clients) if clients.len() > AUDIENCE => {
+                return bad(format!(
+                    "a publication for {} clients; at most {AUDIENCE} are named",
+                    clients.len()
+                ));
+            }
+            types::Audience::Only(clients) => Audience::Only(clients.into_iter().map(ClientId).collect()),
+        },
+    })
+}
+
+fn metric(said: types::Metric) -> Result<Metric, PluginFailure> {
+    let types::Metric { name, value } = said;
+    let named = (1..=METRIC_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    match (named, value.is_finite()) {
+        (false, _) => {
+            bad(format!("`{}` is no name of a metric: 1 to 64 letters, digits and `_`", line(name, 100)))
+        }
+        (true, false) => bad(format!("the metric `{name}` is {value}, which is no number")),
+        (true, true) => Ok(Metric { name, value }),
+    }
+}
+
+fn json_of(bytes: Vec<u8>, limit: usize) -> Result<Bytes, PluginFailure> {
+    Ok(payload(PayloadKind::Json, bytes, limit)?.bytes)
 }
 
 /// A payload of a plugin is what it says it is, or it breaks every client's decoder.

@@ -18,24 +18,33 @@ mod generation;
 mod health;
 mod host;
 mod imports;
+mod keeper;
+mod key_values;
+mod lasting;
 mod limits;
 mod loader;
+pub mod offline;
 mod registry;
 mod report;
 mod slot;
+mod stage;
 mod store;
 mod watcher;
 
-pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Job};
+pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
 pub use auth::{AuthAction, Handshake, Identity, Refused};
-pub use effects::{Acceptance, Direct, Dismissal, Effect, Outcome, Publication, Response, Verdict};
+pub use effects::{
+    Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
+    Verdict,
+};
 pub use engine::PluginEngine;
 pub use failure::PluginFailure;
 pub use filter::{Bits, FilterBatch, FilterId, FilterRefusal, Filters};
 pub use generation::Generation;
 pub use host::{PluginHost, PluginSettings, PluginsConfig};
+pub use key_values::{KeyValues, StoreBounds, StoreError, StoreUse};
 pub use limits::PluginLimits;
-pub use loader::{LoadError, Source, load};
+pub use loader::{CONTRACT, LoadError, Source, load};
 pub use registry::{Registry, Route};
 pub use report::PluginsReport;
 pub use slot::Services;

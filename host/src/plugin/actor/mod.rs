@@ -17,6 +17,8 @@ use bytes::Bytes;
 use runner::Runner;
 use tokio::sync::Notify;
 
+pub(super) use version::Version;
+
 use super::effects::{Acceptance, Effect, Outcome};
 use super::engine::OWN_STORES;
 use super::failure::PluginFailure;
@@ -37,6 +39,15 @@ pub struct Denial {
     pub reason: String,
 }
 
+/// Why a subscriber is no longer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    Left,
+    Disconnected,
+    Expired,
+    Removed,
+}
+
 pub enum Job {
     /// `params` is JSON, none where the client sent none.
     Subscribe {
@@ -53,6 +64,7 @@ pub enum Job {
     },
     Unsubscribe {
         who: Sender,
+        why: Departure,
     },
     /// One that the handler has set is over.
     Timer {

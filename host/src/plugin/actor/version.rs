@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;
 
-use super::{Answer, Job};
+use super::{Answer, Departure, Job};
 use crate::core::{Captures, ChannelName, Sender};
 use crate::plugin::bindings::channel_handler::Guest;
 use crate::plugin::bindings::{channel_handler, types};
@@ -118,8 +118,9 @@ impl Version {
                 };
                 Ok(Answer::Subscribed(answer))
             }
-            Job::Unsubscribe { who } => {
-                let called = handler.call_on_unsubscribe(&mut live.store, resource, caller(who));
+            Job::Unsubscribe { who, why } => {
+                let called =
+                    handler.call_on_unsubscribe(&mut live.store, resource, caller(who), (*why).into());
                 effects(clock.watch(called).await.map_err(trapped)?, limits.payload_bytes)
                     .map(Answer::Unsubscribed)
             }
@@ -127,6 +128,17 @@ impl Version {
                 let called = handler.call_on_timer(&mut live.store, resource, *id);
                 effects(clock.watch(called).await.map_err(trapped)?, limits.payload_bytes).map(Answer::Timer)
             }
+        }
+    }
+}
+
+impl From<Departure> for channel_handler::Departure {
+    fn from(why: Departure) -> Self {
+        match why {
+            Departure::Left => Self::Left,
+            Departure::Disconnected => Self::Disconnected,
+            Departure::Expired => Self::Expired,
+            Departure::Removed => Self::Removed,
         }
     }
 }

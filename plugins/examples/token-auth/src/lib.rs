@@ -31,12 +31,12 @@ impl Auth for TokenAuth {
     }
 
     /// Without any pattern all channels are allowed, but for those of other users.
-    fn authorize(who: &Identity, _action: Action, channel: &ChannelName) -> bool {
+    fn authorize(who: &Identity, _action: Action, channel: &ChannelName) -> Permission {
         if channel.capture("user").is_some_and(|user| user != who.user) {
-            return false;
+            return Permission::refused("It is another user's.");
         }
         let patterns = || who.claims.iter().filter(|(name, _)| name == "channel");
-        patterns().next().is_none() || patterns().any(|(_, pattern)| covers(pattern, channel))
+        (patterns().next().is_none() || patterns().any(|(_, pattern)| covers(pattern, channel))).into()
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     fn keeps_a_user_to_the_channels_of_the_token() {
         let allowed = |claims: &str, channel: &str| {
             let who = authenticate(&token(claims)).unwrap();
-            TokenAuth::authorize(&who, Action::Publish, &channel.into())
+            TokenAuth::authorize(&who, Action::Publish, &channel.into()).is_granted()
         };
         let some = r#"{"sub":"ada","channels":["chat:*","news"]}"#;
         assert!(allowed(some, "chat:lobby"));
@@ -129,7 +129,7 @@ mod tests {
     fn keeps_a_users_own_channels_to_that_user() {
         let allowed = |who: &Identity, user: &str| {
             let channel = ChannelName::from(format!("inbox.{user}").as_str()).with("user", user);
-            TokenAuth::authorize(who, Action::Subscribe, &channel)
+            TokenAuth::authorize(who, Action::Subscribe, &channel).is_granted()
         };
         let ada = authenticate(&token(r#"{"sub":"ada"}"#)).unwrap();
         assert!(allowed(&ada, "ada") && !allowed(&ada, "bob"));
