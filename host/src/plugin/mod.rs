@@ -39,7 +39,7 @@ pub use filter::{Bits, FilterBatch, FilterId, FilterRefusal, Filters};
 pub use generation::Generation;
 pub use host::{PluginHost, PluginSettings, PluginsConfig};
 pub use limits::PluginLimits;
-pub use loader::{CONTRACT, LoadError, Source, load};
+pub use loader::{CONTRACT, LoadError, Source, load, sha256};
 pub use registry::{Registry, Route};
 pub use report::PluginsReport;
 pub use slot::Services;
