@@ -338,6 +338,11 @@ pub struct PluginConfig {
     /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if
     /// the plugin gives anything to save; 300 without.
     pub hibernate_after_secs: Option<u32>,
+    /// Bytes, at least 1, that it may keep in its store: keys and values, and 128 for each key;
+    /// 16 MiB without.
+    pub store_bytes: Option<usize>,
+    /// Keys, at least 1, that it may keep in its store; 65,536 without.
+    pub store_keys: Option<usize>,
 }
 
 impl Default for Config {

@@ -10,6 +10,7 @@ use wasmtime::component::InstancePre;
 
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::failure::PluginFailure;
+use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::offline::Recording;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
@@ -68,6 +69,7 @@ pub struct Generation {
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    pub(super) lasting: Arc<Lasting>,
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
     pub(super) own_stores: Arc<AtomicUsize>,
@@ -103,6 +105,7 @@ impl Generation {
             version: self.version.clone(),
             settings: self.settings.clone(),
             recording: self.recording.clone(),
+            lasting: self.lasting.clone(),
             waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
         }
     }

@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use super::engine::PluginEngine;
 use super::folder::{self, Found, Stamp};
 use super::generation::Generation;
+use super::key_values::StoreBounds;
 use super::limits::{FILE_BYTES, PluginLimits};
 use super::loader::{self, LoadError, Source, load, settings_of};
 use super::registry::Registry;
@@ -49,6 +50,8 @@ pub struct PluginSettings {
     pub stores: usize,
     /// Seconds without a call after which a channel is saved and dropped, if it can be.
     pub hibernate_after: u32,
+    /// What it may keep by key, in the whole process.
+    pub key_values: StoreBounds,
 }
 
 impl Default for PluginSettings {
@@ -59,6 +62,7 @@ impl Default for PluginSettings {
             limits: PluginLimits::default(),
             stores: 500,
             hibernate_after: 300,
+            key_values: StoreBounds::default(),
         }
     }
 }
