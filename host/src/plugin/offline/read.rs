@@ -464,7 +464,7 @@ mod tests {
         assert!(wrong("timer", r#"{"channel":"a","id":1} {}"#).starts_with("there is more than one"));
         assert!(wrong("shout", "{}").starts_with("there is no function `shout`; there are authenticate, "));
         let client = wrong("publish", r#"{"channel":"a","data":1,"client":"x"}"#);
-        assert_eq!(client, "`client`: `x` is not sixteen hexadecimal digits");
+        assert!(client.starts_with("`client`: `x` is not sixteen hexadecimal digits"), "{client}");
     }
 
     #[test]

@@ -60,7 +60,9 @@ impl Test {
                 Ok(()) => println!("ok      {}: {} steps", path.display(), script.steps.len()),
                 Err(error) => {
                     failed += 1;
-                    println!("FAILED  {}:{error:#}", path.display());
+                    // Where, why, and what came: a line each.
+                    let said: Vec<String> = error.chain().map(ToString::to_string).collect();
+                    println!("FAILED  {}:{}", path.display(), said.join("\n  "));
                 }
             }
         }

@@ -74,7 +74,7 @@ pub struct BadScript {
 }
 
 const FENCE: &str = "---";
-const VERBS: &str = "connect, subscribe, unsubscribe, publish, action, ask, send, gets, sees, closed, goes";
+const VERBS: &str = "connect, subscribe, unsubscribe, publish, action, presence, join, leave, history, ask, send, gets, sees, closed, goes";
 const SERVER_VERBS: &str = "publish, reload, GET, POST, PUT, DELETE";
 
 impl Script {

@@ -18,6 +18,10 @@ pub fn of(folder: &Path, settings: &str, named: bool) -> Result<Config> {
     if named {
         text += &format!("\n[jwt]\nsecret = {SECRET:?}\n");
     }
+    // As a server without a configuration has it.
+    if !has(settings, "channel") {
+        text += "\n[[channel]]\npattern = \"*\"\n";
+    }
     let file = folder.join("settings.toml");
     std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     let flags = Overrides {
@@ -33,5 +37,9 @@ pub fn of(folder: &Path, settings: &str, named: bool) -> Result<Config> {
 
 /// Does a script say for itself who its clients are?
 pub fn has_jwt(settings: &str) -> bool {
-    settings.parse::<toml::Table>().is_ok_and(|table| table.contains_key("jwt"))
+    has(settings, "jwt")
+}
+
+fn has(settings: &str, key: &str) -> bool {
+    settings.parse::<toml::Table>().is_ok_and(|table| table.contains_key(key))
 }
