@@ -15,6 +15,7 @@ mod cli;
 mod counts;
 mod dialects;
 mod drain;
+mod effects;
 mod expiry;
 mod filters;
 mod footprint;

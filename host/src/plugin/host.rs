@@ -13,6 +13,7 @@ use super::grants::GrantSettings;
 use super::keeper::Keeper;
 use super::key_values::StoreBounds;
 use super::limits::PluginLimits;
+use super::reads::{Reader, Reads};
 use super::registry::Registry;
 use super::report::{FileError, Loaded, PluginReport, PluginState, PluginsReport, Swap};
 use super::watcher::Note;
@@ -83,6 +84,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub struct PluginHost {
     shared: Arc<Shared>,
     notes: mpsc::Sender<Note>,
+    reads: Reads,
 }
 
 /// The thread ends with the host. Its watcher has a sender too, so silence does not tell it.
@@ -98,7 +100,7 @@ impl PluginHost {
     /// never fatal.
     pub fn start(config: PluginsConfig) -> Result<Self> {
         let engine = PluginEngine::new(config.cache_dir.as_deref())?;
-        let shared = Arc::new(Shared::default());
+        let (shared, reads) = (Arc::new(Shared::default()), engine.reads.clone());
         let (notes, inbox) = mpsc::channel();
         let mut keeper = Keeper::new(engine, config, shared.clone(), &notes)?;
         let (ready, looked) = mpsc::channel();
@@ -112,7 +114,12 @@ impl PluginHost {
             })
             .context("cannot start the plugin host's thread")?;
         looked.recv().context("the plugin host's thread has ended")?;
-        Ok(Self { shared, notes })
+        Ok(Self { shared, notes, reads })
+    }
+
+    /// Who answers what plugins ask of the server. Only the first counts.
+    pub fn read_by(&self, reader: Arc<dyn Reader>) {
+        self.reads.answer_by(reader);
     }
 
     pub fn registry(&self) -> Arc<Registry> {

@@ -17,7 +17,7 @@ use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
-use crate::hub::shard::{Admission, Settings};
+use crate::hub::shard::{Admission, MeshReader, Settings};
 use crate::hub::wire::{Wire, WireId, Wires};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry, StoreBounds};
 use crate::session;
@@ -90,6 +90,7 @@ pub fn serve(config: &Config) -> Result<Server> {
         None => std::thread::available_parallelism().map_or(1, usize::from).min(256),
     };
     let (mesh, inboxes) = Mesh::new(shards);
+    plugins.read_by(Arc::new(MeshReader(mesh.clone())));
     let listeners = listener::bind(&config.listen, shards)
         .with_context(|| format!("cannot listen on {}: is another server running there?", config.listen))?;
     let address = listeners[0].local_addr()?;

@@ -10,6 +10,7 @@ mod notices;
 mod occupancy;
 mod plugins;
 mod questions;
+mod reads;
 mod repeats;
 mod subscribers;
 mod timers;

@@ -10,6 +10,7 @@ mod expiry;
 mod occupancy;
 mod orders;
 mod plugged;
+mod reads;
 mod time;
 mod writing;
 
@@ -18,6 +19,7 @@ pub use census::{ConnectionFacts, Counts, Page};
 pub use clients::Publication;
 pub use orders::Whom;
 pub use plugged::Admission;
+pub use reads::MeshReader;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -90,6 +92,7 @@ impl Shard {
     /// # Errors
     /// Without a descriptor left for its alarm.
     pub fn new(me: ShardId, settings: Settings, mesh: Mesh, registry: Arc<Registry>) -> io::Result<Rc<Self>> {
+        reads::this_thread_is(me);
         let post = Rc::new(Post::new(me, mesh));
         let filters = Rc::new(Filters::new());
         filters.install(&registry);
