@@ -34,6 +34,16 @@ fn build(language: &str, out: &Path) -> bool {
 }
 
 #[tokio::test]
+async fn c_does_the_same() {
+    committed("c").await;
+}
+
+#[tokio::test]
+async fn c_rebuilt_does_the_same() {
+    rebuilt("c").await;
+}
+
+#[tokio::test]
 async fn javascript_does_the_same() {
     committed("js").await;
 }
