@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use slab::Slab;
 
-use super::audience::{Audience, FilterChoice, Group, GroupKey, Member, Removed, Seat};
+use super::audience::{Audience, FilterChoice, Group, GroupKey, Member, Panel, Removed, Seat};
 use super::connection::Connection;
+use super::frames::Frames;
 use super::letter::Accepted;
 use super::outbox::{Outbox, Terms, Through, TooSlow};
 use super::slow::SlowPolicy;
@@ -17,6 +19,7 @@ use super::tally::Receipt;
 use super::turn::{Content, Run, Turn};
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Offset, PluginName, ShardId};
+use crate::plugin::Bits;
 
 pub struct Delivery {
     shard: ShardId,
@@ -173,19 +176,16 @@ impl Delivery {
     /// only one that the shard delivers now, past their empty queues. The plugins whose filters
     /// have yet to judge it.
     pub fn deliver(&mut self, turn: &Turn, alone: bool) -> Vec<PluginName> {
+        if turn.is_aside() {
+            return self.deliver_asides(turn, None);
+        }
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return Vec::new() };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
+        let waiting = audiences[key].judges().cloned().collect();
         let audience = &audiences[key];
-        let mut waiting = Vec::new();
-        for group in audience.groups.iter().filter(|group| concerns(turn, group)) {
-            if let Some(filter) = &group.key.filter {
-                if !group.members.is_empty() && !waiting.contains(&filter.plugin) {
-                    waiting.push(filter.plugin.clone());
-                }
-                continue;
-            }
+        for group in &audience.groups {
             // An emptied group's dialect may be nobody's any more.
-            if group.members.is_empty() {
+            if group.key.filter.is_some() || group.members.is_empty() || !concerns(turn, group) {
                 continue;
             }
             let run = turn.run(group.key.wire);
@@ -209,9 +209,10 @@ impl Delivery {
             for member in &group.members {
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
+                let asides = turn.asides_for(member.client);
                 if tells_places {
                     connection.came_to(turn);
-                } else if alone && !leaves_out {
+                } else if alone && !leaves_out && asides.is_none() {
                     match connection.write_through(&run.bytes, terms) {
                         Through::Done => continue,
                         Through::Rest => {
@@ -224,13 +225,20 @@ impl Delivery {
                 let mut push = |bytes: Bytes, terms: Terms<'_>| {
                     note(dirty, slow, connection, connection.push_run(bytes, terms));
                 };
-                if !leaves_out {
+                if !leaves_out && asides.is_none() {
                     push(run.bytes.clone(), terms);
                     continue;
                 }
                 let wanted = |i: usize| turn.messages[i].except != Some(member.client);
                 *delivered -= (0..turn.messages.len()).filter(|i| !wanted(*i)).count() as u64;
                 let channel = &audience.channel;
+                if let Some(asides) = asides {
+                    *delivered += asides.len() as u64;
+                    turn.weave(group.key.wire, asides, wanted, |bytes, frames| {
+                        push(bytes, woven(policy, channel, frames));
+                    });
+                    continue;
+                }
                 match policy {
                     SlowPolicy::Disconnect => run.pick(wanted, |bytes, _| push(bytes, Terms::Disconnect)),
                     SlowPolicy::DropOldest => run.pick(wanted, |bytes, messages| {
@@ -248,40 +256,62 @@ impl Delivery {
         waiting
     }
 
-    /// The distinct filters of a plugin among a channel's subscribers.
-    pub fn filters(&self, channel: &ChannelName, plugin: &PluginName) -> Vec<FilterChoice> {
-        let Some(audience) = self.by_channel.get(channel) else { return Vec::new() };
-        let groups = self.audiences[*audience].groups.iter();
-        let mut choices: Vec<FilterChoice> = Vec::new();
-        for group in groups.filter(|group| !group.members.is_empty()) {
-            match &group.key.filter {
-                // One filter in two dialects is two groups, but judged once.
-                Some(choice) if choice.plugin == *plugin && !choices.iter().any(|c| c.id == choice.id) => {
-                    choices.push(choice.clone());
+    /// A turn that only some are named for: without a plugin's name to those of them who have no
+    /// filter, with one to those who have chosen it. Filters do not judge it, but it keeps its place
+    /// behind what they have yet to judge. The plugins of the others' filters.
+    pub fn deliver_asides(&mut self, turn: &Turn, plugin: Option<&PluginName>) -> Vec<PluginName> {
+        let mut others = Vec::new();
+        let Some(asides) = turn.asides() else { return others };
+        let Self { audiences, connections, dirty, slow, delivered, .. } = self;
+        for (client, of_it) in asides.clients() {
+            let connection = connections.get(client.slot()).filter(|connection| connection.id == client);
+            let Some(connection) = connection else { continue };
+            let Some(seat) = connection.seats.borrow().get(turn.channel.as_str()).cloned() else { continue };
+            let audience = &audiences[seat.audience];
+            let key = &audience.groups[seat.group].key;
+            let chosen = key.filter.as_ref().map(|filter| &filter.plugin);
+            if chosen != plugin {
+                if let Some(other) = chosen.filter(|other| plugin.is_none() && !others.contains(*other)) {
+                    others.push(other.clone());
                 }
-                _ => {}
+                continue;
             }
+            *delivered += of_it.len() as u64;
+            let policy = policy(turn, &audience.groups[seat.group]);
+            turn.weave(
+                key.wire,
+                of_it,
+                |_| true,
+                |bytes, frames| {
+                    let terms = woven(policy, &audience.channel, frames);
+                    note(dirty, slow, connection, connection.push_run(bytes, terms));
+                },
+            );
         }
-        choices
+        others
     }
 
-    /// Delivers a turn to the subscribers of one plugin's filters. `passes` tells of a
-    /// message and a filter; one that was not judged does not pass.
-    pub fn deliver_filtered(
-        &mut self,
-        turn: &Turn,
-        plugin: &PluginName,
-        passes: impl Fn(usize, &FilterChoice) -> bool,
-    ) {
+    /// The distinct filters of a plugin among a channel's subscribers.
+    pub fn panel(&mut self, channel: &ChannelName, plugin: &PluginName) -> Option<Panel> {
+        let audience = *self.by_channel.get(channel)?;
+        self.audiences[audience].panel(plugin)
+    }
+
+    /// Delivers a turn to the subscribers of one plugin's filters, as those of the panel have judged it.
+    pub fn deliver_filtered(&mut self, turn: &Turn, plugin: &PluginName, panel: &Panel, bits: &Bits) {
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let audience = &audiences[key];
-        for Group { key: group_key, members } in &audience.groups {
-            let Some(choice) = group_key.filter.as_ref().filter(|choice| choice.plugin == *plugin) else {
-                continue;
-            };
-            let verdicts: Vec<bool> = (0..turn.messages.len()).map(|i| passes(i, choice)).collect();
-            if !verdicts.contains(&true) {
+        let columns = audience.columns(plugin, panel);
+        let mut verdicts: Vec<bool> = Vec::with_capacity(turn.messages.len());
+        for group in &audience.groups {
+            let Group { key: group_key, members, .. } = group;
+            // One that is not in the panel has come while it judged.
+            let (Some(choice), Some(column)) = (&group_key.filter, columns.of(group)) else { continue };
+            verdicts.clear();
+            verdicts.extend((0..turn.messages.len()).map(|i| choice.delivers(bits.verdict(i, column))));
+            let passing = verdicts.iter().filter(|passes| **passes).count();
+            if passing == 0 && turn.asides().is_none() {
                 if let Some(tally) = &turn.tally {
                     tally.add(Receipt { filtered: members.len() as u64, ..Receipt::default() });
                 }
@@ -289,8 +319,9 @@ impl Delivery {
             }
             let run = turn.run(group_key.wire);
             let tells_places = turn.tells_places(group_key.wire);
-            let passing = verdicts.iter().filter(|passes| **passes).count() as u64;
-            let chosen = run.only(|i| verdicts[i]);
+            let all = passing == verdicts.len();
+            let chosen = if all { run.clone() } else { run.only(|i| verdicts[i]) };
+            let passing = passing as u64;
             for member in members {
                 // It subscribed while the filter judged: this turn was before its time.
                 if member.since >= turn.first() && turn.first() > Offset(0) {
@@ -298,6 +329,19 @@ impl Delivery {
                 }
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
                 *delivered += passing;
+                if let Some(asides) = turn.asides_for(member.client) {
+                    let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
+                    *delivered -= passing - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
+                    *delivered += asides.len() as u64;
+                    if tells_places {
+                        connection.came_to(turn);
+                    }
+                    turn.weave(group_key.wire, asides, wanted, |bytes, frames| {
+                        let terms = woven(group_key.slow, &audience.channel, frames);
+                        note(dirty, slow, connection, connection.push_run(bytes, terms));
+                    });
+                    continue;
+                }
                 let mine = if turn.leaves_out(member.client) {
                     let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
                     *delivered -= passing - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
@@ -405,6 +449,16 @@ fn policy(turn: &Turn, group: &Group) -> SlowPolicy {
     match (turn.content(), group.key.slow) {
         (Content::Presence | Content::Count, SlowPolicy::Latest) => SlowPolicy::DropOldest,
         (_, policy) => policy,
+    }
+}
+
+/// Terms of a part of what [`Turn::weave`] gives. Like a change of presence, no aside makes an
+/// earlier one needless.
+fn woven<'a>(policy: SlowPolicy, channel: &'a Rc<ChannelName>, frames: Option<&'a Arc<Frames>>) -> Terms<'a> {
+    match (frames, policy) {
+        (Some(frames), policy) => Terms::new(policy, channel, frames),
+        (None, SlowPolicy::Disconnect) => Terms::Disconnect,
+        (None, SlowPolicy::DropOldest | SlowPolicy::Latest) => Terms::DropOldest { channel, messages: 1 },
     }
 }
 

@@ -30,7 +30,7 @@ impl Services {
         let checked = match called {
             Ok(Ok(reply)) => check(reply, generation.limits.payload_bytes).map(Ok),
             Ok(Err(denial)) => Ok(Err(denial.into())),
-            Err(error) => Err(PluginFailure::from_wasmtime(&error)),
+            Err(error) => Err(PluginFailure::of_call(&error)),
         };
         match &checked {
             Ok(_) => slot.put(live),
@@ -40,7 +40,8 @@ impl Services {
     }
 }
 
-fn check(
+/// An answer as the contract has it.
+pub(super) fn check(
     reply: super::bindings::actions::Reply,
     payload_bytes: usize,
 ) -> Result<(Bytes, Vec<Effect>), PluginFailure> {

@@ -10,8 +10,10 @@ use anyhow::{Context, Result};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::bindings::{config, log, types};
+use super::bindings::{config, key_values, log, trace, types};
+use super::lasting::AllLasting;
 use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::offline::{self, Recording};
 use super::store::StoreData;
 
 /// Deadlines are counted in ticks of this length.
@@ -35,6 +37,9 @@ pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) own_stores: Arc<AtomicUsize>,
+    pub(super) lasting: Arc<AllLasting>,
+    /// What plugins read is answered from this, and not by a server.
+    pub(super) recording: Option<Recording>,
 }
 
 impl PluginEngine {
@@ -59,9 +64,27 @@ impl PluginEngine {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(plain)?;
         log::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         config::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        key_values::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        trace::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         types::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         start_clock(&engine)?;
-        Ok(Self { engine, linker: Arc::new(linker), own_stores: Arc::default() })
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+            own_stores: Arc::default(),
+            lasting: Arc::default(),
+            recording: None,
+        })
+    }
+
+    /// Its plugins read from a recording, and not of a server.
+    pub fn offline(cache_dir: Option<&Path>, recording: Recording) -> Result<Self> {
+        let Self { engine, linker, own_stores, lasting, .. } = Self::new(cache_dir)?;
+        let mut linker = Linker::clone(&linker);
+        // In front of a server's own.
+        linker.allow_shadowing(true);
+        offline::add_to_linker(&mut linker).map_err(plain)?;
+        Ok(Self { engine, linker: Arc::new(linker), own_stores, lasting, recording: Some(recording) })
     }
 }
 

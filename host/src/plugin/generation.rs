@@ -10,7 +10,9 @@ use wasmtime::component::InstancePre;
 
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::failure::PluginFailure;
+use super::lasting::Lasting;
 use super::limits::PluginLimits;
+use super::offline::Recording;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -67,9 +69,12 @@ pub struct Generation {
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    pub(super) lasting: Arc<Lasting>,
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
     pub(super) own_stores: Arc<AtomicUsize>,
+    /// Of an offline engine: see there.
+    pub(super) recording: Option<Recording>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
 }
@@ -99,6 +104,8 @@ impl Generation {
             plugin: self.name.to_string(),
             version: self.version.clone(),
             settings: self.settings.clone(),
+            lasting: self.lasting.clone(),
+            recording: self.recording.clone(),
             waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
         }
     }

@@ -9,10 +9,13 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::failure::{OutOfMemory, OutOfTime};
+use super::failure::{OutOfMemory, OutOfTime, TableTooLarge};
 use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
+use super::lasting::Lasting;
 use super::limits::{HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::offline::Recording;
+use crate::core::TraceParent;
 
 /// Who a store belongs to, for its log lines and settings.
 #[derive(Clone, Debug)]
@@ -20,6 +23,9 @@ pub struct Owner {
     pub plugin: String,
     pub version: String,
     pub settings: Arc<BTreeMap<String, String>>,
+    pub lasting: Arc<Lasting>,
+    /// What it reads is answered from this, and not by a server.
+    pub recording: Option<Recording>,
     /// Its component can wait in the host: WASI has timers.
     pub waits: bool,
 }
@@ -27,6 +33,10 @@ pub struct Owner {
 pub struct StoreData {
     pub(super) owner: Owner,
     pub(super) log: LogBudget,
+    /// Calls of the contract's `store` in the call under way.
+    pub(super) key_value_calls: u32,
+    /// Of the request that brought about the call under way.
+    pub(super) trace: Option<TraceParent>,
     wasi: Option<Box<(WasiCtx, ResourceTable)>>,
     memory_limit: usize,
     /// Of all its memories together.
@@ -36,11 +46,19 @@ pub struct StoreData {
     budget: u64,
 }
 
+impl StoreData {
+    pub(super) fn recording(&self) -> Option<&Recording> {
+        self.owner.recording.as_ref()
+    }
+}
+
 /// A store for one instance. Its memory limit is in bytes.
 pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<StoreData> {
     let data = StoreData {
         owner,
         log: LogBudget::default(),
+        key_value_calls: 0,
+        trace: None,
         wasi: None,
         memory_limit,
         memory: 0,
@@ -68,6 +86,7 @@ pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<St
 pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock {
     let data = store.data_mut();
     data.ticks = 0;
+    data.key_value_calls = 0;
     data.budget = ms;
     let waits = data.owner.waits;
     store.set_epoch_deadline(1);
@@ -99,6 +118,13 @@ impl Clock {
     }
 }
 
+impl StoreData {
+    /// What the call under way hands on with its own requests, if anything.
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        self.trace
+    }
+}
+
 impl ResourceLimiter for StoreData {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let memory = self.memory.saturating_sub(current).saturating_add(desired);
@@ -112,7 +138,7 @@ impl ResourceLimiter for StoreData {
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired > TABLE_ELEMENTS {
-            return Err(OutOfMemory { limit: TABLE_ELEMENTS }.into());
+            return Err(TableTooLarge { limit: TABLE_ELEMENTS }.into());
         }
         Ok(true)
     }
