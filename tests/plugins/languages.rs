@@ -52,3 +52,9 @@ async fn javascript_does_the_same() {
 async fn javascript_rebuilt_does_the_same() {
     rebuilt("js").await;
 }
+
+/// With 18 MB it is not committed.
+#[tokio::test]
+async fn python_built_does_the_same() {
+    rebuilt("python").await;
+}
