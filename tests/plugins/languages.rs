@@ -58,3 +58,9 @@ async fn javascript_rebuilt_does_the_same() {
 async fn python_built_does_the_same() {
     rebuilt("python").await;
 }
+
+/// Nor is this one, of 3.6 MB.
+#[tokio::test]
+async fn go_built_does_the_same() {
+    rebuilt("go").await;
+}
