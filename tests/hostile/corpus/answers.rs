@@ -4,7 +4,7 @@
 //! that, address and length of the effects. An answer to `open` is: 1 for a refusal, its text.
 
 use super::Cue::{Act, Authorize, Connect, Judge, Publish, Reload, Subscribe};
-use super::guest::Guest;
+use crate::harness::guest::Guest;
 use super::{corpus, fails};
 
 fn handler() -> Guest {

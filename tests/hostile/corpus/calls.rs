@@ -1,7 +1,7 @@
 //! Components whose calls do not end well.
 
 use super::Cue::{Act, Authorize, Connect, Filter, Judge, Leave, Publish, Reload, Subscribe};
-use super::guest::Guest;
+use crate::harness::guest::Guest;
 use super::{corpus, fails};
 
 const FOREVER: &str = "(loop $l (br $l)) unreachable";

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::BAD;
-use super::guest::Guest;
+use crate::harness::guest::Guest;
 use super::stories::{self, entry_that, install, witnesses};
 use crate::harness::{Client, Server, plugins};
 

@@ -1,7 +1,7 @@
 //! Components that abuse the handles of their own channels.
 
 use super::Cue::{Publish, Reload};
-use super::guest::Guest;
+use crate::harness::guest::Guest;
 use super::{corpus, fails};
 
 fn handler() -> Guest {

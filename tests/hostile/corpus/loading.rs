@@ -1,6 +1,6 @@
 //! Components that must not be loaded.
 
-use super::guest::Guest;
+use crate::harness::guest::Guest;
 use super::{corpus, refused};
 
 fn handler() -> Guest {
