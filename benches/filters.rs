@@ -4,12 +4,11 @@
 //! cargo bench --workspace --bench filters
 
 /// What the components' maker is of.
+#[path = "../tests/harness"]
 mod harness {
     #[allow(dead_code)]
-    #[path = "../../tests/harness/guest.rs"]
     pub mod guest;
     #[allow(dead_code)]
-    #[path = "../../tests/harness/plugins.rs"]
     pub mod plugins;
 }
 
