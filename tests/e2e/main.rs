@@ -32,6 +32,7 @@ mod presence;
 mod protocol;
 mod pusher;
 mod pusher_api;
+mod reauthorize;
 mod receipts;
 mod replays;
 mod responses;
