@@ -209,6 +209,7 @@ fn check(config: &Config) -> Result<()> {
             plugin.leave_grace_secs.is_none_or(|secs| (1..=3600).contains(&secs)),
             "plugins.{name}.leave_grace_secs is not 1 to 3600: leave it out for none"
         );
+        plugin.grants.check(&format!("plugins.{name}.grants"))?;
         for (key, value) in [("store_bytes", plugin.store_bytes), ("store_keys", plugin.store_keys)] {
             ensure!(
                 value != Some(0),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml_example::TomlExample;
 
+use super::grants::GrantsConfig;
 use super::jwt::JwtConfig;
 use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
@@ -351,6 +352,8 @@ pub struct PluginConfig {
     pub store_bytes: Option<usize>,
     /// Keys, at least 1, that it may keep in its store; 65,536 without.
     pub store_keys: Option<usize>,
+    /// What it may reach outside the server.
+    pub grants: GrantsConfig,
 }
 
 impl Default for Config {

@@ -11,6 +11,7 @@ use wasmtime::component::InstancePre;
 
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::failure::PluginFailure;
+use super::grants::Grants;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::offline::Recording;
@@ -77,6 +78,7 @@ pub struct Generation {
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    pub(super) grants: Arc<Grants>,
     pub(super) lasting: Arc<Lasting>,
     pub(super) reads: Reads,
     pub(super) pre: InstancePre<StoreData>,
@@ -113,6 +115,7 @@ impl Generation {
             plugin: self.name.to_string(),
             version: self.version.clone(),
             settings: self.settings.clone(),
+            grants: self.grants.clone(),
             lasting: self.lasting.clone(),
             reads: self.reads.clone(),
             recording: self.recording.clone(),

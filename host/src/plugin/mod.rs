@@ -15,6 +15,7 @@ mod failure;
 mod filter;
 mod folder;
 mod generation;
+mod grants;
 mod health;
 mod host;
 mod imports;
@@ -33,7 +34,7 @@ mod store;
 mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
-pub use auth::{AuthAction, Handshake, Identity, Refused};
+pub use auth::{AuthAction, Handshake, Identity, Permission, Refused};
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
     Verdict,
@@ -42,10 +43,11 @@ pub use engine::PluginEngine;
 pub use failure::PluginFailure;
 pub use filter::{Bits, Columns, FilterBatch, FilterId, FilterRefusal, Filters};
 pub use generation::Generation;
+pub use grants::{BadOrigin, Environment, GrantSettings, HttpGrant, Origin};
 pub use host::{PluginHost, PluginSettings, PluginsConfig};
 pub use key_values::{KeyValues, StoreBounds, StoreError, StoreUse};
 pub use limits::PluginLimits;
-pub use loader::{CONTRACT, LoadError, Source, load};
+pub use loader::{CONTRACT, LoadError, Source, load, sha256};
 pub use registry::{Registry, Route};
 pub use report::PluginsReport;
 pub use slot::Services;

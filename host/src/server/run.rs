@@ -73,6 +73,7 @@ impl Server {
 /// Names the setting and the file.
 pub fn check(config: &Config) -> Result<()> {
     Apps::new(&config.pusher)?;
+    plugins_config(config)?;
     config.jwt.as_ref().map_or(Ok(()), |jwt| Verifier::new(jwt).map(drop))
 }
 
@@ -244,15 +245,16 @@ fn admission(config: &Config) -> Result<Admission> {
 }
 
 fn plugins_config(config: &Config) -> Result<PluginsConfig> {
-    let plugins = config.plugins.iter().map(|(name, plugin)| Ok((name.clone(), plugin_settings(plugin)?)));
+    let plugins =
+        config.plugins.iter().map(|(name, plugin)| Ok((name.clone(), plugin_settings(name, plugin)?)));
     Ok(PluginsConfig {
         dir: config.plugins_dir.clone(),
-        cache_dir: config.cache_dir.clone().or_else(default_cache_dir),
+        cache_dir: cache_dir(config),
         plugins: plugins.collect::<Result<_>>()?,
     })
 }
 
-fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
+fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> {
     let defaults = PluginSettings::default();
     let limits = defaults.limits.clone();
     let channels = plugin.channels.as_ref().map(|patterns| {
@@ -268,6 +270,7 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
     Ok(PluginSettings {
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
+        grants: plugin.grants.settings(name)?,
         stores: plugin.stores.unwrap_or(defaults.stores),
         leave_grace: plugin.leave_grace_secs.map(|secs| Duration::from_secs(secs.into())),
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
@@ -283,6 +286,11 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
             ..limits
         },
     })
+}
+
+/// Where compiled plugins are kept, if anywhere.
+pub fn cache_dir(config: &Config) -> Option<std::path::PathBuf> {
+    config.cache_dir.clone().or_else(default_cache_dir)
 }
 
 fn default_cache_dir() -> Option<std::path::PathBuf> {

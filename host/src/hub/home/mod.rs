@@ -332,7 +332,11 @@ fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
     if allowed {
         return Ok(());
     }
-    Err(Refusal::PermissionDenied { user: sender.named().cloned(), channel: publish.channel.clone() })
+    Err(Refusal::PermissionDenied {
+        user: sender.named().cloned(),
+        channel: publish.channel.clone(),
+        reason: None,
+    })
 }
 
 /// Tells whoever published a message how many it reached.
