@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 use super::engine::PluginEngine;
+use super::grants::GrantSettings;
 use super::keeper::Keeper;
 use super::key_values::StoreBounds;
 use super::limits::PluginLimits;
@@ -24,6 +25,7 @@ pub struct PluginSettings {
     pub channels: Option<Vec<Pattern>>,
     pub config: BTreeMap<String, String>,
     pub limits: PluginLimits,
+    pub grants: GrantSettings,
     /// Channels with a store of their own, a shard; each store takes about four of the
     /// 65,530 memory mappings that Linux gives a process.
     pub stores: usize,
@@ -39,6 +41,7 @@ impl Default for PluginSettings {
             channels: None,
             config: BTreeMap::new(),
             limits: PluginLimits::default(),
+            grants: GrantSettings::default(),
             stores: 500,
             hibernate_after: 300,
             key_values: StoreBounds::default(),
