@@ -89,7 +89,14 @@ impl PluginEngine {
         // In front of a server's own.
         linker.allow_shadowing(true);
         offline::add_to_linker(&mut linker).map_err(plain)?;
-        Ok(Self { engine, linker: Arc::new(linker), own_stores, courier, lasting, recording: Some(recording) })
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+            own_stores,
+            courier,
+            lasting,
+            recording: Some(recording),
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use super::watcher::Note;
 use crate::core::{Pattern, PluginName};
 
 /// What the operator says of one plugin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginSettings {
     /// Instead of the plugin's own.
     pub channels: Option<Vec<Pattern>>,
@@ -113,6 +113,12 @@ impl PluginHost {
             .context("cannot start the plugin host's thread")?;
         looked.recv().context("the plugin host's thread has ended")?;
         Ok(Self { shared, notes })
+    }
+
+    /// Hands the plugins new settings, without a restart. What comes of it is in the log and the report.
+    pub fn reconfigure(&self, plugins: BTreeMap<String, PluginSettings>) {
+        // The thread is there as long as this is.
+        let _ = self.notes.send(Note::Settings(plugins));
     }
 
     pub fn registry(&self) -> Arc<Registry> {
