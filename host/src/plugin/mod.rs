@@ -40,7 +40,7 @@ pub use effects::{
 };
 pub use engine::PluginEngine;
 pub use failure::PluginFailure;
-pub use filter::{Bits, FilterBatch, FilterId, FilterRefusal, Filters};
+pub use filter::{Bits, Columns, FilterBatch, FilterId, FilterRefusal, Filters};
 pub use generation::Generation;
 pub use grants::{BadOrigin, Environment, GrantSettings, HttpGrant, Origin};
 pub use host::{PluginHost, PluginSettings, PluginsConfig};

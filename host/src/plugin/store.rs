@@ -9,7 +9,7 @@ use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::failure::{OutOfMemory, OutOfTime};
+use super::failure::{OutOfMemory, OutOfTime, TableTooLarge};
 use super::grants::{Grants, Hooks};
 use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
@@ -149,7 +149,7 @@ impl ResourceLimiter for StoreData {
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired > TABLE_ELEMENTS {
-            return Err(OutOfMemory { limit: TABLE_ELEMENTS }.into());
+            return Err(TableTooLarge { limit: TABLE_ELEMENTS }.into());
         }
         Ok(true)
     }
