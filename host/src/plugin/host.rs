@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -32,6 +33,8 @@ pub struct PluginSettings {
     pub stores: usize,
     /// Seconds without a call after which a channel is saved and dropped, if it can be.
     pub hibernate_after: u32,
+    /// That a user whose connection has ended has to come back; none: no time.
+    pub leave_grace: Option<Duration>,
     /// What it may keep by key, in the whole process.
     pub key_values: StoreBounds,
 }
@@ -45,6 +48,7 @@ impl Default for PluginSettings {
             grants: GrantSettings::default(),
             stores: 500,
             hibernate_after: 300,
+            leave_grace: None,
             key_values: StoreBounds::default(),
         }
     }
