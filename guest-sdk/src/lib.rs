@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`Channel`] | passes, changes or refuses what is published; answers with effects | 20 ms, `open` 100 ms |
 //! | [`Auth`] | says who a connection is and what it may do | 50 ms |
-//! | [`Filter`] | says which subscribers get a message | 5 ms for a whole batch |
+//! | [`Filter`], [`FilterBy`] | says which subscribers get a message | 5 ms for a whole batch |
 //! | [`Actions`] | functions that clients call by name | 20 ms |
 //!
 //! ```
@@ -83,7 +83,7 @@ pub use bindings::tidegate::plugin::types::{
 pub use channel::{Channel, Departure, Verdict};
 pub use data::Data;
 pub use effects::{Context, Persist, Publish, Send};
-pub use filter::{Filter, FilterMessage};
+pub use filter::{Filter, FilterBy, FilterMessage};
 pub use message::Message;
 pub use name::ChannelName;
 pub use response::Response;
@@ -102,8 +102,8 @@ pub mod __private {
 pub mod prelude {
     pub use crate::{
         Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Departure, Effect,
-        Filter, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response, Verdict,
-        config, groups, history, presence, store,
+        Filter, FilterBy, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response,
+        Verdict, config, groups, history, presence, store,
     };
     pub use crate::{debug, deny, error, info, trace, warn};
 }

@@ -27,6 +27,7 @@ mod jwks;
 mod jwt;
 mod keeping;
 mod limits;
+mod live;
 mod metrics;
 mod presence;
 mod protocol;

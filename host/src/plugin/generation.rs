@@ -12,6 +12,7 @@ use wasmtime::component::InstancePre;
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::failure::PluginFailure;
 use super::grants::Grants;
+use super::host::PluginSettings;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::offline::Recording;
@@ -78,6 +79,8 @@ pub struct Generation {
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    /// All that the operator says of it.
+    pub(super) configured: Box<PluginSettings>,
     pub(super) grants: Arc<Grants>,
     pub(super) lasting: Arc<Lasting>,
     pub(super) reads: Reads,
@@ -127,7 +130,7 @@ impl Generation {
         &self,
         load: impl FnOnce(&mut Store<StoreData>, &wasmtime::component::Instance) -> Option<wasmtime::Result<G>>,
     ) -> Result<Live<G>, PluginFailure> {
-        let mut store = new_store(self.pre.engine(), self.owner(), self.limits.memory_bytes);
+        let mut store = new_store(self.pre.engine(), self.owner(), &self.limits);
         let clock = arm(&mut store, self.limits.instantiate_ms);
         let instance = clock
             .watch(self.pre.instantiate_async(&mut store))

@@ -15,7 +15,7 @@ use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
 use super::lasting::Lasting;
 use super::limits::{
-    FIELDS_BYTES, HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
+    FIELDS_BYTES, HANDLES, INSTANCES, MEMORIES, PluginLimits, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
 };
 use super::offline::Recording;
 use super::reads::Reads;
@@ -70,8 +70,8 @@ impl StoreData {
     }
 }
 
-/// A store for one instance. Its memory limit is in bytes.
-pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<StoreData> {
+/// A store for one instance.
+pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<StoreData> {
     let data = StoreData {
         owner,
         log: LogBudget::default(),
@@ -80,14 +80,14 @@ pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<St
         is_filter: false,
         trace: None,
         wasi: None,
-        memory_limit,
+        memory_limit: limits.memory_bytes,
         memory: 0,
         ticks: 0,
         budget: 0,
     };
     let mut store = Store::new(engine, data);
     store.limiter(|data| data);
-    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.set_hostcall_fuel(limits.hostcall_bytes);
     store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();

@@ -53,9 +53,19 @@ pub struct Server {
     pub address: SocketAddr,
     threads: Vec<std::thread::JoinHandle<()>>,
     stop: tokio::sync::watch::Sender<bool>,
+    plugins: Arc<PluginHost>,
 }
 
 impl Server {
+    /// Takes the settings of plugins from a new configuration. Nothing else of it is looked at.
+    ///
+    /// # Errors
+    /// Names what cannot be understood; then all is as it was.
+    pub fn reconfigure(&self, config: &Config) -> Result<()> {
+        self.plugins.reconfigure(plugins_config(config)?.plugins);
+        Ok(())
+    }
+
     /// Tells every client 1001 and ends when they have heard it, or after five seconds.
     pub fn stop(self) {
         let _ = self.stop.send(true);
@@ -121,7 +131,7 @@ pub fn serve(config: &Config) -> Result<Server> {
         threads.push(thread);
     }
     plugins.on_change(move |registry| install(&mesh, &registry));
-    Ok(Server { address, threads, stop })
+    Ok(Server { address, threads, stop, plugins })
 }
 
 /// With keys from elsewhere, somebody is sent for them.
@@ -283,7 +293,10 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
             call_ms: plugin.call_ms.unwrap_or(limits.call_ms),
             auth_ms: plugin.auth_ms.unwrap_or(limits.auth_ms),
             filter_ms: plugin.filter_ms.unwrap_or(limits.filter_ms),
-            ..limits
+            open_ms: plugin.open_ms.unwrap_or(limits.open_ms),
+            instantiate_ms: plugin.instantiate_ms.unwrap_or(limits.instantiate_ms),
+            payload_bytes: plugin.payload_bytes.unwrap_or(limits.payload_bytes),
+            hostcall_bytes: plugin.hostcall_bytes.unwrap_or(limits.hostcall_bytes),
         },
     })
 }
