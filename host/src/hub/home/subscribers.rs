@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Homes, Ticket, frame, limits};
+use super::{Homes, Request, frame, limits};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal, Sender, ShardId};
 use crate::hub::letter::{Accepted, Letter, Subscribe, Subscribed, Unsubscribe};
@@ -16,13 +16,13 @@ impl Homes {
         let shards = self.shards(post);
         match self.open(&subscribe.channel, shards) {
             Err(refusal) => refuse_subscription(subscribe, refusal, post),
-            Ok(home) => match (limits::place(home, &subscribe), &home.handler) {
+            Ok(home) => match (limits::place(home, &subscribe), home.chain.first()) {
                 (Err(refusal), _) => refuse_subscription(subscribe, refusal, post),
-                (Ok(()), Some((_, actor))) => {
+                (Ok(()), Some(link)) => {
                     home.joining += 1;
                     let (who, params) = (subscribe.sender.clone(), subscribe.params.clone());
                     let respond = home.rule.default_response;
-                    actor.send(Job::Subscribe { who, params, respond }, Ticket::Subscribe(subscribe));
+                    link.ask(Job::Subscribe { who, params, respond }, Request::Subscribe(subscribe), None);
                 }
                 (Ok(()), None) => self.admit(subscribe, None, post),
             },
@@ -40,12 +40,12 @@ impl Homes {
             if subscribed {
                 home.forget(client.shard());
             }
-            home.handler.as_ref().filter(|_| subscribed)
+            home.chain.first().filter(|_| subscribed)
         });
         match handler {
-            Some((_, actor)) => {
+            Some(link) => {
                 let job = Job::Unsubscribe { who: unsubscribe.sender.clone(), why: unsubscribe.why };
-                actor.send(job, Ticket::Unsubscribe(unsubscribe));
+                link.ask(job, Request::Unsubscribe(unsubscribe), None);
             }
             None => confirm_unsubscribed(unsubscribe, post),
         }
