@@ -54,11 +54,12 @@ pub const METRIC_NAME_BYTES: usize = 64;
 pub const REASON_BYTES: usize = 1024;
 /// What a channel may save, in bytes.
 pub const SNAPSHOT_BYTES: usize = 1 << 20;
-/// Elements of a table, tables, memories and core instances of one store.
+/// Elements of a table, tables, memories and core instances of one store. A component of Python is 38
+/// instances, of QuickJS 3 memories.
 pub const TABLE_ELEMENTS: usize = 20_000;
 pub const TABLES: usize = 8;
 pub const MEMORIES: usize = 4;
-pub const INSTANCES: usize = 16;
+pub const INSTANCES: usize = 64;
 /// Calls of the contract's `store` in one call of a plugin.
 pub const KEY_VALUE_CALLS: u32 = 64;
 /// Resources that one store knows: each of its channels is one, and what a component makes of

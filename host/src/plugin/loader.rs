@@ -26,7 +26,7 @@ const PACKAGE: &str = "tidegate:plugin/";
 /// The contract this server speaks: `wit/` at 0.1.
 pub const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
-const OFFERED: &str = "log, config, store and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, http, io, random, sockets of wasi@0.2";
+const OFFERED: &str = "log, config, store, presence, history, groups and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, http, io, random, sockets of wasi@0.2";
 /// A name in a file and in an error, in bytes; unknown imports that are named.
 const NAME_BYTES: usize = 128;
 const MOST_NAMED: usize = 16;
@@ -182,12 +182,14 @@ async fn make(
         limits: settings.limits.clone(),
         stores: settings.stores,
         hibernate_after: settings.hibernate_after,
+        leave_grace: settings.leave_grace,
         loaded_at: UnixMillis::now(),
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,
         settings: Arc::new(settings.config.clone()),
         configured: Box::new(settings.clone()),
         grants,
         lasting: engine.lasting.of(&name),
+        reads: engine.reads.clone(),
         pre,
         own_stores: engine.own_stores.clone(),
         recording: engine.recording.clone(),

@@ -17,7 +17,7 @@ use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
-use crate::hub::shard::{Admission, Settings};
+use crate::hub::shard::{Admission, MeshReader, Settings};
 use crate::hub::wire::{Wire, WireId, Wires};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry, StoreBounds};
 use crate::session;
@@ -100,6 +100,7 @@ pub fn serve(config: &Config) -> Result<Server> {
         None => std::thread::available_parallelism().map_or(1, usize::from).min(256),
     };
     let (mesh, inboxes) = Mesh::new(shards);
+    plugins.read_by(Arc::new(MeshReader(mesh.clone())));
     let listeners = listener::bind(&config.listen, shards)
         .with_context(|| format!("cannot listen on {}: is another server running there?", config.listen))?;
     let address = listeners[0].local_addr()?;
@@ -258,7 +259,7 @@ fn plugins_config(config: &Config) -> Result<PluginsConfig> {
         config.plugins.iter().map(|(name, plugin)| Ok((name.clone(), plugin_settings(name, plugin)?)));
     Ok(PluginsConfig {
         dir: config.plugins_dir.clone(),
-        cache_dir: config.cache_dir.clone().or_else(default_cache_dir),
+        cache_dir: cache_dir(config),
         plugins: plugins.collect::<Result<_>>()?,
     })
 }
@@ -282,6 +283,7 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
         grants: plugin.grants.settings(name)?,
         order: plugin.order,
         stores: plugin.stores.unwrap_or(defaults.stores),
+        leave_grace: plugin.leave_grace_secs.map(|secs| Duration::from_secs(secs.into())),
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         key_values: StoreBounds {
             bytes: plugin.store_bytes.unwrap_or(defaults.key_values.bytes),
@@ -298,6 +300,11 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
             hostcall_bytes: plugin.hostcall_bytes.unwrap_or(limits.hostcall_bytes),
         },
     })
+}
+
+/// Where compiled plugins are kept, if anywhere.
+pub fn cache_dir(config: &Config) -> Option<std::path::PathBuf> {
+    config.cache_dir.clone().or_else(default_cache_dir)
 }
 
 fn default_cache_dir() -> Option<std::path::PathBuf> {

@@ -58,6 +58,10 @@ impl Chain {
         self.links.iter().find(|link| link.id == id)
     }
 
+    pub fn ids(&self) -> Vec<LinkId> {
+        self.links.iter().map(|link| link.id).collect()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Link> {
         self.links.iter()
     }

@@ -5,12 +5,14 @@ mod census;
 mod chain;
 mod channel;
 mod count;
+mod departures;
 mod effects;
 mod limits;
 mod notices;
 mod occupancy;
 mod plugins;
 mod questions;
+mod reads;
 mod repeats;
 mod subscribers;
 mod timers;
@@ -71,6 +73,8 @@ pub struct Homes {
     registry: Arc<Registry>,
     actors: Actors<Verdicts>,
     homes: HashMap<ChannelName, Home>,
+    /// Handlers' calls about subscribers that have left, under way.
+    departures: usize,
     groups: Groups,
     /// Channels with an open turn.
     dirty: Vec<ChannelName>,
@@ -106,6 +110,7 @@ impl Homes {
             registry,
             actors,
             homes: HashMap::new(),
+            departures: 0,
             groups: Groups::new(limit),
             dirty: Vec::new(),
             open_messages: 0,
@@ -338,7 +343,11 @@ fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
     if allowed {
         return Ok(());
     }
-    Err(Refusal::PermissionDenied { user: sender.named().cloned(), channel: publish.channel.clone() })
+    Err(Refusal::PermissionDenied {
+        user: sender.named().cloned(),
+        channel: publish.channel.clone(),
+        reason: None,
+    })
 }
 
 /// Tells whoever published a message how many it reached.

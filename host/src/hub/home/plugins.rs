@@ -25,8 +25,13 @@ impl Homes {
                 Route::None if !is_open => self.close(&name, post),
                 Route::Retired => self.close(&name, post),
                 Route::Handled | Route::None => {
+                    let before = home.chain.ids();
                     handle(&mut home.chain, &self.registry, &self.actors, rule, &name);
                     home.keep_timers();
+                    // Those who have come since have never seen who is gone.
+                    if !before.iter().any(|id| home.chain.get(*id).is_some()) {
+                        home.graces = None;
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! once the last has answered, or none of it.
 
 use super::chain::{LinkId, Passed};
-use super::subscribers::{confirm_unsubscribed, refuse_subscription};
+use super::subscribers::refuse_subscription;
 use super::{Homes, Request, Ticket};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal};
@@ -54,8 +54,11 @@ impl Homes {
             (Request::Timer { channel }, Err(failure)) => {
                 tracing::warn!(%channel, %failure, "a timer's call failed; the timer is gone");
             }
-            // A client that leaves has left, whatever its channel's handler makes of it.
-            (Request::Unsubscribe(unsubscribe), _) => self.taken_leave(unsubscribe, Vec::new(), by, post),
+            (Request::Unsubscribe(unsubscribe), Err(failure)) => {
+                tracing::warn!(channel = %unsubscribe.channel, client = %unsubscribe.sender.client, %failure,
+                    "the handler has not heard that a client has left");
+                self.taken_leave(unsubscribe, Vec::new(), by, post);
+            }
             (Request::Publish(publish), Err(failure)) => {
                 let refusal = self.failed(&publish.channel, by.0, &failure);
                 self.answer(publish.channel, publish.origin, Err(refusal), post);
@@ -65,7 +68,7 @@ impl Homes {
                 self.keep_out(subscribe, refusal, by.1, post);
             }
             (Request::Undone, _) => {}
-            (Request::Publish(_) | Request::Subscribe(_) | Request::Timer { .. }, Ok(_)) => {
+            (_, Ok(_)) => {
                 debug_assert!(false, "an actor answers the job that it was given");
             }
         }
@@ -79,12 +82,17 @@ impl Homes {
                     home.joining = home.joining.saturating_sub(1);
                 }
             }
-            Request::Publish(Publish { channel, .. }) | Request::Timer { channel } => {
+            Request::Unsubscribe(Unsubscribe { channel, .. })
+            | Request::Publish(Publish { channel, .. })
+            | Request::Timer { channel } => {
+                if matches!(request, Request::Unsubscribe(_)) {
+                    self.departures = self.departures.saturating_sub(1);
+                }
                 if let Some(home) = self.homes.get_mut(channel) {
                     home.judging = home.judging.saturating_sub(1);
                 }
             }
-            Request::Unsubscribe(_) | Request::Undone => {}
+            Request::Undone => {}
         }
     }
 
@@ -144,6 +152,7 @@ impl Homes {
             }
             return next.ask(Job::Subscribe { who, params, respond }, Request::Subscribe(subscribe), passed);
         }
+        self.has_returned(&channel, &subscribe.sender.user, true);
         self.admit(subscribe, response, post);
         self.apply(&channel, passed, (link, effects), budget, post);
     }
@@ -158,6 +167,7 @@ impl Homes {
                 link.ask(job, Request::Undone, None);
             }
         }
+        self.has_returned(&subscribe.channel, &subscribe.sender.user, false);
         refuse_subscription(subscribe, refusal, post);
     }
 
@@ -169,12 +179,14 @@ impl Homes {
         post: &Post,
     ) {
         let (channel, budget) = (unsubscribe.channel.clone(), unsubscribe.budget);
-        let home = self.homes.get(&channel);
-        if let Some(next) = home.and_then(|home| home.chain.after(link, passed.as_deref())) {
+        if let Some(home) = self.homes.get_mut(&channel)
+            && let Some(next) = home.chain.after(link, passed.as_deref())
+        {
+            home.judging += 1;
+            self.departures += 1;
             let job = Job::Unsubscribe { who: unsubscribe.sender.clone(), why: unsubscribe.why };
             return next.ask(job, Request::Unsubscribe(unsubscribe), and(passed, link, effects));
         }
-        confirm_unsubscribed(unsubscribe, post);
         self.apply(&channel, passed, (link, effects), budget, post);
     }
 
