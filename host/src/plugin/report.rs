@@ -53,6 +53,8 @@ pub struct Loaded {
     pub capabilities: Vec<&'static str>,
     pub imports: Vec<String>,
     pub channels: Vec<String>,
+    /// Among several that handle a channel: lower ones are asked first, then by name.
+    pub order: i32,
     pub actions: Vec<String>,
     /// Unix time in seconds.
     pub loaded_at: f64,
@@ -103,6 +105,7 @@ impl Loaded {
             capabilities: generation.capabilities.names(),
             imports: generation.imports.clone(),
             channels: generation.routes.iter().map(ToString::to_string).collect(),
+            order: generation.configured.order,
             actions: generation.actions.clone(),
             loaded_at: seconds(generation.loaded_at),
             compile_ms: generation.compile_ms,
