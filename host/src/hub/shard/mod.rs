@@ -11,6 +11,7 @@ mod judging;
 mod occupancy;
 mod orders;
 mod plugged;
+mod reads;
 mod time;
 mod writing;
 
@@ -20,6 +21,7 @@ pub use clients::Publication;
 pub use judging::{Judge, JudgedAgain, Which};
 pub use orders::Whom;
 pub use plugged::Admission;
+pub use reads::MeshReader;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -93,6 +95,7 @@ impl Shard {
     /// # Errors
     /// Without a descriptor left for its alarm.
     pub fn new(me: ShardId, settings: Settings, mesh: Mesh, registry: Arc<Registry>) -> io::Result<Rc<Self>> {
+        reads::this_thread_is(me);
         let post = Rc::new(Post::new(me, mesh));
         let filters = Rc::new(Filters::new());
         filters.install(&registry);
@@ -211,6 +214,7 @@ impl Shard {
             Letter::Inquiry { channel, inquiry } => homes.inquiry(&channel, inquiry, &self.post),
             Letter::Timer { channel, id, serial } => homes.timer(channel, id, serial),
             Letter::Gone { channel, client } => homes.gone(&channel, client, &self.post),
+            Letter::GraceOver { channel, who } => homes.grace_over(&channel, &who),
             Letter::Enter { channel, sender, metadata } => {
                 homes.enter(&channel, &sender, metadata, &self.post);
             }
