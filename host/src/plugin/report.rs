@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::grants::GrantsReport;
 use crate::core::clock::UnixMillis;
@@ -63,6 +64,9 @@ pub struct Loaded {
     pub failures: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// All of its calls are refused for so long, because too many had to be ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined_ms: Option<u64>,
 }
 
 /// The last time a new version took an old one's place.
@@ -112,6 +116,10 @@ impl Loaded {
             grants: generation.grants.report(),
             failures: failures.by_class,
             last_failure: failures.last,
+            quarantined_ms: match generation.quarantine.check() {
+                Err(PluginFailure::Degraded { retry_ms }) => Some(retry_ms),
+                _ => None,
+            },
         }
     }
 }
