@@ -105,7 +105,7 @@ impl Filters {
                 Err(FilterRefusal::Refused(cut(reason, REASON_BYTES)))
             }
             Err(error) => {
-                let failure = PluginFailure::from_wasmtime(&error);
+                let failure = PluginFailure::of_call(&error);
                 // The fault of these parameters, as far as anybody knows: nobody else pauses.
                 runner.lost();
                 generation.note(&failure, "making a filter");
@@ -195,7 +195,7 @@ impl Filters {
                 Ok(Bits::Matrix { words, width: guest_ids.len(), columns })
             }
             Err(error) => {
-                let failure = PluginFailure::from_wasmtime(&error);
+                let failure = PluginFailure::of_call(&error);
                 // Whose fault it is shows when they are judged one by one.
                 runner.lost();
                 generation.note(&failure, "filtering messages");
@@ -263,7 +263,7 @@ impl Filters {
                 runner.known.keys().filter(|id| !expressions.contains_key(id)).copied().collect();
             (missing, gone)
         };
-        let failed = |error: wasmtime::Error| PluginFailure::from_wasmtime(&error);
+        let failed = |error: wasmtime::Error| PluginFailure::of_call(&error);
         for id in gone {
             if let Some(Some(guest_id)) = runner.known.remove(&id) {
                 let clock = live.arm(generation.limits.open_ms);
