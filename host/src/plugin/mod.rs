@@ -18,6 +18,7 @@ mod generation;
 mod health;
 mod host;
 mod imports;
+mod keeper;
 mod key_values;
 mod lasting;
 mod limits;
@@ -25,6 +26,7 @@ mod loader;
 mod registry;
 mod report;
 mod slot;
+mod stage;
 mod store;
 mod watcher;
 
