@@ -4,6 +4,7 @@ mod api_key;
 mod bench;
 mod client;
 mod config;
+mod plugin;
 mod publish;
 mod serve;
 mod subscribe;
@@ -45,6 +46,8 @@ enum Command {
     ApiKey(api_key::ApiKey),
     /// Put a server under load, and measure it
     Bench(bench::Bench),
+    /// Make, check, try, test and measure a plugin
+    Plugin(plugin::Plugin),
     /// Check a configuration, or print the default one
     Config(config::Config),
 }
@@ -59,6 +62,7 @@ pub fn run() -> Result<()> {
         Command::Token(token) => token.run(),
         Command::ApiKey(key) => key.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Plugin(plugin) => plugin.run(),
         Command::Config(config) => config.run(),
     }
 }

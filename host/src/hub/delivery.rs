@@ -283,10 +283,15 @@ impl Delivery {
             }
             *delivered += of_it.len() as u64;
             let policy = policy(turn, &audience.groups[seat.group]);
-            turn.weave(key.wire, of_it, |_| true, |bytes, frames| {
-                let terms = woven(policy, &audience.channel, frames);
-                note(dirty, slow, connection, connection.push_run(bytes, terms));
-            });
+            turn.weave(
+                key.wire,
+                of_it,
+                |_| true,
+                |bytes, frames| {
+                    let terms = woven(policy, &audience.channel, frames);
+                    note(dirty, slow, connection, connection.push_run(bytes, terms));
+                },
+            );
         }
         others
     }
@@ -466,11 +471,7 @@ fn policy(turn: &Turn, group: &Group) -> SlowPolicy {
 
 /// Terms of a part of what [`Turn::weave`] gives. Like a change of presence, no aside makes an
 /// earlier one needless.
-fn woven<'a>(
-    policy: SlowPolicy,
-    channel: &'a Rc<ChannelName>,
-    frames: Option<&'a Arc<Frames>>,
-) -> Terms<'a> {
+fn woven<'a>(policy: SlowPolicy, channel: &'a Rc<ChannelName>, frames: Option<&'a Arc<Frames>>) -> Terms<'a> {
     match (frames, policy) {
         (Some(frames), policy) => Terms::new(policy, channel, frames),
         (None, SlowPolicy::Disconnect) => Terms::Disconnect,

@@ -193,11 +193,23 @@ pub struct Unsubscribe {
 #[derive(Debug)]
 pub enum Order {
     /// `params` is JSON; `budget` as in [`Publish::budget`].
-    Subscribe { channel: ChannelName, params: Option<Bytes>, budget: u16 },
-    Unsubscribe { channel: ChannelName, budget: u16 },
+    Subscribe {
+        channel: ChannelName,
+        params: Option<Bytes>,
+        budget: u16,
+    },
+    Unsubscribe {
+        channel: ChannelName,
+        budget: u16,
+    },
     /// `metadata` as in [`About::Join`].
-    Join { channel: ChannelName, metadata: Option<Bytes> },
-    Leave { channel: ChannelName },
+    Join {
+        channel: ChannelName,
+        metadata: Option<Bytes>,
+    },
+    Leave {
+        channel: ChannelName,
+    },
 }
 
 /// The server's API, which waits for a subscription that it asked for.

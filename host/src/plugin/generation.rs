@@ -12,6 +12,7 @@ use super::bindings::{actions, auth, channel_handler, filter};
 use super::failure::PluginFailure;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
+use super::offline::Recording;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -72,6 +73,8 @@ pub struct Generation {
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
     pub(super) own_stores: Arc<AtomicUsize>,
+    /// Of an offline engine: see there.
+    pub(super) recording: Option<Recording>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
 }
@@ -102,6 +105,7 @@ impl Generation {
             version: self.version.clone(),
             settings: self.settings.clone(),
             lasting: self.lasting.clone(),
+            recording: self.recording.clone(),
             waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
         }
     }

@@ -137,7 +137,9 @@ impl Homes {
         match fate {
             Fate::Keep => match home.keep(event, payload) {
                 true => self.published += 1,
-                false => tracing::warn!(%channel, "a plugin persists a message, but the channel has no history"),
+                false => {
+                    tracing::warn!(%channel, "a plugin persists a message, but the channel has no history")
+                }
             },
             Fate::Only(clients) if home.has_subscribers() => {
                 self.open_messages += 1;

@@ -198,11 +198,7 @@ impl Shard {
 }
 
 /// A subscription in a client's place.
-pub(super) fn asked_for(
-    connection: &Connection,
-    channel: &ChannelName,
-    params: &Option<Bytes>,
-) -> Subscribe {
+pub(super) fn asked_for(connection: &Connection, channel: &ChannelName, params: &Option<Bytes>) -> Subscribe {
     Subscribe {
         params: params.clone(),
         replaces: connection.is_subscribed(channel.as_str()),

@@ -33,7 +33,10 @@ impl Admission {
     /// `judge` is told the channel, whether the client is anonymous, and the parameters, and gives
     /// back those that the channel's handler gets.
     pub fn new(
-        judge: impl Fn(&ChannelName, bool, Option<Bytes>) -> Result<Option<Bytes>, Refusal> + Send + Sync + 'static,
+        judge: impl Fn(&ChannelName, bool, Option<Bytes>) -> Result<Option<Bytes>, Refusal>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         Self(Some(Arc::new(judge)))
     }

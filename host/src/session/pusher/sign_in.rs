@@ -117,7 +117,7 @@ impl Guest {
                     replaces: false,
                     joins: None,
                     budget: PUBLICATIONS_A_MESSAGE,
-            told: None,
+                    told: None,
                 })
             });
             if let Err(refusal) = asked {
