@@ -26,6 +26,7 @@ mod jwt;
 mod keeping;
 mod limits;
 mod metrics;
+mod plugins_at_work;
 mod presence;
 mod protocol;
 mod pusher;

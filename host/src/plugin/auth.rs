@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::bindings::auth;
+use super::calls::Function;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::limits::{CLAIMS_BYTES, REASON_BYTES, USER_BYTES, cut};
+use super::meter::Call;
 use super::slot::Services;
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, PluginName};
@@ -133,14 +135,21 @@ impl Services {
             token: handshake.token.as_deref(),
             peer: &handshake.peer,
         };
-        let clock = live.arm(generation.limits.auth_ms);
+        let call = Call::of(Function::Authenticate);
+        let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
         match clock.watch(live.guest.call_authenticate(&mut live.store, request)).await {
             Ok(answer) => {
+                let meter = live.meter.clone();
                 slot.put(live);
                 let checked = answer.map(check).map_err(|refusal| cut(refusal.reason, REASON_BYTES));
                 checked.map_or_else(
                     |reason| Ok(Err(reason)),
-                    |identity| identity.map(Ok).inspect_err(|failure| generation.note(failure, DOING)),
+                    |identity| {
+                        identity.map(Ok).inspect_err(|failure| {
+                            meter.refused(Function::Authenticate, failure);
+                            generation.note(failure, DOING);
+                        })
+                    },
                 )
             }
             Err(error) => {
@@ -192,8 +201,9 @@ impl Services {
             AuthAction::Subscribe => auth::Action::Subscribe,
             AuthAction::Publish => auth::Action::Publish,
         };
-        let (channel, captures) = (channel.as_str(), captures.pairs());
-        let clock = live.arm(generation.limits.auth_ms);
+        let (about, channel, captures) = (channel, channel.as_str(), captures.pairs());
+        let call = Call::of(Function::Authorize).about(about);
+        let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
         let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
         match clock.watch(called).await {
             Ok(permission) => {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
@@ -14,6 +13,7 @@ use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
 use super::lasting::Lasting;
 use super::limits::{HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::meter::{Call, UnderWay};
 use super::offline::Recording;
 use crate::core::TraceParent;
 
@@ -35,8 +35,7 @@ pub struct StoreData {
     pub(super) log: LogBudget,
     /// Calls of the contract's `store` in the call under way.
     pub(super) key_value_calls: u32,
-    /// Of the request that brought about the call under way.
-    pub(super) trace: Option<TraceParent>,
+    pub(super) under_way: UnderWay,
     wasi: Option<Box<(WasiCtx, ResourceTable)>>,
     memory_limit: usize,
     /// Of all its memories together.
@@ -58,13 +57,14 @@ pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<St
         owner,
         log: LogBudget::default(),
         key_value_calls: 0,
-        trace: None,
+        under_way: UnderWay::default(),
         wasi: None,
         memory_limit,
         memory: 0,
         ticks: 0,
         budget: 0,
     };
+    data.owner.lasting.calls.instance_made();
     let mut store = Store::new(engine, data);
     store.limiter(|data| data);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
@@ -82,46 +82,25 @@ pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<St
     store
 }
 
-/// Gives the next call its time. Without it even instantiation would stop at once.
-pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock {
-    let data = store.data_mut();
-    data.ticks = 0;
-    data.key_value_calls = 0;
-    data.budget = ms;
-    let waits = data.owner.waits;
-    store.set_epoch_deadline(1);
-    Clock { ms, waits }
-}
-
-/// Ticks count while the component runs. One that waits in the host, for a timer of WASI,
-/// does not run: the wall clock ends it.
-#[derive(Clone, Copy)]
-#[must_use = "a call that waits in the host ends only by `watch`"]
-pub struct Clock {
-    ms: u64,
-    waits: bool,
-}
-
-impl Clock {
-    /// Beyond the call's own time, because the wall clock counts the neighbours' too.
-    const GRACE: Duration = Duration::from_secs(1);
-
-    /// Awaits the call. After an error the store must not be used again.
-    pub async fn watch<T>(self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-        if !self.waits {
-            return call.await;
-        }
-        match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE, call).await {
-            Ok(done) => done,
-            Err(_) => Err(OutOfTime { ms: self.ms }.into()),
-        }
-    }
-}
-
 impl StoreData {
     /// What the call under way hands on with its own requests, if anything.
     pub fn traceparent(&self) -> Option<TraceParent> {
-        self.trace
+        self.under_way.trace
+    }
+
+    /// For the next call. Without it even instantiation would stop at once. May it wait in the host?
+    pub(super) fn arm(&mut self, call: &Call<'_>, ms: u64) -> bool {
+        self.ticks = 0;
+        self.key_value_calls = 0;
+        self.budget = ms;
+        self.under_way.set(call);
+        self.owner.waits
+    }
+}
+
+impl Drop for StoreData {
+    fn drop(&mut self) {
+        self.owner.lasting.calls.instance_gone(self.memory);
     }
 }
 
@@ -132,6 +111,7 @@ impl ResourceLimiter for StoreData {
             // An error rather than a refusal: so the trap says what it was.
             return Err(OutOfMemory { limit: self.memory_limit }.into());
         }
+        self.owner.lasting.calls.memory_grew(memory.saturating_sub(self.memory));
         self.memory = memory;
         Ok(true)
     }

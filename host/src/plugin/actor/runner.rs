@@ -9,7 +9,7 @@ use wasmtime::component::ResourceAny;
 
 use super::version::Version;
 use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
-use crate::core::{Captures, ChannelName};
+use crate::core::{Captures, ChannelName, TraceParent};
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::Generation;
 use crate::plugin::health::Health;
@@ -67,9 +67,9 @@ impl<S: ActorSink> Runner<S> {
                     calls = 0;
                     mailbox.notify.notified().await;
                 }
-                Some(Work::Job { channel, job, ticket }) => {
+                Some(Work::Job { channel, job, trace, ticket }) => {
                     mailbox.bytes.set(mailbox.bytes.get().saturating_sub(job.weight()));
-                    let answer = self.take(channel, &job).await;
+                    let answer = self.take(channel, &job, trace).await;
                     self.sink.decided(ticket, answer);
                     calls += 1;
                     if calls % CALLS_IN_A_ROW == 0 {
@@ -137,8 +137,13 @@ impl<S: ActorSink> Runner<S> {
 
     // === jobs ===
 
-    async fn take(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
-        let answer = self.call(channel, job).await;
+    async fn take(
+        &mut self,
+        channel: u32,
+        job: &Job,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
+        let answer = self.call(channel, job, trace).await;
         // Refusals to open and pauses are answers, not faults.
         if let Err(failure) = &answer
             && !matches!(failure, PluginFailure::OpenRefused(_) | PluginFailure::Degraded { .. })
@@ -157,7 +162,12 @@ impl<S: ActorSink> Runner<S> {
         answer
     }
 
-    async fn call(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
+    async fn call(
+        &mut self,
+        channel: u32,
+        job: &Job,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
         let closed = || PluginFailure::Other("the channel is closed".into());
         let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
         room.health.check(Instant::now)?;
@@ -175,7 +185,11 @@ impl<S: ActorSink> Runner<S> {
                 resource
             }
         };
-        version.call(resource, job).await
+        let mut answer = version.call(resource, job, &room.name, trace).await?;
+        if let Some(effects) = answer.effects_mut() {
+            version.generation.take_figures(effects);
+        }
+        Ok(answer)
     }
 
     // === state ===
