@@ -12,6 +12,7 @@ use super::bindings::{actions, auth, channel_handler, filter};
 use super::calls::Function;
 use super::effects::Effect;
 use super::failure::PluginFailure;
+use super::grants::Grants;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::meter::{Call, Clock, Meter, arm};
@@ -72,6 +73,7 @@ pub struct Generation {
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    pub(super) grants: Arc<Grants>,
     pub(super) lasting: Arc<Lasting>,
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
@@ -108,6 +110,7 @@ impl Generation {
             plugin: self.name.to_string(),
             version: self.version.clone(),
             settings: self.settings.clone(),
+            grants: self.grants.clone(),
             lasting: self.lasting.clone(),
             recording: self.recording.clone(),
             waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use super::at_work::AtWork;
 use super::engine::PluginEngine;
+use super::grants::GrantSettings;
 use super::keeper::Keeper;
 use super::key_values::StoreBounds;
 use super::lasting::AllLasting;
@@ -26,6 +27,7 @@ pub struct PluginSettings {
     pub channels: Option<Vec<Pattern>>,
     pub config: BTreeMap<String, String>,
     pub limits: PluginLimits,
+    pub grants: GrantSettings,
     /// Channels with a store of their own, a shard; each store takes about four of the
     /// 65,530 memory mappings that Linux gives a process.
     pub stores: usize,
@@ -41,6 +43,7 @@ impl Default for PluginSettings {
             channels: None,
             config: BTreeMap::new(),
             limits: PluginLimits::default(),
+            grants: GrantSettings::default(),
             stores: 500,
             hibernate_after: 300,
             key_values: StoreBounds::default(),

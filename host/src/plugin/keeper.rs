@@ -70,9 +70,9 @@ impl Keeper {
         notes: &mpsc::Sender<Note>,
     ) -> Result<Self> {
         let watcher = Watcher::new(&config.dir, notes.clone());
-        // For the timers of WASI: nothing else here waits for a runtime.
+        // For what a component may do while it is asked what it is: WASI has timers, files and requests.
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .context("cannot make the plugin host's runtime")?;
         if !config.dir.is_dir() {

@@ -63,6 +63,10 @@ pub const KEY_VALUE_CALLS: u32 = 64;
 /// Resources that one store knows: each of its channels is one, and what a component makes of
 /// the host's. wasmtime's own bound of 100,000 is less than a shared store may have channels.
 pub const HANDLES: usize = 1_000_000;
+/// What a store holds of WASI at a time: streams, files, requests, headers.
+pub const WASI_HANDLES: usize = 1024;
+/// A request's or an answer's headers, in bytes as they lie in memory.
+pub const FIELDS_BYTES: usize = 64 << 10;
 /// A component file, in bytes.
 pub const FILE_BYTES: u64 = 32 << 20;
 

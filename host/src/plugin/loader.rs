@@ -16,6 +16,7 @@ use super::calls::Function;
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
+use super::grants::Grants;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
 use super::meter::{Call, Meter};
@@ -27,12 +28,19 @@ const PACKAGE: &str = "tidegate:plugin/";
 /// The contract this server speaks: `wit/` at 0.1.
 pub const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
-const OFFERED: &str = "log, config, store and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, io, random, sockets of wasi@0.2";
+const OFFERED: &str = "log, config, store and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, http, io, random, sockets of wasi@0.2";
 /// A name in a file and in an error, in bytes; unknown imports that are named.
 const NAME_BYTES: usize = 128;
 const MOST_NAMED: usize = 16;
-const WASI: [&str; 6] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const WASI: [&str; 7] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
 
 /// Why a file is not a plugin that can be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +79,8 @@ pub enum LoadError {
     BadPattern(crate::core::pattern::BadPattern),
     #[error("its `info` names {0} channel patterns; at most {PATTERNS} are allowed")]
     TooManyPatterns(usize),
+    #[error("its grants in the configuration cannot be given: {0}")]
+    Grants(String),
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     #[error("`{0}` is no plugin name: use a-z, 0-9 and -, at most 64")]
@@ -115,6 +125,8 @@ pub async fn load(
     let pre =
         engine.linker.instantiate_pre(&component).map_err(|error| LoadError::WrongImports(said(&error)))?;
     let capabilities = capabilities(engine, &component, &pre)?;
+    let granted = Grants::new(name.clone(), settings.grants.clone(), &engine.courier);
+    let grants = granted.map_err(|error| LoadError::Grants(line(format!("{error:#}"), REASON_BYTES)))?;
     // So that the first room does not pay for it; where it cannot be done, it does.
     let _ = component.initialize_copy_on_write_image();
     let mut generation = Generation {
@@ -134,6 +146,7 @@ pub async fn load(
         loaded_at: UnixMillis::now(),
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,
         settings: Arc::new(settings.config.clone()),
+        grants,
         lasting: engine.lasting.of(&name),
         pre,
         own_stores: engine.own_stores.clone(),

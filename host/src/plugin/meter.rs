@@ -98,7 +98,8 @@ pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock<'static> {
 #[must_use = "a call that waits in the host ends only by `watch`"]
 pub struct Clock<'a> {
     ms: u64,
-    waits: bool,
+    /// None: it cannot wait. Else how long it may for what is outside, beyond its own time.
+    waits: Option<Duration>,
     counted: Option<(&'a Meter, Function)>,
     /// If the call is one of those that are timed.
     began: Option<Instant>,
@@ -110,8 +111,8 @@ impl Clock<'_> {
 
     /// Awaits the call. After an error the store must not be used again.
     pub async fn watch<T>(self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-        let done = if self.waits {
-            match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE, call).await {
+        let done = if let Some(patience) = self.waits {
+            match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE + patience, call).await {
                 Ok(done) => done,
                 Err(_) => Err(OutOfTime { ms: self.ms }.into()),
             }

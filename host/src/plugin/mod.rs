@@ -18,6 +18,7 @@ mod figures;
 mod filter;
 mod folder;
 mod generation;
+mod grants;
 mod health;
 mod host;
 mod imports;
@@ -45,8 +46,9 @@ pub use effects::{
 };
 pub use engine::PluginEngine;
 pub use failure::PluginFailure;
-pub use filter::{Bits, FilterBatch, FilterId, FilterRefusal, Filters};
+pub use filter::{Bits, Columns, FilterBatch, FilterId, FilterRefusal, Filters};
 pub use generation::Generation;
+pub use grants::{BadOrigin, Environment, GrantSettings, HttpGrant, Origin};
 pub use host::{PluginHost, PluginSettings, PluginsConfig};
 pub use key_values::{KeyValues, StoreBounds, StoreError, StoreUse};
 pub use limits::PluginLimits;

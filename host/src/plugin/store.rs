@@ -1,18 +1,22 @@
-//! What stands behind one store: its limits, its clock, and the little of WASI that is
-//! there but grants nothing.
+//! What stands behind one store: its limits, its clock, and WASI, as far as it is granted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::failure::{OutOfMemory, OutOfTime, TableTooLarge};
+use super::grants::{Grants, Hooks};
 use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
 use super::lasting::Lasting;
-use super::limits::{HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::limits::{
+    FIELDS_BYTES, HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
+};
 use super::meter::{Call, UnderWay};
 use super::offline::Recording;
 use crate::core::TraceParent;
@@ -23,11 +27,20 @@ pub struct Owner {
     pub plugin: String,
     pub version: String,
     pub settings: Arc<BTreeMap<String, String>>,
+    pub grants: Arc<Grants>,
     pub lasting: Arc<Lasting>,
     /// What it reads is answered from this, and not by a server.
     pub recording: Option<Recording>,
     /// Its component can wait in the host: WASI has timers.
     pub waits: bool,
+}
+
+/// What WASI keeps for one store.
+struct Wasi {
+    context: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: Hooks,
 }
 
 pub struct StoreData {
@@ -36,7 +49,7 @@ pub struct StoreData {
     /// Calls of the contract's `store` in the call under way.
     pub(super) key_value_calls: u32,
     pub(super) under_way: UnderWay,
-    wasi: Option<Box<(WasiCtx, ResourceTable)>>,
+    wasi: Option<Box<Wasi>>,
     memory_limit: usize,
     /// Of all its memories together.
     memory: usize,
@@ -88,13 +101,14 @@ impl StoreData {
         self.under_way.trace
     }
 
-    /// For the next call. Without it even instantiation would stop at once. May it wait in the host?
-    pub(super) fn arm(&mut self, call: &Call<'_>, ms: u64) -> bool {
+    /// For the next call. Without it even instantiation would stop at once. How long may it wait for
+    /// what is outside, beyond its own time, if it can?
+    pub(super) fn arm(&mut self, call: &Call<'_>, ms: u64) -> Option<Duration> {
         self.ticks = 0;
         self.key_value_calls = 0;
         self.budget = ms;
         self.under_way.set(call);
-        self.owner.waits
+        self.owner.waits.then(|| self.owner.grants.patience())
     }
 }
 
@@ -136,15 +150,32 @@ impl ResourceLimiter for StoreData {
     }
 }
 
-impl WasiView for StoreData {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
+impl StoreData {
+    /// Made when first used: most plugins never do.
+    fn wasi(&mut self) -> &mut Wasi {
         let owner = &self.owner;
-        // Made when first used: most plugins never do.
-        let wasi = self.wasi.get_or_insert_with(|| {
+        self.wasi.get_or_insert_with(|| {
             let mut builder = WasiCtx::builder();
             builder.stdout(LineLog::new(owner.clone())).stderr(LineLog::new(owner.clone()));
-            Box::new((builder.build(), ResourceTable::new()))
-        });
-        WasiCtxView { ctx: &mut wasi.0, table: &mut wasi.1 }
+            owner.grants.furnish(&mut builder);
+            let (mut table, mut http) = (ResourceTable::new(), WasiHttpCtx::new());
+            table.set_max_capacity(WASI_HANDLES);
+            http.set_field_size_limit(FIELDS_BYTES);
+            Box::new(Wasi { context: builder.build(), table, http, hooks: Hooks(owner.grants.clone()) })
+        })
+    }
+}
+
+impl WasiView for StoreData {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self.wasi();
+        WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
+    }
+}
+
+impl WasiHttpView for StoreData {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let wasi = self.wasi();
+        WasiHttpCtxView { ctx: &mut wasi.http, table: &mut wasi.table, hooks: &mut wasi.hooks }
     }
 }
