@@ -41,5 +41,6 @@ mod settings;
 mod slow;
 mod sse;
 mod timers;
+mod trace_context;
 mod users;
 mod ways_in;

@@ -12,7 +12,7 @@ use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::meter::Call;
 use super::slot::Services;
-use crate::core::{PayloadKind, Sender};
+use crate::core::{PayloadKind, Sender, TraceParent};
 
 impl Services {
     /// `data` is JSON. What the action answers, and what it wants done.
@@ -23,11 +23,23 @@ impl Services {
         who: &Sender,
         data: &[u8],
     ) -> Result<Result<(Bytes, Vec<Effect>), Denial>, PluginFailure> {
+        self.call_traced(generation, name, who, data, None).await
+    }
+
+    /// The same for a client whose requests have a trace context.
+    pub async fn call_traced(
+        &self,
+        generation: &Arc<Generation>,
+        name: &str,
+        who: &Sender,
+        data: &[u8],
+        trace: Option<TraceParent>,
+    ) -> Result<Result<(Bytes, Vec<Effect>), Denial>, PluginFailure> {
         let slot = self.actions.of(generation);
         let mut slot = slot.lock().await;
         let mut live = slot.take(generation, async |g: &Generation| g.actions().await).await?;
         let caller = types::Caller { client: who.client.0, user: who.user.as_str() };
-        let call = Call::of(Function::Action).by(who.client);
+        let call = Call::of(Function::Action).by(who.client).traced(trace);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.call_ms);
         let called = clock.watch(live.guest.call_call(&mut live.store, name, caller, data)).await;
         let checked = match called {

@@ -161,7 +161,12 @@ impl StoreData {
             let (mut table, mut http) = (ResourceTable::new(), WasiHttpCtx::new());
             table.set_max_capacity(WASI_HANDLES);
             http.set_field_size_limit(FIELDS_BYTES);
-            Box::new(Wasi { context: builder.build(), table, http, hooks: Hooks(owner.grants.clone()) })
+            Box::new(Wasi {
+                context: builder.build(),
+                table,
+                http,
+                hooks: Hooks { grants: owner.grants.clone(), trace: None },
+            })
         })
     }
 }
@@ -175,7 +180,9 @@ impl WasiView for StoreData {
 
 impl WasiHttpView for StoreData {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let trace = self.traceparent();
         let wasi = self.wasi();
+        wasi.hooks.trace = trace;
         WasiHttpCtxView { ctx: &mut wasi.http, table: &mut wasi.table, hooks: &mut wasi.hooks }
     }
 }

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::Homes;
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, ClientId, Refusal, Sender};
+use crate::core::{ChannelName, ClientId, Refusal, Sender, TraceParent};
 use crate::hub::groups::{GroupInquiry, GroupName};
 use crate::hub::letter::{Fate, Letter, Order, Origin, PUBLICATIONS_A_MESSAGE, Publish};
 use crate::hub::post::Post;
@@ -19,29 +19,41 @@ struct Cause<'a> {
     handled: bool,
     /// What each of its publications may set off in turn.
     share: u16,
+    /// Of the request that the call was of.
+    trace: Option<TraceParent>,
 }
 
 impl Homes {
     /// Effects of one call of a channel's handler, in their order. `budget` publications are left to
     /// its message; each gets an equal share of what remains, so that no chain of handlers goes on
     /// for ever. Subscriptions count as publications: handlers are asked about them.
-    pub fn apply(&mut self, channel: &ChannelName, effects: Vec<Effect>, budget: u16, post: &Post) {
-        self.apply_for(channel, true, effects, budget, post);
+    pub fn apply(
+        &mut self,
+        channel: &ChannelName,
+        effects: Vec<Effect>,
+        budget: u16,
+        trace: Option<TraceParent>,
+        post: &Post,
+    ) {
+        let cause = Cause { channel, handled: true, share: budget, trace };
+        self.apply_for(cause, effects, post);
     }
 
     /// The same for an action. `name` is its name, which stands in for a channel's.
-    pub fn apply_for_action(&mut self, name: &ChannelName, effects: Vec<Effect>, post: &Post) {
-        self.apply_for(name, false, effects, PUBLICATIONS_A_MESSAGE, post);
-    }
-
-    fn apply_for(
+    pub fn apply_for_action(
         &mut self,
-        channel: &ChannelName,
-        handled: bool,
+        name: &ChannelName,
         effects: Vec<Effect>,
-        budget: u16,
+        trace: Option<TraceParent>,
         post: &Post,
     ) {
+        let cause = Cause { channel: name, handled: false, share: PUBLICATIONS_A_MESSAGE, trace };
+        self.apply_for(cause, effects, post);
+    }
+
+    /// The cause's share is what all of them together may set off.
+    fn apply_for(&mut self, cause: Cause<'_>, effects: Vec<Effect>, post: &Post) {
+        let (channel, budget) = (cause.channel, cause.share);
         let publications = effects.iter().filter(|effect| sets_something_off(effect)).count();
         let allowed = publications.min(usize::from(budget));
         if publications > allowed {
@@ -53,7 +65,7 @@ impl Homes {
         }
         // At most 1,024, so the share fits.
         let share = (usize::from(budget) - allowed).checked_div(allowed).unwrap_or(0) as u16;
-        let cause = Cause { channel, handled, share };
+        let cause = Cause { share, ..cause };
         let mut left = allowed;
         for effect in effects {
             if sets_something_off(&effect) {
@@ -99,7 +111,7 @@ impl Homes {
             }
             Effect::SetTimer { id, after_ms } => self.set_timer(channel, id, after_ms, post),
             Effect::CancelTimer(id) => self.cancel_timer(channel, id),
-            Effect::Count(_) | Effect::Gauge(_) => tracing::error!(%channel, "not applied yet: {effect:?}"),
+            Effect::Count(_) | Effect::Gauge(_) => debug_assert!(false, "kept by the plugin's floor"),
         }
     }
 
@@ -122,6 +134,7 @@ impl Homes {
             budget: cause.share,
             receipt: false,
             fate,
+            trace: cause.trace,
         };
         if own && self.homes.contains_key(&publish.channel) {
             self.accept(publish, post);

@@ -146,7 +146,7 @@ impl Homes {
                     at: UnixMillis::now(),
                 };
                 home.judging += 1;
-                actor.send(job, Ticket::Publish(publish));
+                actor.send_traced(job, publish.trace, Ticket::Publish(publish));
             }
         }
     }

@@ -22,7 +22,8 @@ impl Homes {
                     home.joining += 1;
                     let (who, params) = (subscribe.sender.clone(), subscribe.params.clone());
                     let respond = home.rule.default_response;
-                    actor.send(Job::Subscribe { who, params, respond }, Ticket::Subscribe(subscribe));
+                    let job = Job::Subscribe { who, params, respond };
+                    actor.send_traced(job, subscribe.trace, Ticket::Subscribe(subscribe));
                 }
                 (Ok(()), None) => self.admit(subscribe, None, post),
             },
@@ -45,7 +46,7 @@ impl Homes {
         match handler {
             Some((_, actor)) => {
                 let job = Job::Unsubscribe { who: unsubscribe.sender.clone(), why: unsubscribe.why };
-                actor.send(job, Ticket::Unsubscribe(unsubscribe));
+                actor.send_traced(job, unsubscribe.trace, Ticket::Unsubscribe(unsubscribe));
             }
             None => confirm_unsubscribed(unsubscribe, post),
         }

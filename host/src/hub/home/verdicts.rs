@@ -17,8 +17,9 @@ impl Homes {
             (Ticket::Subscribe(subscribe), Ok(Answer::Subscribed(result))) => match result {
                 Ok(Acceptance { response, effects }) => {
                     let (channel, budget) = (subscribe.channel.clone(), subscribe.budget);
+                    let trace = subscribe.trace;
                     self.admit(subscribe, response, post);
-                    self.apply(&channel, effects, budget, post);
+                    self.apply(&channel, effects, budget, trace, post);
                 }
                 Err(denial) => {
                     let refusal = Refusal::Rejected { reason: denial.reason, code: denial.code };
@@ -27,11 +28,12 @@ impl Homes {
             },
             (Ticket::Unsubscribe(unsubscribe), Ok(Answer::Unsubscribed(effects))) => {
                 let (channel, budget) = (unsubscribe.channel.clone(), unsubscribe.budget);
+                let trace = unsubscribe.trace;
                 confirm_unsubscribed(unsubscribe, post);
-                self.apply(&channel, effects, budget, post);
+                self.apply(&channel, effects, budget, trace, post);
             }
             (Ticket::Timer { channel }, Ok(Answer::Timer(effects))) => {
-                self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
+                self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, None, post);
             }
             (Ticket::Timer { channel }, Err(failure)) => {
                 tracing::warn!(%channel, %failure, "a timer's call failed; the timer is gone");
@@ -70,7 +72,7 @@ impl Homes {
     }
 
     pub(super) fn judged(&mut self, mut publish: Publish, outcome: Outcome, post: &Post) {
-        let (channel, budget) = (publish.channel.clone(), publish.budget);
+        let (channel, budget, trace) = (publish.channel.clone(), publish.budget, publish.trace);
         match outcome.verdict {
             Verdict::Pass => self.accept(publish, post),
             Verdict::Replace(bytes) => {
@@ -87,7 +89,7 @@ impl Homes {
                 self.answer(publish.channel, publish.origin, Err(refusal), post);
             }
         }
-        self.apply(&channel, outcome.effects, budget, post);
+        self.apply(&channel, outcome.effects, budget, trace, post);
     }
 
     pub(super) fn failed(&self, channel: &ChannelName, failure: &PluginFailure) -> Refusal {
