@@ -52,7 +52,7 @@ pub use grants::{BadOrigin, Environment, GrantSettings, HttpGrant, Origin};
 pub use host::{PluginHost, PluginSettings, PluginsConfig};
 pub use key_values::{KeyValues, StoreBounds, StoreError, StoreUse};
 pub use limits::PluginLimits;
-pub use loader::{CONTRACT, LoadError, Source, load};
+pub use loader::{CONTRACT, LoadError, Source, load, sha256};
 pub use registry::{Registry, Route};
 pub use report::PluginsReport;
 pub use slot::Services;

@@ -248,7 +248,7 @@ fn plugins_config(config: &Config) -> Result<PluginsConfig> {
         config.plugins.iter().map(|(name, plugin)| Ok((name.clone(), plugin_settings(name, plugin)?)));
     Ok(PluginsConfig {
         dir: config.plugins_dir.clone(),
-        cache_dir: config.cache_dir.clone().or_else(default_cache_dir),
+        cache_dir: cache_dir(config),
         plugins: plugins.collect::<Result<_>>()?,
     })
 }
@@ -284,6 +284,11 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
             ..limits
         },
     })
+}
+
+/// Where compiled plugins are kept, if anywhere.
+pub fn cache_dir(config: &Config) -> Option<std::path::PathBuf> {
+    config.cache_dir.clone().or_else(default_cache_dir)
 }
 
 fn default_cache_dir() -> Option<std::path::PathBuf> {

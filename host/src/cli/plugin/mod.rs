@@ -4,6 +4,7 @@ mod call;
 mod check;
 mod file;
 mod grants;
+mod test;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -20,6 +21,8 @@ enum Command {
     Check(check::Check),
     /// Call one function of a component, without a server
     Call(call::Call),
+    /// Play scripted conversations with a server that has the component
+    Test(test::Test),
 }
 
 impl Plugin {
@@ -27,6 +30,7 @@ impl Plugin {
         match self.command {
             Command::Check(check) => check.run(),
             Command::Call(call) => call.run(),
+            Command::Test(test) => test.run(),
         }
     }
 }
