@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -15,13 +16,14 @@ use super::keeper::Keeper;
 use super::key_values::StoreBounds;
 use super::lasting::AllLasting;
 use super::limits::PluginLimits;
+use super::reads::{Reader, Reads};
 use super::registry::Registry;
 use super::report::{FileError, Loaded, PluginReport, PluginState, PluginsReport, Swap};
 use super::watcher::Note;
 use crate::core::{Pattern, PluginName};
 
 /// What the operator says of one plugin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginSettings {
     /// Instead of the plugin's own.
     pub channels: Option<Vec<Pattern>>,
@@ -33,6 +35,8 @@ pub struct PluginSettings {
     pub stores: usize,
     /// Seconds without a call after which a channel is saved and dropped, if it can be.
     pub hibernate_after: u32,
+    /// That a user whose connection has ended has to come back; none: no time.
+    pub leave_grace: Option<Duration>,
     /// What it may keep by key, in the whole process.
     pub key_values: StoreBounds,
 }
@@ -46,6 +50,7 @@ impl Default for PluginSettings {
             grants: GrantSettings::default(),
             stores: 500,
             hibernate_after: 300,
+            leave_grace: None,
             key_values: StoreBounds::default(),
         }
     }
@@ -86,6 +91,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub struct PluginHost {
     shared: Arc<Shared>,
     notes: mpsc::Sender<Note>,
+    reads: Reads,
 }
 
 /// The thread ends with the host. Its watcher has a sender too, so silence does not tell it.
@@ -102,6 +108,7 @@ impl PluginHost {
     pub fn start(config: PluginsConfig) -> Result<Self> {
         let engine = PluginEngine::new(config.cache_dir.as_deref())?;
         let shared = Arc::new(Shared { lasting: engine.lasting.clone(), ..Shared::default() });
+        let reads = engine.reads.clone();
         let (notes, inbox) = mpsc::channel();
         let mut keeper = Keeper::new(engine, config, shared.clone(), &notes)?;
         let (ready, looked) = mpsc::channel();
@@ -115,7 +122,18 @@ impl PluginHost {
             })
             .context("cannot start the plugin host's thread")?;
         looked.recv().context("the plugin host's thread has ended")?;
-        Ok(Self { shared, notes })
+        Ok(Self { shared, notes, reads })
+    }
+
+    /// Who answers what plugins ask of the server. Only the first counts.
+    pub fn read_by(&self, reader: Arc<dyn Reader>) {
+        self.reads.answer_by(reader);
+    }
+
+    /// Hands the plugins new settings, without a restart. What comes of it is in the log and the report.
+    pub fn reconfigure(&self, plugins: BTreeMap<String, PluginSettings>) {
+        // The thread is there as long as this is.
+        let _ = self.notes.send(Note::Settings(plugins));
     }
 
     pub fn registry(&self) -> Arc<Registry> {

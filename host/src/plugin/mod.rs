@@ -29,6 +29,7 @@ mod limits;
 mod loader;
 mod meter;
 pub mod offline;
+pub mod reads;
 mod registry;
 mod report;
 mod slot;
@@ -38,7 +39,7 @@ mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
 pub use at_work::AtWork;
-pub use auth::{AuthAction, Handshake, Identity, Refused};
+pub use auth::{AuthAction, Handshake, Identity, Permission, Refused};
 pub use calls::Times as CallTimes;
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,

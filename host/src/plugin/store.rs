@@ -15,10 +15,11 @@ use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
 use super::lasting::Lasting;
 use super::limits::{
-    FIELDS_BYTES, HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
+    FIELDS_BYTES, HANDLES, INSTANCES, MEMORIES, PluginLimits, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
 };
 use super::meter::{Call, UnderWay};
 use super::offline::Recording;
+use super::reads::Reads;
 use crate::core::TraceParent;
 
 /// Who a store belongs to, for its log lines and settings.
@@ -29,9 +30,10 @@ pub struct Owner {
     pub settings: Arc<BTreeMap<String, String>>,
     pub grants: Arc<Grants>,
     pub lasting: Arc<Lasting>,
+    pub reads: Reads,
     /// What it reads is answered from this, and not by a server.
     pub recording: Option<Recording>,
-    /// Its component can wait in the host: WASI has timers.
+    /// Its component can wait in the host, for a timer of WASI or an answer.
     pub waits: bool,
 }
 
@@ -49,6 +51,10 @@ pub struct StoreData {
     /// Calls of the contract's `store` in the call under way.
     pub(super) key_value_calls: u32,
     pub(super) under_way: UnderWay,
+    /// Questions to the server in the call under way.
+    pub(super) reads: u32,
+    /// What it answers must depend on what it is given.
+    pub(super) is_filter: bool,
     wasi: Option<Box<Wasi>>,
     memory_limit: usize,
     /// Of all its memories together.
@@ -64,15 +70,17 @@ impl StoreData {
     }
 }
 
-/// A store for one instance. Its memory limit is in bytes.
-pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<StoreData> {
+/// A store for one instance.
+pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<StoreData> {
     let data = StoreData {
         owner,
         log: LogBudget::default(),
         key_value_calls: 0,
         under_way: UnderWay::default(),
+        reads: 0,
+        is_filter: false,
         wasi: None,
-        memory_limit,
+        memory_limit: limits.memory_bytes,
         memory: 0,
         ticks: 0,
         budget: 0,
@@ -80,7 +88,7 @@ pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<St
     data.owner.lasting.calls.instance_made();
     let mut store = Store::new(engine, data);
     store.limiter(|data| data);
-    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.set_hostcall_fuel(limits.hostcall_bytes);
     store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
@@ -106,6 +114,7 @@ impl StoreData {
     pub(super) fn arm(&mut self, call: &Call<'_>, ms: u64) -> Option<Duration> {
         self.ticks = 0;
         self.key_value_calls = 0;
+        self.reads = 0;
         self.budget = ms;
         self.under_way.set(call);
         self.owner.waits.then(|| self.owner.grants.patience())

@@ -4,12 +4,14 @@
 mod census;
 mod channel;
 mod count;
+mod departures;
 mod effects;
 mod limits;
 mod notices;
 mod occupancy;
 mod plugins;
 mod questions;
+mod reads;
 mod repeats;
 mod subscribers;
 mod timers;
@@ -57,6 +59,8 @@ pub struct Homes {
     registry: Arc<Registry>,
     actors: Actors<Verdicts>,
     homes: HashMap<ChannelName, Home>,
+    /// Handlers' calls about subscribers that have left, under way.
+    departures: usize,
     groups: Groups,
     /// Channels with an open turn.
     dirty: Vec<ChannelName>,
@@ -92,6 +96,7 @@ impl Homes {
             registry,
             actors,
             homes: HashMap::new(),
+            departures: 0,
             groups: Groups::new(limit),
             dirty: Vec::new(),
             open_messages: 0,
@@ -327,7 +332,11 @@ fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
     if allowed {
         return Ok(());
     }
-    Err(Refusal::PermissionDenied { user: sender.named().cloned(), channel: publish.channel.clone() })
+    Err(Refusal::PermissionDenied {
+        user: sender.named().cloned(),
+        channel: publish.channel.clone(),
+        reason: None,
+    })
 }
 
 /// Tells whoever published a message how many it reached.
