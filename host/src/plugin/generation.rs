@@ -10,15 +10,18 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::bindings::{actions, auth, channel_handler, filter};
+use super::calls::Function;
+use super::effects::Effect;
 use super::failure::PluginFailure;
 use super::grants::Grants;
 use super::host::PluginSettings;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
+use super::meter::{Call, Clock, Meter, arm};
 use super::offline::Recording;
 use super::quarantine::Quarantine;
 use super::reads::Reads;
-use super::store::{Clock, Owner, StoreData, arm, new_store};
+use super::store::{Owner, StoreData, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
 
@@ -105,11 +108,12 @@ impl std::fmt::Debug for Generation {
 pub struct Live<G> {
     pub store: Store<StoreData>,
     pub guest: G,
+    pub meter: Meter,
 }
 
 impl<G> Live<G> {
-    /// Gives the next call so many milliseconds.
-    pub fn arm(&mut self, ms: u64) -> Clock {
+    /// Gives the next call so many milliseconds, without counting it: [`Meter::arm`] counts.
+    pub fn arm(&mut self, ms: u64) -> Clock<'static> {
         arm(&mut self.store, ms)
     }
 }
@@ -133,7 +137,8 @@ impl Generation {
         load: impl FnOnce(&mut Store<StoreData>, &wasmtime::component::Instance) -> Option<wasmtime::Result<G>>,
     ) -> Result<Live<G>, PluginFailure> {
         let mut store = new_store(self.pre.engine(), self.owner(), &self.limits);
-        let clock = arm(&mut store, self.limits.instantiate_ms);
+        let meter = Meter::new(&self.lasting);
+        let clock = meter.arm(&mut store, Call::of(Function::Start), self.limits.instantiate_ms);
         let instance = clock
             .watch(self.pre.instantiate_async(&mut store))
             .await
@@ -141,7 +146,7 @@ impl Generation {
         let guest = load(&mut store, &instance)
             .ok_or_else(|| PluginFailure::Other("it does not export this interface".into()))?
             .map_err(|e| PluginFailure::from_wasmtime(&e))?;
-        Ok(Live { store, guest })
+        Ok(Live { store, guest, meter })
     }
 
     pub(super) async fn channel_handler(&self) -> Result<Live<channel_handler::Guest>, PluginFailure> {
@@ -162,6 +167,11 @@ impl Generation {
 
     pub(super) async fn actions(&self) -> Result<Live<actions::Guest>, PluginFailure> {
         self.instantiate(|s, i| self.capabilities.actions.as_ref().map(|x| x.load(s, i))).await
+    }
+
+    /// Puts the figures among a call's effects where they are kept; the rest is for the server.
+    pub(super) fn take_figures(&self, effects: &mut Vec<Effect>) {
+        self.lasting.figures.take(self.name.as_str(), effects);
     }
 
     /// Counts a failure and says it in the log. `doing` is for people: "handling chat:lobby".

@@ -7,11 +7,14 @@
 
 mod actions;
 mod actor;
+mod at_work;
 mod auth;
 pub mod bindings;
+mod calls;
 mod effects;
 mod engine;
 mod failure;
+mod figures;
 mod filter;
 mod folder;
 mod generation;
@@ -24,6 +27,7 @@ mod key_values;
 mod lasting;
 mod limits;
 mod loader;
+mod meter;
 pub mod offline;
 mod quarantine;
 pub mod reads;
@@ -35,7 +39,9 @@ mod store;
 mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
+pub use at_work::AtWork;
 pub use auth::{AuthAction, Handshake, Identity, Permission, Refused};
+pub use calls::Times as CallTimes;
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
     Verdict,

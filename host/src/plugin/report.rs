@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::at_work::AtWork;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::grants::GrantsReport;
@@ -40,6 +41,9 @@ pub struct PluginReport {
     pub swap: Option<Swap>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FileError>,
+    /// Since the server's start, whatever versions there were.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub at_work: Option<AtWork>,
 }
 
 /// The generation in use.

@@ -10,7 +10,7 @@ use wasmtime::component::ResourceAny;
 use super::owed::Owed;
 use super::version::Version;
 use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
-use crate::core::{Captures, ChannelName};
+use crate::core::{Captures, ChannelName, TraceParent};
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::Generation;
 use crate::plugin::health::Health;
@@ -72,13 +72,13 @@ impl<S: ActorSink> Runner<S> {
                     calls = 0;
                     mailbox.notify.notified().await;
                 }
-                Some(Work::Job { channel, job, ticket }) => {
+                Some(Work::Job { channel, job, trace, ticket }) => {
                     mailbox.bytes.set(mailbox.bytes.get().saturating_sub(job.weight()));
                     match job {
                         Job::Unsubscribe { who, why } => self.owe(channel, who, why, ticket, &handles).await,
                         job => {
                             self.settle(channel, &handles).await;
-                            let answer = self.take(channel, &job).await;
+                            let answer = self.take(channel, &job, trace).await;
                             self.sink.decided(ticket, answer);
                         }
                     }
@@ -159,8 +159,13 @@ impl<S: ActorSink> Runner<S> {
 
     // === jobs ===
 
-    pub(super) async fn take(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
-        let answer = self.call(channel, job).await;
+    pub(super) async fn take(
+        &mut self,
+        channel: u32,
+        job: &Job,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
+        let answer = self.call(channel, job, trace).await;
         // Refusals to open and pauses are answers, not faults.
         if let Err(failure) = &answer
             && !matches!(failure, PluginFailure::OpenRefused(_) | PluginFailure::Degraded { .. })
@@ -179,7 +184,12 @@ impl<S: ActorSink> Runner<S> {
         answer
     }
 
-    async fn call(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
+    async fn call(
+        &mut self,
+        channel: u32,
+        job: &Job,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
         let closed = || PluginFailure::Other("the channel is closed".into());
         let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
         room.health.check(Instant::now)?;
@@ -198,7 +208,11 @@ impl<S: ActorSink> Runner<S> {
                 resource
             }
         };
-        version.call(resource, job).await
+        let mut answer = version.call(resource, job, &room.name, trace).await?;
+        if let Some(effects) = answer.effects_mut() {
+            version.generation.take_figures(effects);
+        }
+        Ok(answer)
     }
 
     // === state ===

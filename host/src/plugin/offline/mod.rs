@@ -82,7 +82,7 @@ impl Offline {
             Call::Filter { params, messages } => self.judge(params, messages).await,
             Call::Handle { channel, captures, snapshot, job } => {
                 let resource = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
-                match self.handler.call(resource, job).await {
+                match self.handler.call(resource, job, channel, None).await {
                     Ok(answer) => Ok(said::answer(&answer)),
                     Err(failure) => Err(self.lost(failure)),
                 }
