@@ -3,20 +3,16 @@
 //! It needs no adapter, because such modules import nothing of WASI.
 
 mod dummy;
-mod strip;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use wit_component::ComponentEncoder;
+use tidegate_componentize::{encode, from_module};
 
 const USAGE: &str = "\
 Usage: componentize IN.wasm OUT.wasm
        componentize --dummy WITDIR WORLD OUT.wasm";
-
-/// Above this many bytes a component goes without the names of its functions.
-const SIZE_WITH_NAMES: usize = 150_000;
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -40,24 +36,6 @@ fn run(arguments: &[String]) -> Result<()> {
         _ => bail!("{USAGE}"),
     };
     replace(&out, &component).with_context(|| format!("cannot write {}", out.display()))
-}
-
-/// With the functions' names, for backtraces, as long as they do not make it large.
-fn from_module(module: &[u8]) -> Result<Vec<u8>> {
-    let named = encode(&strip::custom_sections(module, strip::Names::Functions)?)?;
-    if named.len() <= SIZE_WITH_NAMES {
-        return Ok(named);
-    }
-    encode(&strip::custom_sections(module, strip::Names::Nothing)?)
-}
-
-fn encode(module: &[u8]) -> Result<Vec<u8>> {
-    ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .context("not a core module with a component type inside (is it built with wit-bindgen?)")?
-        .encode()
-        .context("cannot make a component of it")
 }
 
 /// By rename, so that a server watching the folder never sees half a file.
