@@ -19,6 +19,7 @@ mod expiry;
 mod filters;
 mod footprint;
 mod frames;
+mod grants;
 mod history;
 mod http;
 mod jwks;

@@ -113,6 +113,7 @@ fn development_rule() -> ChannelConfig {
         slow: Default::default(),
         slow_choice: true,
         latest_key: None,
+        filter_failure: Default::default(),
         offsets: false,
         history: None,
         presence: PresenceRule::Explicit,
@@ -204,6 +205,7 @@ fn check(config: &Config) -> Result<()> {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
         let hibernate = plugin.hibernate_after_secs.map(|secs| secs as usize);
         at_least_1(&format!("plugins.{name}.hibernate_after_secs"), hibernate)?;
+        plugin.grants.check(&format!("plugins.{name}.grants"))?;
         for (key, value) in [("store_bytes", plugin.store_bytes), ("store_keys", plugin.store_keys)] {
             ensure!(
                 value != Some(0),

@@ -1,6 +1,7 @@
 //! The server's settings: one typed tree, from a TOML file, then the environment, then flags.
 //! Valid once built: nothing behind it checks again.
 
+mod grants;
 mod jwt;
 mod key_hash;
 mod limits;
@@ -13,6 +14,7 @@ mod types;
 mod url;
 mod users;
 
+pub use grants::GrantsConfig;
 pub use jwt::{JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
 pub use limits::{ConnectionLimits, RateConfig, SharedLimits};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml_example::TomlExample;
 
+use super::grants::GrantsConfig;
 use super::jwt::JwtConfig;
 use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
@@ -16,6 +17,7 @@ use super::users::UsersConfig;
 use crate::core::PayloadKind;
 use crate::core::address::Network;
 use crate::core::meter::OnExcess;
+use crate::hub::audience::FilterFailure;
 use crate::hub::presence::PresenceRule;
 use crate::hub::rules::{EXPIRE_AFTER, WhoMayPublish};
 use crate::hub::slow::SlowPolicy;
@@ -237,6 +239,10 @@ pub struct ChannelConfig {
     /// another epoch, and its handler is opened anew.
     #[serde(default = "expire_after")]
     pub expire_after_secs: u32,
+    /// What becomes of a message that a subscriber's filter could not judge, because its plugin
+    /// failed, was too late or is gone: `closed`, it is not delivered; `open`, it is.
+    #[serde(default)]
+    pub filter_failure: FilterFailure,
     /// A JSON Schema for the `data` of a subscription: a table, or a file's path, from the
     /// configuration file's folder. `default`s of its properties are filled in.
     #[serde(default)]
@@ -343,6 +349,8 @@ pub struct PluginConfig {
     pub store_bytes: Option<usize>,
     /// Keys, at least 1, that it may keep in its store; 65,536 without.
     pub store_keys: Option<usize>,
+    /// What it may reach outside the server.
+    pub grants: GrantsConfig,
 }
 
 impl Default for Config {

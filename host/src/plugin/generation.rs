@@ -10,6 +10,7 @@ use wasmtime::component::InstancePre;
 
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::failure::PluginFailure;
+use super::grants::Grants;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::offline::Recording;
@@ -69,6 +70,7 @@ pub struct Generation {
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    pub(super) grants: Arc<Grants>,
     pub(super) lasting: Arc<Lasting>,
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
@@ -104,8 +106,9 @@ impl Generation {
             plugin: self.name.to_string(),
             version: self.version.clone(),
             settings: self.settings.clone(),
-            recording: self.recording.clone(),
+            grants: self.grants.clone(),
             lasting: self.lasting.clone(),
+            recording: self.recording.clone(),
             waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
         }
     }

@@ -33,6 +33,14 @@ impl Default for PluginLimits {
     }
 }
 
+/// Components and modules in one another in a file.
+pub const NESTING: usize = 32;
+/// Patterns of channels that a plugin may name: every new channel is compared with all of them.
+pub const PATTERNS: usize = 64;
+/// A user's name, in bytes: it travels with all that the user says. As with the built-in verifier.
+pub const USER_BYTES: usize = 255;
+/// A client's claims, names and values together, in bytes: kept for as long as it is there.
+pub const CLAIMS_BYTES: usize = 64 << 10;
 /// Effects of one call.
 pub const EFFECTS: usize = 256;
 /// Clients that a publication can be for.
@@ -55,6 +63,10 @@ pub const KEY_VALUE_CALLS: u32 = 64;
 /// Resources that one store knows: each of its channels is one, and what a component makes of
 /// the host's. wasmtime's own bound of 100,000 is less than a shared store may have channels.
 pub const HANDLES: usize = 1_000_000;
+/// What a store holds of WASI at a time: streams, files, requests, headers.
+pub const WASI_HANDLES: usize = 1024;
+/// A request's or an answer's headers, in bytes as they lie in memory.
+pub const FIELDS_BYTES: usize = 64 << 10;
 /// A component file, in bytes.
 pub const FILE_BYTES: u64 = 32 << 20;
 

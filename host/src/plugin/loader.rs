@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
+use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::bindings::{actions, auth, channel_handler, filter, info};
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
+use super::grants::Grants;
 use super::host::PluginSettings;
-use super::limits::{FILE_BYTES, REASON_BYTES, line};
+use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
 use super::store::{arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -24,12 +26,19 @@ const PACKAGE: &str = "tidegate:plugin/";
 /// The contract this server speaks: `wit/` at 0.1.
 pub const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
-const OFFERED: &str = "log, config, store and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, io, random, sockets of wasi@0.2";
+const OFFERED: &str = "log, config, store and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, http, io, random, sockets of wasi@0.2";
 /// A name in a file and in an error, in bytes; unknown imports that are named.
 const NAME_BYTES: usize = 128;
 const MOST_NAMED: usize = 16;
-const WASI: [&str; 6] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const WASI: [&str; 7] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
 
 /// Why a file is not a plugin that can be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +55,8 @@ pub enum LoadError {
         "it is precompiled native code, which is not taken from the plugin folder: put the .wasm component there"
     )]
     Precompiled,
+    #[error("its components are nested more than {NESTING} deep")]
+    NestedTooDeep,
     #[error("it is not a valid component, or cut off: {0}")]
     Invalid(String),
     #[error("it imports {}, which this server does not offer; it offers {OFFERED}", .0.join(", "))]
@@ -64,6 +75,10 @@ pub enum LoadError {
     DoesNotStart(PluginFailure),
     #[error("its `info` names the channel pattern {0}")]
     BadPattern(crate::core::pattern::BadPattern),
+    #[error("its `info` names {0} channel patterns; at most {PATTERNS} are allowed")]
+    TooManyPatterns(usize),
+    #[error("its grants in the configuration cannot be given: {0}")]
+    Grants(String),
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     #[error("`{0}` is no plugin name: use a-z, 0-9 and -, at most 64")]
@@ -108,6 +123,8 @@ pub async fn load(
     let pre =
         engine.linker.instantiate_pre(&component).map_err(|error| LoadError::WrongImports(said(&error)))?;
     let capabilities = capabilities(engine, &component, &pre)?;
+    let granted = Grants::new(name.clone(), settings.grants.clone(), &engine.courier);
+    let grants = granted.map_err(|error| LoadError::Grants(line(format!("{error:#}"), REASON_BYTES)))?;
     // So that the first room does not pay for it; where it cannot be done, it does.
     let _ = component.initialize_copy_on_write_image();
     let mut generation = Generation {
@@ -127,6 +144,7 @@ pub async fn load(
         loaded_at: UnixMillis::now(),
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,
         settings: Arc::new(settings.config.clone()),
+        grants,
         lasting: engine.lasting.of(&name),
         pre,
         own_stores: engine.own_stores.clone(),
@@ -158,8 +176,25 @@ fn look(bytes: &[u8]) -> Result<(), LoadError> {
     }
     match bytes.get(4..8) {
         Some([_, _, 0, 0]) => Err(LoadError::CoreModule),
-        _ => Ok(()),
+        _ => look_inside(bytes),
     }
+}
+
+/// Compiling takes time by the square of the depth, and nothing can end it.
+fn look_inside(bytes: &[u8]) -> Result<(), LoadError> {
+    let mut depth = 0_usize;
+    // What is wrong with it otherwise is said when it is compiled.
+    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
+        match payload {
+            Payload::ComponentSection { .. } | Payload::ModuleSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTING {
+            return Err(LoadError::NestedTooDeep);
+        }
+    }
+    Ok(())
 }
 
 fn imports(engine: &PluginEngine, component: &Component) -> Result<Vec<String>, LoadError> {
@@ -220,6 +255,7 @@ fn capabilities(
 /// Makes an instance, checks the types of its exports, and asks what it says of itself.
 async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> Result<(), LoadError> {
     let failed = |error: wasmtime::Error| LoadError::DoesNotStart(PluginFailure::from_wasmtime(&error));
+    let called = |error: wasmtime::Error| LoadError::DoesNotStart(PluginFailure::of_call(&error));
     let wrong = |error: wasmtime::Error| LoadError::WrongExports(said(&error));
     let limits = &generation.limits;
     let mut store = new_store(generation.pre.engine(), generation.owner(), limits.memory_bytes);
@@ -238,7 +274,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     if let Some(indices) = &has.actions {
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
         let clock = arm(&mut store, limits.open_ms);
-        generation.actions = clock.watch(guest.call_names(&mut store)).await.map_err(failed)?;
+        generation.actions = clock.watch(guest.call_names(&mut store)).await.map_err(called)?;
         generation.actions.truncate(MOST_ACTIONS);
     }
     let mut routes = Vec::new();
@@ -246,7 +282,10 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
         let indices = info::GuestIndices::new(&generation.pre).map_err(wrong)?;
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
         let clock = arm(&mut store, limits.open_ms);
-        let about = clock.watch(guest.call_describe(&mut store)).await.map_err(failed)?;
+        let about = clock.watch(guest.call_describe(&mut store)).await.map_err(called)?;
+        if about.channels.len() > PATTERNS {
+            return Err(LoadError::TooManyPatterns(about.channels.len()));
+        }
         generation.version = line(about.version, 64);
         generation.summary = line(about.summary, 256);
         routes = about.channels;

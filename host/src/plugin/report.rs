@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::generation::Generation;
+use super::grants::GrantsReport;
 use crate::core::clock::UnixMillis;
 
 /// Every plugin's file and what became of it.
@@ -56,6 +57,7 @@ pub struct Loaded {
     /// Unix time in seconds.
     pub loaded_at: f64,
     pub compile_ms: f64,
+    pub grants: GrantsReport,
     pub failures: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
@@ -104,6 +106,7 @@ impl Loaded {
             actions: generation.actions.clone(),
             loaded_at: seconds(generation.loaded_at),
             compile_ms: generation.compile_ms,
+            grants: generation.grants.report(),
             failures: failures.by_class,
             last_failure: failures.last,
         }

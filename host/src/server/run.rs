@@ -73,6 +73,7 @@ impl Server {
 /// Names the setting and the file.
 pub fn check(config: &Config) -> Result<()> {
     Apps::new(&config.pusher)?;
+    plugins_config(config)?;
     config.jwt.as_ref().map_or(Ok(()), |jwt| Verifier::new(jwt).map(drop))
 }
 
@@ -243,7 +244,8 @@ fn admission(config: &Config) -> Result<Admission> {
 }
 
 fn plugins_config(config: &Config) -> Result<PluginsConfig> {
-    let plugins = config.plugins.iter().map(|(name, plugin)| Ok((name.clone(), plugin_settings(plugin)?)));
+    let plugins =
+        config.plugins.iter().map(|(name, plugin)| Ok((name.clone(), plugin_settings(name, plugin)?)));
     Ok(PluginsConfig {
         dir: config.plugins_dir.clone(),
         cache_dir: cache_dir(config),
@@ -251,7 +253,7 @@ fn plugins_config(config: &Config) -> Result<PluginsConfig> {
     })
 }
 
-fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
+fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> {
     let defaults = PluginSettings::default();
     let limits = defaults.limits.clone();
     let channels = plugin.channels.as_ref().map(|patterns| {
@@ -267,6 +269,7 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
     Ok(PluginSettings {
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
+        grants: plugin.grants.settings(name)?,
         stores: plugin.stores.unwrap_or(defaults.stores),
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         key_values: StoreBounds {

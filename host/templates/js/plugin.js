@@ -1,9 +1,9 @@
 // Refuses messages that are too long, and counts the others.
 
+import { text, utf8 } from "./bytes.js";
+
 /** Of a message, in bytes. */
 const LONGEST = 200;
-
-const bytes = (text) => new TextEncoder().encode(text);
 
 class Channel {
   constructor(messages) {
@@ -11,15 +11,15 @@ class Channel {
   }
 
   static open(_name, _captures, snapshot) {
-    return new Channel(snapshot ? Number(new TextDecoder().decode(snapshot)) : 0);
+    return new Channel(snapshot ? Number(text(snapshot)) : 0);
   }
 
   save() {
-    return bytes(String(this.messages));
+    return utf8(String(this.messages));
   }
 
   onSubscribe(_who, _params, respond) {
-    const payload = bytes(JSON.stringify({ messages: this.messages }));
+    const payload = utf8(JSON.stringify({ messages: this.messages }));
     return { response: respond ? { event: "", kind: "json", payload } : null, effects: [] };
   }
 

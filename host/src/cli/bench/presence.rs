@@ -10,7 +10,7 @@ use super::mark;
 use super::options::{LoadOptions, OutputOptions, TargetOptions};
 use super::scenario::{self, Defaults};
 use super::target::Needs;
-use super::traffic::Plan;
+use super::plan::Plan;
 
 #[derive(Args)]
 pub struct Presence {

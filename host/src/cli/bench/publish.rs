@@ -6,7 +6,7 @@ use clap::Args;
 use super::options::{LoadOptions, OutputOptions, TargetOptions};
 use super::scenario::{self, Defaults};
 use super::target::Needs;
-use super::traffic::Plan;
+use super::plan::Plan;
 
 #[derive(Args)]
 pub struct Publish {

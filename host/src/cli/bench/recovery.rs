@@ -18,7 +18,7 @@ use super::report::{self, Subject};
 use super::stream::{Stream, Template};
 use super::swarm::{Id, Listener, Swarm};
 use super::target::{Needs, Target};
-use super::traffic::padded;
+use super::plan::padded;
 use super::usage::Usage;
 
 /// Keeps as much as the scenario may ask for.

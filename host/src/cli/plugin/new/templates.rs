@@ -29,6 +29,7 @@ const RUST: Files = template!("Cargo.toml": "rust/Cargo.toml.in", "src/lib.rs": 
 const JS: Files = template!(
     "package.json": "js/package.json.in",
     "plugin.js": "js/plugin.js",
+    "bytes.js": "js/bytes.js",
     "wit/plugin.wit": "all/world.wit",
 );
 const PYTHON: Files = template!(

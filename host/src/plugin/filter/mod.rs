@@ -1,23 +1,27 @@
 //! A shard's filters: equal parameters are one filter, a message is judged once each, and
 //! many messages cross into the plugin at once.
 
+mod bits;
+
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use bits::{Bits, Columns, FilterBatch};
 use bytes::Bytes;
+use slab::Slab;
 use tokio::sync::Mutex;
 
-use super::bindings::{filter, types};
+use super::bindings::filter;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::health::Health;
 use super::limits::{REASON_BYTES, cut, line};
 use super::registry::Registry;
 use super::slot::Slot;
-use crate::core::{PayloadKind, PluginName};
+use crate::core::PluginName;
 
 /// After a batch has failed its filters are judged one by one; at this many failures the
 /// rest of them stays closed for this batch. Those that failed pause, so the next gets further.
@@ -25,9 +29,15 @@ const FAILURES_A_BATCH: usize = 16;
 /// Filters that may fail while they are made anew for one fresh instance after the other.
 const FRESH_INSTANCES: usize = 8;
 
-/// A filter of this shard; stays the same over reloads and failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FilterId(u64);
+/// Judgements that one call is asked for: so that it stays within its time also where each takes 2 µs.
+const JUDGEMENTS_A_CALL: usize = 2048;
+
+/// A filter of this shard; stays the same over reloads and failures, and is never another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FilterId {
+    slot: u32,
+    serial: u32,
+}
 
 /// Why a filter was not made.
 #[derive(Debug)]
@@ -38,30 +48,48 @@ pub enum FilterRefusal {
 }
 
 struct Expression {
+    serial: u32,
     plugin: PluginName,
     params: Bytes,
     subscribers: usize,
+}
+
+/// A plugin's filters on this shard.
+#[derive(Default)]
+struct Shelf {
+    runner: Mutex<Runner>,
+    /// The plugin has not heard yet that these have no subscribers any more.
+    gone: RefCell<Vec<FilterId>>,
 }
 
 /// A plugin's instance and the ids it has given to this shard's filters.
 #[derive(Default)]
 struct Runner {
     slot: Slot<filter::Guest>,
-    /// None: this generation does not accept the parameters; it passes nothing.
-    known: HashMap<FilterId, Option<u32>>,
+    /// By the filters' slots.
+    known: Vec<Option<Known>>,
     /// The generation that `known` is of; 0 when its instance is gone.
     known_of: u64,
+    /// The instance may not know every filter yet.
+    incomplete: bool,
     /// Filters that have failed: a pause is theirs, not their plugin's.
     failed: HashMap<FilterId, Health>,
 }
 
+struct Known {
+    serial: u32,
+    /// None: this generation does not accept the parameters, and is not asked about them.
+    guest_id: Option<u32>,
+}
+
 #[derive(Default)]
 pub struct Filters {
-    next: Cell<u64>,
-    expressions: RefCell<BTreeMap<FilterId, Expression>>,
+    serial: Cell<u32>,
+    expressions: RefCell<Slab<Expression>>,
     by_params: RefCell<HashMap<(PluginName, Bytes), FilterId>>,
-    runners: RefCell<HashMap<PluginName, Rc<Mutex<Runner>>>>,
+    shelves: RefCell<HashMap<PluginName, Rc<Shelf>>>,
     generations: RefCell<HashMap<PluginName, Arc<Generation>>>,
+    judged: Cell<u64>,
 }
 
 impl Filters {
@@ -78,25 +106,26 @@ impl Filters {
     /// One more subscriber with these parameters (JSON).
     pub async fn add(&self, generation: &Arc<Generation>, params: &Bytes) -> Result<FilterId, FilterRefusal> {
         let key = (generation.name.clone(), params.clone());
-        let runner = self.runners.borrow_mut().entry(generation.name.clone()).or_default().clone();
-        let mut runner = runner.lock().await;
+        let shelf = self.shelves.borrow_mut().entry(generation.name.clone()).or_default().clone();
+        let mut runner = shelf.runner.lock().await;
         let known = self.by_params.borrow().get(&key).copied();
         if let Some(id) = known {
-            if let Some(expression) = self.expressions.borrow_mut().get_mut(&id) {
+            if let Some(expression) = find(&mut self.expressions.borrow_mut(), id) {
                 expression.subscribers += 1;
             }
             return Ok(id);
         }
-        let mut live = self.ready(&mut runner, generation).await.map_err(FilterRefusal::Failed)?;
+        let mut live = self.ready(&shelf, &mut runner, generation).await.map_err(FilterRefusal::Failed)?;
         let clock = live.arm(generation.limits.open_ms);
         match clock.watch(live.guest.call_add(&mut live.store, params)).await {
             Ok(Ok(guest_id)) => {
                 runner.slot.put(live);
-                let id = FilterId(self.next.replace(self.next.get() + 1));
-                runner.known.insert(id, Some(guest_id));
-                let expression =
-                    Expression { plugin: generation.name.clone(), params: params.clone(), subscribers: 1 };
-                self.expressions.borrow_mut().insert(id, expression);
+                let serial = self.serial.replace(self.serial.get().wrapping_add(1));
+                let (plugin, params) = (generation.name.clone(), params.clone());
+                let expression = Expression { serial, plugin, params, subscribers: 1 };
+                let slot = self.expressions.borrow_mut().insert(expression) as u32;
+                let id = FilterId { slot, serial };
+                runner.knows(id, Some(guest_id));
                 self.by_params.borrow_mut().insert(key, id);
                 Ok(id)
             }
@@ -105,7 +134,7 @@ impl Filters {
                 Err(FilterRefusal::Refused(cut(reason, REASON_BYTES)))
             }
             Err(error) => {
-                let failure = PluginFailure::from_wasmtime(&error);
+                let failure = PluginFailure::of_call(&error);
                 // The fault of these parameters, as far as anybody knows: nobody else pauses.
                 runner.lost();
                 generation.note(&failure, "making a filter");
@@ -117,85 +146,98 @@ impl Filters {
     /// One subscriber less. The plugin hears of the last one at its next call.
     pub fn release(&self, id: FilterId) {
         let mut expressions = self.expressions.borrow_mut();
-        let Some(expression) = expressions.get_mut(&id) else { return };
+        let Some(expression) = find(&mut expressions, id) else { return };
         expression.subscribers -= 1;
-        if expression.subscribers == 0
-            && let Some(gone) = expressions.remove(&id)
-        {
+        if expression.subscribers == 0 {
+            let gone = expressions.remove(id.slot as usize);
+            if let Some(shelf) = self.shelves.borrow().get(&gone.plugin) {
+                shelf.gone.borrow_mut().push(id);
+            }
             self.by_params.borrow_mut().remove(&(gone.plugin, gone.params));
         }
     }
 
-    /// Judges messages by filters of one plugin. Never fails: what cannot be judged does not pass.
-    pub async fn evaluate(&self, plugin: &PluginName, ids: &[FilterId], messages: &FilterBatch) -> Bits {
-        let runner = self.runners.borrow().get(plugin).cloned();
-        let generation = self.generations.borrow().get(plugin).cloned();
-        let (Some(runner), Some(generation)) = (runner, generation) else { return Bits::none() };
-        let mut runner = runner.lock().await;
-        match self.judge(&mut runner, &generation, ids, messages).await {
-            Ok(bits) => bits,
-            Err(PluginFailure::Degraded { .. }) => Bits::none(),
-            Err(_) => self.judge_singly(&mut runner, &generation, ids, messages).await,
-        }
+    /// Messages times filters that plugins were asked about so far.
+    pub fn judged(&self) -> u64 {
+        self.judged.get()
     }
 
-    async fn judge_singly(
+    /// Judges messages by filters of one plugin. Never fails: what cannot be judged is told apart.
+    pub async fn evaluate(&self, plugin: &PluginName, ids: &[FilterId], messages: &FilterBatch) -> Bits {
+        let shelf = self.shelves.borrow().get(plugin).cloned();
+        let generation = self.generations.borrow().get(plugin).cloned();
+        let (Some(shelf), Some(generation)) = (shelf, generation) else { return Bits::Nothing };
+        let mut runner = shelf.runner.lock().await;
+        let a_call = (JUDGEMENTS_A_CALL / messages.len().max(1)).max(1);
+        let mut failures = 0;
+        if ids.len() <= a_call {
+            return self.judge_all(&shelf, &mut runner, &generation, ids, messages, &mut failures).await;
+        }
+        let shift = a_call.ilog2();
+        let mut parts = Vec::with_capacity((ids.len() >> shift) + 1);
+        for ids in ids.chunks(1 << shift) {
+            if !parts.is_empty() {
+                // Many filters are much work: the shard's other work goes on meanwhile.
+                tokio::task::yield_now().await;
+            }
+            parts.push(self.judge_all(&shelf, &mut runner, &generation, ids, messages, &mut failures).await);
+        }
+        Bits::Parts { parts, shift }
+    }
+
+    async fn judge_all(
         &self,
+        shelf: &Shelf,
         runner: &mut Runner,
         generation: &Generation,
         ids: &[FilterId],
         messages: &FilterBatch,
+        failures: &mut usize,
     ) -> Bits {
-        let mut failures = 0;
+        match self.judge(shelf, runner, generation, ids, messages).await {
+            Ok(bits) => return bits,
+            Err(PluginFailure::Degraded { .. }) => return Bits::Nothing,
+            Err(_) => {}
+        }
         let mut singly = Vec::with_capacity(ids.len());
         for id in ids {
-            let judged = if failures < FAILURES_A_BATCH {
-                self.judge(runner, generation, &[*id], messages).await
-            } else {
-                Ok(Bits::none())
+            let judged = match *failures < FAILURES_A_BATCH {
+                true => self.judge(shelf, runner, generation, &[*id], messages).await,
+                false => Ok(Bits::Nothing),
             };
             if judged.is_err() {
-                failures += 1;
+                *failures += 1;
                 runner.blame(*id);
             }
-            singly.push(judged.unwrap_or_else(|_| Bits::none()));
+            singly.push(judged.unwrap_or(Bits::Nothing));
         }
         Bits::Singly(singly)
     }
 
     async fn judge(
         &self,
+        shelf: &Shelf,
         runner: &mut Runner,
         generation: &Generation,
         ids: &[FilterId],
         messages: &FilterBatch,
     ) -> Result<Bits, PluginFailure> {
-        let mut live = self.ready(runner, generation).await?;
-        let mut guest_ids = Vec::with_capacity(ids.len());
-        let columns: Vec<Option<usize>> = ids
-            .iter()
-            .map(|id| {
-                let guest_id = runner.known.get(id).copied().flatten()?;
-                if pauses(&mut runner.failed, *id) {
-                    return None;
-                }
-                guest_ids.push(guest_id);
-                Some(guest_ids.len() - 1)
-            })
-            .collect();
+        let mut live = self.ready(shelf, runner, generation).await?;
+        let (guest_ids, columns) = runner.ask_about(ids);
         if guest_ids.is_empty() {
             runner.slot.put(live);
-            return Ok(Bits::none());
+            return Ok(Bits::Nothing);
         }
         let batch = filter::Batch { kinds: &messages.kinds, ends: &messages.ends, data: &messages.data };
         let clock = live.arm(generation.limits.filter_ms);
         match clock.watch(live.guest.call_evaluate(&mut live.store, &guest_ids, batch)).await {
             Ok(words) => {
                 runner.slot.put(live);
+                self.judged.set(self.judged.get() + (guest_ids.len() * messages.len()) as u64);
                 Ok(Bits::Matrix { words, width: guest_ids.len(), columns })
             }
             Err(error) => {
-                let failure = PluginFailure::from_wasmtime(&error);
+                let failure = PluginFailure::of_call(&error);
                 // Whose fault it is shows when they are judged one by one.
                 runner.lost();
                 generation.note(&failure, "filtering messages");
@@ -208,6 +250,7 @@ impl Filters {
     /// is gone.
     async fn ready(
         &self,
+        shelf: &Shelf,
         runner: &mut Runner,
         generation: &Generation,
     ) -> Result<Live<filter::Guest>, PluginFailure> {
@@ -221,9 +264,10 @@ impl Filters {
             if runner.known_of != generation.number || !runner.slot.is_live() {
                 runner.known.clear();
                 runner.known_of = generation.number;
+                runner.incomplete = true;
             }
             let mut live = runner.slot.take(generation, async |g: &Generation| g.filter().await).await?;
-            let Err((culprit, failure)) = self.reconcile(runner, generation, &mut live).await else {
+            let Err((culprit, failure)) = self.reconcile(shelf, runner, generation, &mut live).await else {
                 return Ok(live);
             };
             tries += 1;
@@ -246,43 +290,55 @@ impl Filters {
     /// An error names the filter that could not be made, if that was it.
     async fn reconcile(
         &self,
+        shelf: &Shelf,
         runner: &mut Runner,
         generation: &Generation,
         live: &mut Live<filter::Guest>,
     ) -> Result<(), (Option<FilterId>, PluginFailure)> {
-        let (missing, gone) = {
-            let expressions = self.expressions.borrow();
-            let missing: Vec<(FilterId, Bytes)> = expressions
-                .iter()
-                .filter(|(id, e)| e.plugin == generation.name && !runner.known.contains_key(id))
-                .filter(|(id, _)| !pauses(&mut runner.failed, **id))
-                .map(|(id, e)| (*id, e.params.clone()))
-                .collect();
-            runner.failed.retain(|id, _| expressions.contains_key(id));
-            let gone: Vec<FilterId> =
-                runner.known.keys().filter(|id| !expressions.contains_key(id)).copied().collect();
-            (missing, gone)
-        };
-        let failed = |error: wasmtime::Error| PluginFailure::from_wasmtime(&error);
+        let failed = |error: wasmtime::Error| PluginFailure::of_call(&error);
+        let gone = shelf.gone.take();
         for id in gone {
-            if let Some(Some(guest_id)) = runner.known.remove(&id) {
+            runner.failed.remove(&id);
+            if let Some(Some(guest_id)) = runner.forget(id) {
                 let clock = live.arm(generation.limits.open_ms);
                 let removed = clock.watch(live.guest.call_remove(&mut live.store, guest_id)).await;
                 removed.map_err(|error| (None, failed(error)))?;
             }
         }
-        for (id, params) in missing {
+        // The usual case looks at no filter. One that has failed is made again after its pause.
+        if !runner.incomplete && runner.failed.is_empty() {
+            return Ok(());
+        }
+        for (id, params) in self.missing(runner, generation) {
             let clock = live.arm(generation.limits.open_ms);
             let added = clock.watch(live.guest.call_add(&mut live.store, &params)).await;
             let added = added.map_err(|error| (Some(id), failed(error)))?;
             if let Err(reason) = &added {
                 tracing::warn!(plugin = %generation.name, "the new version refuses a filter in use, which \
-                    passes nothing from now on: {}", line(reason.clone(), REASON_BYTES));
+                    judges nothing from now on: {}", line(reason.clone(), REASON_BYTES));
             }
-            runner.known.insert(id, added.ok());
+            runner.knows(id, added.ok());
         }
+        runner.incomplete = false;
         Ok(())
     }
+
+    /// Those of the plugin that its instance does not know, but for those that pause.
+    fn missing(&self, runner: &mut Runner, generation: &Generation) -> Vec<(FilterId, Bytes)> {
+        let expressions = self.expressions.borrow();
+        let mut missing = Vec::new();
+        for (slot, expression) in expressions.iter().filter(|(_, e)| e.plugin == generation.name) {
+            let id = FilterId { slot: slot as u32, serial: expression.serial };
+            if runner.known(id).is_none() && !pauses(&mut runner.failed, id) {
+                missing.push((id, expression.params.clone()));
+            }
+        }
+        missing
+    }
+}
+
+fn find(expressions: &mut Slab<Expression>, id: FilterId) -> Option<&mut Expression> {
+    expressions.get_mut(id.slot as usize).filter(|expression| expression.serial == id.serial)
 }
 
 /// Has the filter failed a moment ago?
@@ -291,6 +347,44 @@ fn pauses(failed: &mut HashMap<FilterId, Health>, id: FilterId) -> bool {
 }
 
 impl Runner {
+    fn known(&self, id: FilterId) -> Option<&Known> {
+        self.known.get(id.slot as usize)?.as_ref().filter(|known| known.serial == id.serial)
+    }
+
+    fn knows(&mut self, id: FilterId, guest_id: Option<u32>) {
+        let slot = id.slot as usize;
+        if self.known.len() <= slot {
+            self.known.resize_with(slot + 1, || None);
+        }
+        self.known[slot] = Some(Known { serial: id.serial, guest_id });
+    }
+
+    fn forget(&mut self, id: FilterId) -> Option<Option<u32>> {
+        let known = self.known(id)?.guest_id;
+        self.known[id.slot as usize] = None;
+        Some(known)
+    }
+
+    /// The ids that the instance knows filters by, and where in its answer theirs is.
+    fn ask_about(&mut self, ids: &[FilterId]) -> (Vec<u32>, Columns) {
+        let mut guest_ids = Vec::with_capacity(ids.len());
+        let mut columns = Columns::All;
+        for (at, id) in ids.iter().enumerate() {
+            let asked = self.known(*id).and_then(|known| known.guest_id);
+            let asked = asked.filter(|_| self.failed.is_empty() || !pauses(&mut self.failed, *id));
+            match (&mut columns, asked) {
+                (Columns::All, Some(_)) => {}
+                (Columns::All, None) => {
+                    let before = (0..at).map(Some).chain([None]).collect();
+                    columns = Columns::Some(before);
+                }
+                (Columns::Some(columns), asked) => columns.push(asked.map(|_| guest_ids.len())),
+            }
+            guest_ids.extend(asked);
+        }
+        (guest_ids, columns)
+    }
+
     /// This filter failed: it pauses, and nobody else.
     fn blame(&mut self, id: FilterId) {
         self.failed.entry(id).or_insert_with(|| Health::with_patience(1)).failed(Instant::now());
@@ -305,77 +399,5 @@ impl Runner {
     fn failed(&mut self, generation: &Generation, failure: &PluginFailure, doing: &str) {
         self.slot.failed(generation, failure, doing);
         self.lost();
-    }
-}
-
-/// Messages packed as the contract has them. Kept and refilled, so that its memory serves again.
-#[derive(Default)]
-pub struct FilterBatch {
-    kinds: Vec<types::PayloadKind>,
-    ends: Vec<u32>,
-    data: Vec<u8>,
-}
-
-impl FilterBatch {
-    pub fn push(&mut self, event: &[u8], kind: PayloadKind, payload: &[u8]) {
-        self.kinds.push(kind.into());
-        self.data.extend_from_slice(event);
-        // A turn is far below 4 GiB.
-        self.ends.push(self.data.len() as u32);
-        self.data.extend_from_slice(payload);
-        self.ends.push(self.data.len() as u32);
-    }
-
-    /// Kinds, ends and data, as they cross into a plugin.
-    pub(super) fn parts(&self) -> (&[types::PayloadKind], &[u32], &[u8]) {
-        (&self.kinds, &self.ends, &self.data)
-    }
-
-    pub fn clear(&mut self) {
-        self.kinds.clear();
-        self.ends.clear();
-        self.data.clear();
-    }
-}
-
-/// Which messages pass which filters.
-#[derive(Debug)]
-pub enum Bits {
-    Matrix { words: Vec<u64>, width: usize, columns: Vec<Option<usize>> },
-    Singly(Vec<Bits>),
-}
-
-impl Bits {
-    fn none() -> Self {
-        Self::Matrix { words: Vec::new(), width: 0, columns: Vec::new() }
-    }
-
-    /// By the message's place in the batch and the filter's in the list that was judged.
-    pub fn passes(&self, message: usize, filter: usize) -> bool {
-        match self {
-            Self::Matrix { words, width, columns } => {
-                let Some(column) = columns.get(filter).copied().flatten() else { return false };
-                let bit = message * width + column;
-                // Missing words count as zeros.
-                words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
-            }
-            Self::Singly(all) => all.get(filter).is_some_and(|bits| bits.passes(message, 0)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bits_are_read_by_message_and_filter() {
-        let bits = Bits::Matrix { words: vec![0b10_01], width: 2, columns: vec![Some(0), None, Some(1)] };
-        assert!(bits.passes(0, 0));
-        assert!(!bits.passes(0, 2));
-        assert!(bits.passes(1, 2));
-        assert!(!bits.passes(1, 1), "a filter that the plugin refuses passes nothing");
-        assert!(!bits.passes(99, 0), "missing words are zeros");
-        assert!(!Bits::none().passes(0, 0));
     }
 }

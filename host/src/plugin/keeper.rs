@@ -1,0 +1,263 @@
+//! The plugin host's thread: watches the folder, and loads what changes.
+//!
+//! Events are hints: what counts is what lies in the folder when it has been quiet for a
+//! moment. A file that does not parse may be half written, so it is looked at again before
+//! anybody is told.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::engine::PluginEngine;
+use super::folder::{self, Found, Stamp};
+use super::host::{PluginsConfig, Shared};
+use super::limits::FILE_BYTES;
+use super::loader::{self, LoadError, Source, load, settings_of};
+use super::stage::Stage;
+use super::watcher::{Note, Watcher};
+use crate::core::PluginName;
+
+/// Quiet after a writer has closed the file, or put it there whole by a rename.
+const SETTLE_CLOSED: Duration = Duration::from_millis(20);
+/// Quiet where nobody said that writing has ended.
+const SETTLE_OPEN: Duration = Duration::from_millis(250);
+/// A file that may be half written is tried again so often …
+const RETRY: Duration = Duration::from_millis(250);
+/// … and told of when it has not changed for so long.
+const UNFINISHED: Duration = Duration::from_secs(1);
+/// A rename-save passes a moment without a file.
+const REMOVAL: Duration = Duration::from_secs(1);
+/// For file systems whose changes cause no events.
+const POLL: Duration = Duration::from_secs(2);
+
+/// A file, as far as the host has followed it.
+struct Followed {
+    name: Option<PluginName>,
+    stamp: Stamp,
+    /// When its present form was first noticed, and when it last changed.
+    noticed: Instant,
+    changed: Instant,
+    whole: bool,
+    state: Follow,
+    missing_since: Option<Instant>,
+}
+
+enum Follow {
+    /// To be read at this time.
+    Settling(Instant),
+    /// Read: there is nothing to do until it changes.
+    Done,
+}
+
+pub struct Keeper {
+    engine: PluginEngine,
+    config: PluginsConfig,
+    stage: Stage,
+    files: BTreeMap<PathBuf, Followed>,
+    watcher: Watcher,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Keeper {
+    pub fn new(
+        engine: PluginEngine,
+        config: PluginsConfig,
+        shared: Arc<Shared>,
+        notes: &mpsc::Sender<Note>,
+    ) -> Result<Self> {
+        let watcher = Watcher::new(&config.dir, notes.clone());
+        // For what a component may do while it is asked what it is: WASI has timers, files and requests.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot make the plugin host's runtime")?;
+        if !config.dir.is_dir() {
+            tracing::warn!(
+                "there is no plugin folder {}: it is looked for again every {} s",
+                config.dir.display(),
+                POLL.as_secs()
+            );
+        }
+        let stage = Stage::new(shared);
+        Ok(Self { engine, config, stage, files: BTreeMap::new(), watcher, runtime })
+    }
+
+    /// At the start nobody waits for anything to settle: what is there is loaded.
+    pub fn first_look(&mut self) {
+        self.watcher.follow();
+        self.look(Instant::now());
+        for file in self.files.values_mut() {
+            file.state = Follow::Settling(file.noticed);
+        }
+        self.work(Instant::now());
+    }
+
+    pub fn run(mut self, inbox: mpsc::Receiver<Note>) {
+        let mut next_poll = Instant::now() + POLL;
+        loop {
+            let now = Instant::now();
+            let wait = self.next_deadline().map_or(next_poll, |at| at.min(next_poll));
+            match inbox.recv_timeout(wait.saturating_duration_since(now)) {
+                Ok(note) => {
+                    let now = Instant::now();
+                    for note in std::iter::once(note).chain(inbox.try_iter()) {
+                        match note {
+                            Note::Hint { paths, whole } => self.take_hint(paths, whole, now),
+                            Note::End => return,
+                        }
+                    }
+                    self.look(now);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = Instant::now();
+            if now >= next_poll {
+                next_poll = now + POLL;
+                self.watcher.follow();
+                self.look(now);
+            }
+            self.work(now);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let settling = self.files.values().filter_map(|file| match file.state {
+            Follow::Settling(at) => Some(at),
+            Follow::Done => None,
+        });
+        let missing = self.files.values().filter_map(|file| file.missing_since.map(|at| at + REMOVAL));
+        settling.chain(missing).min()
+    }
+
+    fn take_hint(&mut self, paths: Vec<PathBuf>, whole: bool, now: Instant) {
+        for path in paths {
+            if let Some(file) = self.files.get_mut(&path) {
+                file.whole |= whole;
+                if matches!(file.state, Follow::Done) {
+                    file.noticed = now;
+                }
+                file.state = Follow::Settling(now + settle(file.whole));
+            } else if whole && path.extension().is_some_and(|e| e == "wasm") {
+                // New: `look` finds it; that it is whole is known already.
+                if let Some(stamp) = folder::stamp(&path) {
+                    self.files.insert(path, Followed::new(stamp, now, true));
+                }
+            }
+        }
+    }
+
+    /// Compares the folder with what is known of it.
+    fn look(&mut self, now: Instant) {
+        let found = folder::scan(&self.config.dir);
+        for (path, file) in &mut self.files {
+            if !found.iter().any(|found| found.path == *path) {
+                file.missing_since.get_or_insert(now);
+                // Whatever hints have come of it: there is nothing to read.
+                file.state = Follow::Done;
+            }
+        }
+        self.stage.heed(|path| found.iter().any(|found| found.path == path));
+        for Found { path, stamp, name } in found {
+            let name = match name {
+                Ok(name) => name,
+                Err(error) => {
+                    self.stage.ignore(path, &error);
+                    continue;
+                }
+            };
+            let file = self.files.entry(path).or_insert_with(|| Followed::new(stamp, now, false));
+            file.name = Some(name);
+            let was_missing = file.missing_since.take().is_some();
+            if file.stamp != stamp || was_missing {
+                if matches!(file.state, Follow::Done) {
+                    file.noticed = now;
+                }
+                (file.stamp, file.changed) = (stamp, now);
+                file.state = Follow::Settling(now + settle(file.whole));
+            }
+        }
+    }
+
+    /// Does what is due.
+    fn work(&mut self, now: Instant) {
+        let due = |file: &Followed| matches!(file.state, Follow::Settling(at) if at <= now);
+        let paths: Vec<PathBuf> =
+            self.files.iter().filter(|(_, file)| due(file)).map(|(path, _)| path.clone()).collect();
+        for path in paths {
+            self.read(&path);
+        }
+        let gone = |file: &Followed| file.missing_since.is_some_and(|at| now >= at + REMOVAL);
+        let gone: Vec<PathBuf> =
+            self.files.iter().filter(|(_, file)| gone(file)).map(|(path, _)| path.clone()).collect();
+        for path in gone {
+            if let Some(name) = self.files.remove(&path).and_then(|file| file.name) {
+                self.stage.retire(&name, &path);
+            }
+        }
+    }
+
+    fn read(&mut self, path: &Path) {
+        let Some(file) = self.files.get_mut(path) else { return };
+        let Some(name) = file.name.clone() else {
+            // Hinted at, but not in the folder's reach.
+            self.files.remove(path);
+            return;
+        };
+        let (changed, noticed, stamp) = (file.changed, file.noticed, file.stamp);
+        file.state = Follow::Done;
+        file.whole = false;
+        if stamp.bytes > FILE_BYTES {
+            return self.stage.refuse(&name, path, &LoadError::TooBig(stamp.bytes));
+        }
+        let bytes = match folder::read(path) {
+            Ok(bytes) if folder::stamp(path) == Some(stamp) && bytes.len() as u64 == stamp.bytes => bytes,
+            // It changed while it was read, or is gone: that has an event of its own, and the
+            // next look sees it.
+            Ok(_) => {
+                file.state = Follow::Settling(Instant::now() + SETTLE_CLOSED);
+                return self.look(Instant::now());
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.look(Instant::now()),
+            Err(error) => return self.stage.refuse(&name, path, &LoadError::Unreadable(error.to_string())),
+        };
+        let current = self.stage.current(&name);
+        if current.as_ref().is_some_and(|g| g.sha256 == loader::sha256(&bytes) && g.file == *path) {
+            // The same again: whatever was wrong with the file in between is mended.
+            return self.stage.mended(&name);
+        }
+        let source = Source { name: name.clone(), file: path.to_owned(), bytes };
+        let settings = settings_of(&self.config.plugins, &name);
+        match self.runtime.block_on(load(&self.engine, source, settings)) {
+            Ok(generation) => self.stage.install(Arc::new(generation), noticed),
+            Err(error) if error.is_perhaps_unfinished() && changed.elapsed() < UNFINISHED => {
+                if let Some(file) = self.files.get_mut(path) {
+                    file.state = Follow::Settling(Instant::now() + RETRY);
+                }
+            }
+            Err(error) => self.stage.refuse(&name, path, &error),
+        }
+    }
+}
+
+impl Followed {
+    fn new(stamp: Stamp, now: Instant, whole: bool) -> Self {
+        Self {
+            name: None,
+            stamp,
+            noticed: now,
+            changed: now,
+            whole,
+            state: Follow::Settling(now + settle(whole)),
+            missing_since: None,
+        }
+    }
+}
+
+fn settle(whole: bool) -> Duration {
+    if whole { SETTLE_CLOSED } else { SETTLE_OPEN }
+}
