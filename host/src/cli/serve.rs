@@ -57,21 +57,21 @@ impl Serve {
     }
 }
 
-fn log_to_stderr() {
+pub fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
 /// SIGTERM or Ctrl-C. Heard from before the server says that it is there.
-struct Goodbye {
+pub struct Goodbye {
     runtime: tokio::runtime::Runtime,
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Goodbye {
-    fn listen() -> Result<Self> {
+    pub fn listen() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let inside = runtime.enter();
         let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -80,7 +80,7 @@ impl Goodbye {
         Ok(Self { runtime, terminate, interrupt })
     }
 
-    fn wait(mut self) {
+    pub fn wait(mut self) {
         self.runtime.block_on(async {
             tokio::select! {
                 _ = self.terminate.recv() => {}

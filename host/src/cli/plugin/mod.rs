@@ -1,6 +1,7 @@
 //! `tidegate plugin`: for those who write plugins, one file each.
 
-mod build;
+mod bench;
+pub mod build;
 mod call;
 mod check;
 mod file;
@@ -29,6 +30,8 @@ enum Command {
     Call(call::Call),
     /// Play scripted conversations with a server that has the component
     Test(test::Test),
+    /// Measure what calls of a component cost
+    Bench(bench::Bench),
     /// Write the contract with plugins (WIT) into a folder
     Wit(new::Wit),
 }
@@ -44,6 +47,10 @@ impl Plugin {
                 check.run()
             }
             Command::Call(call) => call.run(),
+            Command::Bench(bench) => {
+                file::log_to_stderr("error");
+                bench.run()
+            }
             Command::Test(test) => test.run(),
         }
     }

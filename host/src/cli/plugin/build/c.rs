@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Project, tool};
 
 const MISSING: &str =
-    "no C compiler for WebAssembly: `pip install ziglang`, or put `zig` of ziglang.org into PATH";
+    "a C compiler for WebAssembly is missing: `pip install ziglang`, or put `zig` of ziglang.org into PATH";
 
 /// No stack protector: it would ask WASI for random numbers. A megabyte of stack is Zig's default.
 const FLAGS: [&str; 10] = [
