@@ -52,6 +52,11 @@ async fn dialects() {
 }
 
 #[tokio::test]
+async fn grants() {
+    run("docs/grants.md").await;
+}
+
+#[tokio::test]
 async fn http_api() {
     run("docs/http-api.md").await;
 }
@@ -64,6 +69,11 @@ async fn limits() {
 #[tokio::test]
 async fn move_from_pusher() {
     run("docs/move-from-pusher.md").await;
+}
+
+#[tokio::test]
+async fn plugins_at_work() {
+    run("docs/plugins-at-work.md").await;
 }
 
 #[tokio::test]

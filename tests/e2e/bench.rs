@@ -79,6 +79,10 @@ fn filters_and_plugins_in_the_path_are_measured() {
     is_positive(&figures("filters --subscribers 30 --filters 10 --messages 500"), "deliveries_per_second");
     is_positive(&figures("filters --subscribers 30 --mixed --messages 500"), "deliveries_per_second");
     is_positive(&figures("plugin --subscribers 20 --messages 500"), "deliveries_per_second");
+    let fixtures = plugins::root().join("tests/fixtures");
+    let refused = ["bench", "plugin", "--plugin", "nothing", "--plugins", fixtures.to_str().unwrap()];
+    let said = cli::run(&refused);
+    assert!(said.code == Some(1) && said.stderr.contains("refuses a plugin: "), "{said:?}");
     let other = "plugin --plugin tic-tac-toe --subscribers 20 --messages 500";
     assert!(bench(other).stderr.contains("the server refuses"), "it takes no messages");
 }

@@ -5,6 +5,7 @@ mod bench;
 mod client;
 mod config;
 mod dev;
+mod live;
 mod plugin;
 mod publish;
 mod serve;

@@ -13,13 +13,14 @@ use super::grants::GrantSettings;
 use super::keeper::Keeper;
 use super::key_values::StoreBounds;
 use super::limits::PluginLimits;
+use super::reads::{Reader, Reads};
 use super::registry::Registry;
 use super::report::{FileError, Loaded, PluginReport, PluginState, PluginsReport, Swap};
 use super::watcher::Note;
 use crate::core::{Pattern, PluginName};
 
 /// What the operator says of one plugin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginSettings {
     /// Instead of the plugin's own.
     pub channels: Option<Vec<Pattern>>,
@@ -83,6 +84,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub struct PluginHost {
     shared: Arc<Shared>,
     notes: mpsc::Sender<Note>,
+    reads: Reads,
 }
 
 /// The thread ends with the host. Its watcher has a sender too, so silence does not tell it.
@@ -98,7 +100,7 @@ impl PluginHost {
     /// never fatal.
     pub fn start(config: PluginsConfig) -> Result<Self> {
         let engine = PluginEngine::new(config.cache_dir.as_deref())?;
-        let shared = Arc::new(Shared::default());
+        let (shared, reads) = (Arc::new(Shared::default()), engine.reads.clone());
         let (notes, inbox) = mpsc::channel();
         let mut keeper = Keeper::new(engine, config, shared.clone(), &notes)?;
         let (ready, looked) = mpsc::channel();
@@ -112,7 +114,18 @@ impl PluginHost {
             })
             .context("cannot start the plugin host's thread")?;
         looked.recv().context("the plugin host's thread has ended")?;
-        Ok(Self { shared, notes })
+        Ok(Self { shared, notes, reads })
+    }
+
+    /// Who answers what plugins ask of the server. Only the first counts.
+    pub fn read_by(&self, reader: Arc<dyn Reader>) {
+        self.reads.answer_by(reader);
+    }
+
+    /// Hands the plugins new settings, without a restart. What comes of it is in the log and the report.
+    pub fn reconfigure(&self, plugins: BTreeMap<String, PluginSettings>) {
+        // The thread is there as long as this is.
+        let _ = self.notes.send(Note::Settings(plugins));
     }
 
     pub fn registry(&self) -> Arc<Registry> {

@@ -25,6 +25,7 @@ mod lasting;
 mod limits;
 mod loader;
 pub mod offline;
+pub mod reads;
 mod registry;
 mod report;
 mod slot;
@@ -33,7 +34,7 @@ mod store;
 mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
-pub use auth::{AuthAction, Handshake, Identity, Refused};
+pub use auth::{AuthAction, Handshake, Identity, Permission, Refused};
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
     Verdict,

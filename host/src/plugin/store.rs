@@ -15,9 +15,10 @@ use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
 use super::lasting::Lasting;
 use super::limits::{
-    FIELDS_BYTES, HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
+    FIELDS_BYTES, HANDLES, INSTANCES, MEMORIES, PluginLimits, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
 };
 use super::offline::Recording;
+use super::reads::Reads;
 use crate::core::TraceParent;
 
 /// Who a store belongs to, for its log lines and settings.
@@ -28,9 +29,10 @@ pub struct Owner {
     pub settings: Arc<BTreeMap<String, String>>,
     pub grants: Arc<Grants>,
     pub lasting: Arc<Lasting>,
+    pub reads: Reads,
     /// What it reads is answered from this, and not by a server.
     pub recording: Option<Recording>,
-    /// Its component can wait in the host: WASI has timers.
+    /// Its component can wait in the host, for a timer of WASI or an answer.
     pub waits: bool,
 }
 
@@ -47,6 +49,10 @@ pub struct StoreData {
     pub(super) log: LogBudget,
     /// Calls of the contract's `store` in the call under way.
     pub(super) key_value_calls: u32,
+    /// Questions to the server in the call under way.
+    pub(super) reads: u32,
+    /// What it answers must depend on what it is given.
+    pub(super) is_filter: bool,
     /// Of the request that brought about the call under way.
     pub(super) trace: Option<TraceParent>,
     wasi: Option<Box<Wasi>>,
@@ -59,32 +65,29 @@ pub struct StoreData {
 }
 
 impl StoreData {
-    /// Of all its memories together, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        self.memory
-    }
-
     pub(super) fn recording(&self) -> Option<&Recording> {
         self.owner.recording.as_ref()
     }
 }
 
-/// A store for one instance. Its memory limit is in bytes.
-pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<StoreData> {
+/// A store for one instance.
+pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<StoreData> {
     let data = StoreData {
         owner,
         log: LogBudget::default(),
         key_value_calls: 0,
+        reads: 0,
+        is_filter: false,
         trace: None,
         wasi: None,
-        memory_limit,
+        memory_limit: limits.memory_bytes,
         memory: 0,
         ticks: 0,
         budget: 0,
     };
     let mut store = Store::new(engine, data);
     store.limiter(|data| data);
-    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.set_hostcall_fuel(limits.hostcall_bytes);
     store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
@@ -104,14 +107,15 @@ pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock {
     let data = store.data_mut();
     data.ticks = 0;
     data.key_value_calls = 0;
+    data.reads = 0;
     data.budget = ms;
     let waits = data.owner.waits.then(|| data.owner.grants.patience());
     store.set_epoch_deadline(1);
     Clock { ms, waits }
 }
 
-/// Ticks count while the component runs. One that waits in the host, for a timer of WASI,
-/// does not run: the wall clock ends it.
+/// Ticks count while the component runs. One that waits in the host, for a timer of WASI or for an
+/// answer of the server's, does not run: the wall clock ends it.
 #[derive(Clone, Copy)]
 #[must_use = "a call that waits in the host ends only by `watch`"]
 pub struct Clock {

@@ -1,14 +1,17 @@
 //! Turns core modules into components: such as wit-bindgen produced for Rust, which know their
-//! world themselves, and those of compilers that are told it. They need no adapter, because they
-//! import nothing of WASI.
+//! world themselves, and those of compilers that are told it. Modules that import WASI 0.1 get the
+//! adapter to 0.2.
 
 mod strip;
+pub mod world;
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
+use wit_component::ComponentEncoder;
 
 /// Above this many bytes a component goes without the names of its functions.
 const SIZE_WITH_NAMES: usize = 150_000;
@@ -32,11 +35,7 @@ pub fn from_module(module: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// The WIT cannot be read, or the module does not fit it.
 pub fn from_module_of(mut module: Vec<u8>, wit: &Path, world: &str) -> Result<Vec<u8>> {
-    let mut resolve = Resolve::default();
-    let (package, _) =
-        resolve.push_dir(wit).with_context(|| format!("cannot read the WIT in {}", wit.display()))?;
-    let world = resolve.select_world(&[package], Some(world))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    world::embed(&mut module, wit, world)?;
     from_module(&module)
 }
 
@@ -47,6 +46,8 @@ pub fn encode(module: &[u8]) -> Result<Vec<u8>> {
         .validate(true)
         .module(module)
         .context("not a core module with a component type inside (is it built with wit-bindgen?)")?
+        // Left out where nothing of it is imported.
+        .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
         .encode()
         .context("cannot make a component of it")
 }

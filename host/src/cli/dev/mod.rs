@@ -66,7 +66,7 @@ impl Dev {
             .name("dev-builds".into())
             .spawn(move || follow(&mut watched, &changes, &plugins))
             .context("cannot start the thread that builds")?;
-        goodbye.wait();
+        goodbye.wait(None, &server);
         server.stop();
         Ok(())
     }
