@@ -112,3 +112,26 @@ fn the_contract_is_written_as_it_is() {
         assert_eq!(written, std::fs::read(&path).unwrap(), "{}", path.display());
     }
 }
+
+/// Go's runtime of the bindings is not in every proxy: the sources of wit-bindgen have it too.
+#[test]
+fn a_plugin_in_go_builds_and_does_what_its_script_says() {
+    let bindings =
+        ["debug", "release"].map(|profile| root().join("target/bindings").join(profile).join("bindings"));
+    let Some(bindings) = bindings.iter().find(|file| file.is_file()) else {
+        return eprintln!(
+            "SKIPPED: no plugin in Go is built here: scripts/build-languages go makes tools for it"
+        );
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "#!/bin/sh\n{} go \"$2\" \"$4\" \"$6\"\n\
+         for pkg in ~/.cargo/registry/src/*/wit-bindgen-go-0.63.*/src/pkg; do cp -r \"$pkg\" \"$6/pkg\"; done\n\
+         cd \"$6\" && go mod edit -go=1.25 pkg/go.mod && go mod edit -replace go.bytecodealliance.org/pkg=./pkg\n",
+        bindings.display()
+    );
+    let program = folder.path().join("wit-bindgen");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    builds("go", &[], &[folder.path().to_owned(), "/usr/local/go/bin".into()]);
+}

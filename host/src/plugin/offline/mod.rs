@@ -119,13 +119,13 @@ impl Offline {
         let began = Instant::now();
         let has = &generation.capabilities;
         let memory = if has.channel_handler.is_some() {
-            generation.channel_handler().await?.store.data().memory()
+            generation.channel_handler().await?.store.data().memory_bytes()
         } else if has.auth.is_some() {
-            generation.auth().await?.store.data().memory()
+            generation.auth().await?.store.data().memory_bytes()
         } else if has.filter.is_some() {
-            generation.filter().await?.store.data().memory()
+            generation.filter().await?.store.data().memory_bytes()
         } else {
-            generation.actions().await?.store.data().memory()
+            generation.actions().await?.store.data().memory_bytes()
         };
         Ok((began.elapsed(), memory))
     }

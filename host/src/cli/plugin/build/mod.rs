@@ -49,7 +49,7 @@ pub struct Project {
 const SIGNS: [(&str, Language); 5] = [
     ("Cargo.toml", Language::Rust),
     ("package.json", Language::Js),
-    ("go.mod", Language::Go),
+    ("export_tidegate_plugin_info", Language::Go),
     ("plugin.py", Language::Python),
     ("plugin.c", Language::C),
 ];
@@ -58,8 +58,7 @@ impl Project {
     /// # Errors
     /// It is none, with the files that were looked for.
     pub fn find(dir: &Path) -> Result<Self> {
-        let language =
-            SIGNS.iter().find_map(|(file, language)| dir.join(file).is_file().then_some(*language));
+        let language = SIGNS.iter().find_map(|(file, language)| dir.join(file).exists().then_some(*language));
         let Some(language) = language else {
             let files = SIGNS.map(|(file, _)| file).join(", ");
             bail!(

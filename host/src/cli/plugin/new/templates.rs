@@ -38,6 +38,12 @@ const PYTHON: Files = template!(
     "channel_handler.py": "python/channel_handler.py",
     "wit/plugin.wit": "all/world.wit",
 );
+/// A package of the bindings each: the code of an interface lies beside what calls it.
+const GO: Files = template!(
+    "export_tidegate_plugin_channel_handler/channel.go": "go/channel.go",
+    "export_tidegate_plugin_info/info.go": "go/info.go",
+    "wit/plugin.wit": "all/world.wit",
+);
 const C: Files = template!(
     "plugin.c": "c/plugin.c",
     "bindings/plugin.c": "c/bindings/plugin.c",
@@ -68,7 +74,8 @@ impl Template {
     /// What has to be done once, before it is built.
     pub fn first(&self) -> &'static [&'static str] {
         match self.language {
-            Language::Rust | Language::Go => &[],
+            Language::Rust => &[],
+            Language::Go => &["cargo install wit-bindgen-cli@0.63.0"],
             Language::Js => &["npm install"],
             Language::Python => &["python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"],
             Language::C => &["pip install ziglang"],
@@ -84,7 +91,9 @@ impl Template {
             Language::Python => {
                 "It needs Python 3.11 or later, and once\n`python3 -m venv .venv && .venv/bin/pip install -r requirements.txt`."
             }
-            Language::Go => "It needs Go 1.24 or later.",
+            Language::Go => {
+                "It needs Go 1.25 or later, and wit-bindgen 0.63 (`cargo install wit-bindgen-cli@0.63.0`). The code of an\ninterface lies in the package that its bindings are written to."
+            }
             Language::C => {
                 "It needs Zig's C compiler (`pip install ziglang`, or ziglang.org). What calls the contract, in\n`bindings/`, was written by `wit-bindgen c wit --world plugin --out-dir bindings`; do so again after a\nchange in `wit/`."
             }
@@ -106,7 +115,7 @@ impl Template {
             Language::Rust => RUST,
             Language::Js => JS,
             Language::Python => PYTHON,
-            Language::Go => &[],
+            Language::Go => GO,
             Language::C => C,
         };
         ALL.iter().chain(own).map(|(path, text)| (path.replace("NAME", self.name.as_str()), self.fill(text)))
