@@ -329,6 +329,9 @@ impl Grant {
 pub struct PluginConfig {
     /// Patterns of the channels it handles, instead of its own.
     pub channels: Option<Vec<String>>,
+    /// Where several plugins handle a channel, each is asked in this order, lower ones first, then by
+    /// their names; 0 without.
+    pub order: i32,
     /// Handed to the plugin through `config`: strings as they are, anything else as JSON.
     pub config: BTreeMap<String, toml::Value>,
     /// Memory of an instance in bytes; 64 MiB without.
@@ -353,6 +356,9 @@ pub struct PluginConfig {
     /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if
     /// the plugin gives anything to save; 300 without.
     pub hibernate_after_secs: Option<u32>,
+    /// Seconds, 1 to 3,600, that a user whose connection has ended has to come back to a channel before
+    /// the handler hears that it has left; it hears at once without.
+    pub leave_grace_secs: Option<u32>,
     /// Bytes, at least 1, that it may keep in its store: keys and values, and 128 for each key;
     /// 16 MiB without.
     pub store_bytes: Option<usize>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
@@ -15,6 +16,7 @@ use super::host::PluginSettings;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::offline::Recording;
+use super::quarantine::Quarantine;
 use super::reads::Reads;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
 use crate::core::clock::UnixMillis;
@@ -73,6 +75,8 @@ pub struct Generation {
     pub stores: usize,
     /// Seconds without a call after which a channel is saved and dropped.
     pub hibernate_after: u32,
+    /// That a user whose connection has ended has to come back to a channel.
+    pub leave_grace: Option<Duration>,
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
@@ -88,6 +92,7 @@ pub struct Generation {
     pub(super) recording: Option<Recording>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
+    pub(super) quarantine: Quarantine,
 }
 
 impl std::fmt::Debug for Generation {
@@ -167,5 +172,9 @@ impl Generation {
         drop(failures);
         tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
             "the plugin failed {doing}: {failure}");
+        if let Some(ms) = self.quarantine.failed(failure) {
+            tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
+                "in quarantine for {ms} ms: too many of its calls had to be ended");
+        }
     }
 }

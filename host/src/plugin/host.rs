@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -25,6 +26,8 @@ pub struct PluginSettings {
     /// Instead of the plugin's own.
     pub channels: Option<Vec<Pattern>>,
     pub config: BTreeMap<String, String>,
+    /// Among the handlers of a channel: lower ones are asked first.
+    pub order: i32,
     pub limits: PluginLimits,
     pub grants: GrantSettings,
     /// Channels with a store of their own, a shard; each store takes about four of the
@@ -32,6 +35,8 @@ pub struct PluginSettings {
     pub stores: usize,
     /// Seconds without a call after which a channel is saved and dropped, if it can be.
     pub hibernate_after: u32,
+    /// That a user whose connection has ended has to come back; none: no time.
+    pub leave_grace: Option<Duration>,
     /// What it may keep by key, in the whole process.
     pub key_values: StoreBounds,
 }
@@ -41,10 +46,12 @@ impl Default for PluginSettings {
         Self {
             channels: None,
             config: BTreeMap::new(),
+            order: 0,
             limits: PluginLimits::default(),
             grants: GrantSettings::default(),
             stores: 500,
             hibernate_after: 300,
+            leave_grace: None,
             key_values: StoreBounds::default(),
         }
     }

@@ -18,6 +18,7 @@ use super::generation::{Capabilities, Failures, Generation};
 use super::grants::Grants;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
+use super::quarantine::Quarantine;
 use super::store::{arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -182,6 +183,7 @@ async fn make(
         limits: settings.limits.clone(),
         stores: settings.stores,
         hibernate_after: settings.hibernate_after,
+        leave_grace: settings.leave_grace,
         loaded_at: UnixMillis::now(),
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,
         settings: Arc::new(settings.config.clone()),
@@ -193,6 +195,7 @@ async fn make(
         own_stores: engine.own_stores.clone(),
         recording: engine.recording.clone(),
         failures: Mutex::new(Failures::default()),
+        quarantine: Quarantine::default(),
         name,
     };
     generation.lasting.key_values.set_bounds(settings.key_values);

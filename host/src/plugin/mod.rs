@@ -25,6 +25,7 @@ mod lasting;
 mod limits;
 mod loader;
 pub mod offline;
+mod quarantine;
 pub mod reads;
 mod registry;
 mod report;
