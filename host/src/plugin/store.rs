@@ -65,6 +65,11 @@ pub struct StoreData {
 }
 
 impl StoreData {
+    /// Of all its memories together, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory
+    }
+
     pub(super) fn recording(&self) -> Option<&Recording> {
         self.owner.recording.as_ref()
     }
