@@ -339,7 +339,8 @@ pub struct PluginConfig {
     pub auth_ms: Option<u64>,
     /// Milliseconds for judging a batch of messages; 5 without.
     pub filter_ms: Option<u64>,
-    /// Channels with a store of their own, a shard; beyond it channels share one. 500 without.
+    /// Channels with a store of their own, a shard; beyond it channels share one. Without: 500, or 0
+    /// for a component of more than 1 MiB.
     pub stores: Option<usize>,
     /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if
     /// the plugin gives anything to save; 300 without.

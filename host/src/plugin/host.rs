@@ -27,8 +27,8 @@ pub struct PluginSettings {
     pub limits: PluginLimits,
     pub grants: GrantSettings,
     /// Channels with a store of their own, a shard; each store takes about four of the
-    /// 65,530 memory mappings that Linux gives a process.
-    pub stores: usize,
+    /// 65,530 memory mappings that Linux gives a process. None: what suits the component's size.
+    pub stores: Option<usize>,
     /// Seconds without a call after which a channel is saved and dropped, if it can be.
     pub hibernate_after: u32,
     /// What it may keep by key, in the whole process.
@@ -42,7 +42,7 @@ impl Default for PluginSettings {
             config: BTreeMap::new(),
             limits: PluginLimits::default(),
             grants: GrantSettings::default(),
-            stores: 500,
+            stores: None,
             hibernate_after: 300,
             key_values: StoreBounds::default(),
         }

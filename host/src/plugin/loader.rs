@@ -17,7 +17,7 @@ use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
 use super::grants::Grants;
 use super::host::PluginSettings;
-use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
+use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line, own_stores};
 use super::store::{arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -139,7 +139,7 @@ pub async fn load(
         actions: Vec::new(),
         routes: Vec::new(),
         limits: settings.limits.clone(),
-        stores: settings.stores,
+        stores: settings.stores.unwrap_or_else(|| own_stores(bytes.len())),
         hibernate_after: settings.hibernate_after,
         loaded_at: UnixMillis::now(),
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,

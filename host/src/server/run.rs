@@ -270,7 +270,7 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
         grants: plugin.grants.settings(name)?,
-        stores: plugin.stores.unwrap_or(defaults.stores),
+        stores: plugin.stores,
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         key_values: StoreBounds {
             bytes: plugin.store_bytes.unwrap_or(defaults.key_values.bytes),
