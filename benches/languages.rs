@@ -129,7 +129,7 @@ async fn load_with(engine: &PluginEngine, file: &Path, stores: usize) -> (Arc<Ge
     let bytes = std::fs::read(file).expect("a built component");
     let name = PluginName::parse("bench").expect("a name");
     let source = Source { name, file: file.to_owned(), bytes };
-    let settings = PluginSettings { stores, ..PluginSettings::default() };
+    let settings = PluginSettings { stores: Some(stores), ..PluginSettings::default() };
     let began = Instant::now();
     let generation = load(engine, source, &settings).await.expect("a plugin");
     (Arc::new(generation), began.elapsed())
