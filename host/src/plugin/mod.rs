@@ -33,7 +33,7 @@ mod store;
 mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
-pub use auth::{AuthAction, Handshake, Identity, Refused};
+pub use auth::{AuthAction, Handshake, Headers, Identity, Refused};
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
     Verdict,

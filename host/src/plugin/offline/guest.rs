@@ -25,8 +25,7 @@ fn trapped(error: wasmtime::Error) -> PluginFailure {
 impl Offline {
     pub(super) async fn authenticate(&mut self, handshake: &Handshake) -> Result<Value, PluginFailure> {
         let mut live = self.auth().await?;
-        let headers: Vec<(&str, &str)> =
-            handshake.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let headers: Vec<(&str, &str)> = handshake.headers.iter().collect();
         let request = auth::Handshake {
             path: &handshake.path,
             query: &handshake.query,
