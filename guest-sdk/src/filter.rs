@@ -67,7 +67,9 @@ pub trait Filter: Sized + 'static {
 /// let filter = AtLeast::make(&Data::raw("10")).unwrap();
 /// assert!(filter.passes(&AtLeast::read(&FilterMessage::for_test("", "12"))));
 /// ```
-#[diagnostic::on_unimplemented(message = "`{Self}` is no filter: it implements neither `Filter` nor `FilterBy`")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no filter: it implements neither `Filter` nor `FilterBy`"
+)]
 pub trait FilterBy: Sized + 'static {
     /// What filters look at; it may borrow from the message.
     type Read<'a>;

@@ -99,8 +99,8 @@ pub mod __private {
 pub mod prelude {
     pub use crate::{
         Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Departure, Effect,
-        Filter, FilterBy, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response, Verdict,
-        config, store,
+        Filter, FilterBy, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response,
+        Verdict, config, store,
     };
     pub use crate::{debug, deny, error, info, trace, warn};
 }

@@ -44,7 +44,8 @@ fn a_fan_out_is_measured_in_a_closed_and_in_an_open_loop() {
 #[test]
 fn a_fan_out_goes_by_as_many_channels_as_it_is_told() {
     // More than one client may be in by default; on two shards, channels keep no common order.
-    for more in ["--subscribers 3 --channels 1500 --messages 3100", "--subscribers 2 --channels 7 --shards 2"] {
+    for more in ["--subscribers 3 --channels 1500 --messages 3100", "--subscribers 2 --channels 7 --shards 2"]
+    {
         is_positive(&figures(&format!("fan-out {more}")), "deliveries_per_second");
     }
 }
@@ -100,7 +101,9 @@ fn what_growth_and_parts_cost_is_told_by_one_command() {
     let said = command.output().unwrap();
     let (out, err) = (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap());
     assert!(said.status.success(), "{err}");
-    for words in ["| without | with |", "idle connections", "(curves/subscribers.svg)", "(curves/channels.svg)"] {
+    for words in
+        ["| without | with |", "idle connections", "(curves/subscribers.svg)", "(curves/channels.svg)"]
+    {
         assert!(out.contains(words), "{words} in {out}");
     }
     assert!(!out.contains("NaN"), "{out}");
