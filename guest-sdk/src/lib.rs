@@ -42,8 +42,8 @@
 //!
 //! # Testing
 //! On other targets nothing is exported: `cargo test` runs a plugin's own tests.
-//! There the log goes to stderr, [`config`] has what `config::set_for_test` put in, and
-//! [`store`] is a map of the test's own.
+//! There the log goes to stderr, [`config`], [`presence`], [`history`] and [`groups`] have what
+//! their `…_for_test` put in, and [`store`] is a map of the test's own.
 //!
 //! # Features
 //! `json` (on by default): payloads and parameters to and from serde's types.
@@ -62,10 +62,13 @@ mod denial;
 mod effects;
 mod export;
 mod filter;
+pub mod groups;
+pub mod history;
 pub mod log;
 mod message;
 mod name;
 mod panic;
+pub mod presence;
 mod response;
 pub mod store;
 pub mod trace;
@@ -100,7 +103,7 @@ pub mod prelude {
     pub use crate::{
         Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Departure, Effect,
         Filter, FilterBy, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response,
-        Verdict, config, store,
+        Verdict, config, groups, history, presence, store,
     };
     pub use crate::{debug, deny, error, info, trace, warn};
 }
@@ -108,3 +111,7 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/plugins.md")]
+struct Page;

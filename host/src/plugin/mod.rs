@@ -7,11 +7,14 @@
 
 mod actions;
 mod actor;
+mod at_work;
 mod auth;
 pub mod bindings;
+mod calls;
 mod effects;
 mod engine;
 mod failure;
+mod figures;
 mod filter;
 mod folder;
 mod generation;
@@ -24,7 +27,10 @@ mod key_values;
 mod lasting;
 mod limits;
 mod loader;
+mod meter;
 pub mod offline;
+mod quarantine;
+pub mod reads;
 mod registry;
 mod report;
 mod slot;
@@ -33,7 +39,9 @@ mod store;
 mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
-pub use auth::{AuthAction, Handshake, Headers, Identity, Refused};
+pub use at_work::AtWork;
+pub use auth::{AuthAction, Handshake, Headers, Identity, Permission, Refused};
+pub use calls::Times as CallTimes;
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
     Verdict,
@@ -46,7 +54,7 @@ pub use grants::{BadOrigin, Environment, GrantSettings, HttpGrant, Origin};
 pub use host::{PluginHost, PluginSettings, PluginsConfig};
 pub use key_values::{KeyValues, StoreBounds, StoreError, StoreUse};
 pub use limits::PluginLimits;
-pub use loader::{CONTRACT, LoadError, Source, load};
+pub use loader::{CONTRACT, LoadError, Source, load, sha256};
 pub use registry::{Registry, Route};
 pub use report::PluginsReport;
 pub use slot::Services;

@@ -1,22 +1,19 @@
 //! Turns a core module that wit-bindgen produced into a component, or makes a
 //! component of a WIT world whose functions all trap (for tests of version skew).
-//! It needs no adapter, because such modules import nothing of WASI.
+//! Modules that import WASI 0.1 get the adapter to 0.2.
 
 mod dummy;
-mod strip;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use wit_component::ComponentEncoder;
+use tidegate_componentize::{encode, from_module, from_module_of};
 
 const USAGE: &str = "\
 Usage: componentize IN.wasm OUT.wasm
+       componentize --wit WITDIR WORLD IN.wasm OUT.wasm    (a module that does not say its world)
        componentize --dummy WITDIR WORLD OUT.wasm";
-
-/// Above this many bytes a component goes without the names of its functions.
-const SIZE_WITH_NAMES: usize = 150_000;
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -32,32 +29,20 @@ fn run(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (component, out) = match arguments[..] {
         ["--dummy", wit, world, out] => (encode(&dummy::module(Path::new(wit), world)?)?, PathBuf::from(out)),
+        ["--wit", wit, world, input, out] => {
+            let component = from_module_of(read(input)?, Path::new(wit), world);
+            (component.with_context(|| input.to_owned())?, PathBuf::from(out))
+        }
         [input, out] if !input.starts_with('-') => {
-            let module = std::fs::read(input).with_context(|| format!("cannot read {input}"))?;
-            let component = from_module(&module).with_context(|| input.to_owned())?;
-            (component, PathBuf::from(out))
+            (from_module(&read(input)?).with_context(|| input.to_owned())?, PathBuf::from(out))
         }
         _ => bail!("{USAGE}"),
     };
     replace(&out, &component).with_context(|| format!("cannot write {}", out.display()))
 }
 
-/// With the functions' names, for backtraces, as long as they do not make it large.
-fn from_module(module: &[u8]) -> Result<Vec<u8>> {
-    let named = encode(&strip::custom_sections(module, strip::Names::Functions)?)?;
-    if named.len() <= SIZE_WITH_NAMES {
-        return Ok(named);
-    }
-    encode(&strip::custom_sections(module, strip::Names::Nothing)?)
-}
-
-fn encode(module: &[u8]) -> Result<Vec<u8>> {
-    ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .context("not a core module with a component type inside (is it built with wit-bindgen?)")?
-        .encode()
-        .context("cannot make a component of it")
+fn read(input: &str) -> Result<Vec<u8>> {
+    std::fs::read(input).with_context(|| format!("cannot read {input}"))
 }
 
 /// By rename, so that a server watching the folder never sees half a file.
