@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tidegate::core::clock::UnixMillis;
 use tidegate::core::{Captures, ChannelName, ClientId, Payload, PluginName, Sender, UserId};
 use tidegate::plugin::{
-    Actor, ActorSink, Actors, Answer, Generation, Handshake, Job, PluginEngine, PluginFailure,
+    Actor, ActorSink, Actors, Answer, Generation, Handshake, Headers, Job, PluginEngine, PluginFailure,
     PluginSettings, Services, Source, load,
 };
 use tokio::sync::Notify;
@@ -205,7 +205,7 @@ async fn authentications(generation: &Arc<Generation>) -> Vec<Duration> {
     let handshake = Handshake {
         path: "/v1".into(),
         query: String::new(),
-        headers: vec![("host".into(), "localhost".into()), ("user-agent".into(), "bench".into())],
+        headers: Headers::pack(|| [("host", "localhost"), ("user-agent", "bench")].into_iter()),
         token: Some(TOKEN.into()),
         peer: "127.0.0.1:50000".into(),
     };
