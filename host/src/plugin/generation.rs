@@ -19,6 +19,7 @@ use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::meter::{Call, Clock, Meter, arm};
 use super::offline::Recording;
+use super::quarantine::Quarantine;
 use super::reads::Reads;
 use super::store::{Owner, StoreData, new_store};
 use crate::core::clock::UnixMillis;
@@ -94,6 +95,7 @@ pub struct Generation {
     pub(super) recording: Option<Recording>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
+    pub(super) quarantine: Quarantine,
 }
 
 impl std::fmt::Debug for Generation {
@@ -180,5 +182,9 @@ impl Generation {
         drop(failures);
         tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
             "the plugin failed {doing}: {failure}");
+        if let Some(ms) = self.quarantine.failed(failure) {
+            tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
+                "in quarantine for {ms} ms: too many of its calls had to be ended");
+        }
     }
 }

@@ -20,6 +20,7 @@ use super::grants::Grants;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
 use super::meter::{Call, Meter};
+use super::quarantine::Quarantine;
 use super::store::new_store;
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -196,6 +197,7 @@ async fn make(
         own_stores: engine.own_stores.clone(),
         recording: engine.recording.clone(),
         failures: Mutex::new(Failures::default()),
+        quarantine: Quarantine::default(),
         name,
     };
     generation.lasting.key_values.set_bounds(settings.key_values);

@@ -29,6 +29,7 @@ mod limits;
 mod loader;
 mod meter;
 pub mod offline;
+mod quarantine;
 pub mod reads;
 mod registry;
 mod report;

@@ -194,6 +194,7 @@ impl<S: ActorSink> Runner<S> {
         let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
         room.health.check(Instant::now)?;
         let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
+        version.generation.quarantine.check()?;
         let resource = match room.open() {
             Some(resource) => resource,
             None => {
