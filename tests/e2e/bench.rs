@@ -44,7 +44,8 @@ fn a_fan_out_is_measured_in_a_closed_and_in_an_open_loop() {
 #[test]
 fn a_fan_out_goes_by_as_many_channels_as_it_is_told() {
     // More than one client may be in by default; on two shards, channels keep no common order.
-    for more in ["--subscribers 3 --channels 1500 --messages 3100", "--subscribers 2 --channels 7 --shards 2"] {
+    for more in ["--subscribers 3 --channels 1500 --messages 3100", "--subscribers 2 --channels 7 --shards 2"]
+    {
         is_positive(&figures(&format!("fan-out {more}")), "deliveries_per_second");
     }
 }
@@ -78,6 +79,10 @@ fn filters_and_plugins_in_the_path_are_measured() {
     is_positive(&figures("filters --subscribers 30 --filters 10 --messages 500"), "deliveries_per_second");
     is_positive(&figures("filters --subscribers 30 --mixed --messages 500"), "deliveries_per_second");
     is_positive(&figures("plugin --subscribers 20 --messages 500"), "deliveries_per_second");
+    let fixtures = plugins::root().join("tests/fixtures");
+    let refused = ["bench", "plugin", "--plugin", "nothing", "--plugins", fixtures.to_str().unwrap()];
+    let said = cli::run(&refused);
+    assert!(said.code == Some(1) && said.stderr.contains("refuses a plugin: "), "{said:?}");
     let other = "plugin --plugin tic-tac-toe --subscribers 20 --messages 500";
     assert!(bench(other).stderr.contains("the server refuses"), "it takes no messages");
 }
@@ -96,7 +101,9 @@ fn what_growth_and_parts_cost_is_told_by_one_command() {
     let said = command.output().unwrap();
     let (out, err) = (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap());
     assert!(said.status.success(), "{err}");
-    for words in ["| without | with |", "idle connections", "(curves/subscribers.svg)", "(curves/channels.svg)"] {
+    for words in
+        ["| without | with |", "idle connections", "(curves/subscribers.svg)", "(curves/channels.svg)"]
+    {
         assert!(out.contains(words), "{words} in {out}");
     }
     assert!(!out.contains("NaN"), "{out}");

@@ -45,6 +45,12 @@ impl Builder {
         self
     }
 
+    /// One of them under other names.
+    pub fn plugin_as(mut self, names: &[&str], of: &str) -> Self {
+        self.plugins.extend(names.iter().map(|name| (name.to_string(), plugins::path(of))));
+        self
+    }
+
     /// Plugins out of a folder.
     pub fn plugins_from(mut self, folder: &Path, names: &[&str]) -> Self {
         for name in names {
@@ -176,6 +182,17 @@ impl Server {
     /// Where a plugin's file is watched.
     pub fn plugin(&self, name: &str) -> PathBuf {
         self.plugins_dir.join(format!("{name}.wasm"))
+    }
+
+    /// Its configuration file, which it looks at.
+    pub fn config_file(&self) -> PathBuf {
+        self._dir.path().join("tidegate.toml")
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     }
 
     // === what it says of itself ===

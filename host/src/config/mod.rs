@@ -6,6 +6,7 @@ mod jwt;
 mod key_hash;
 mod limits;
 mod load;
+mod plugins;
 mod pusher;
 mod response;
 mod rules;

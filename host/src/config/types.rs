@@ -329,6 +329,9 @@ impl Grant {
 pub struct PluginConfig {
     /// Patterns of the channels it handles, instead of its own.
     pub channels: Option<Vec<String>>,
+    /// Where several plugins handle a channel, each is asked in this order, lower ones first, then by
+    /// their names; 0 without.
+    pub order: i32,
     /// Handed to the plugin through `config`: strings as they are, anything else as JSON.
     pub config: BTreeMap<String, toml::Value>,
     /// Memory of an instance in bytes; 64 MiB without.
@@ -339,12 +342,24 @@ pub struct PluginConfig {
     pub auth_ms: Option<u64>,
     /// Milliseconds for judging a batch of messages; 5 without.
     pub filter_ms: Option<u64>,
-    /// Channels with a store of their own, a shard; beyond it channels share one. Without: 500, or 0
+    /// Milliseconds for opening a channel, making a filter, and saying what it is; 100 without.
+    pub open_ms: Option<u64>,
+    /// Milliseconds for making an instance; 250 without.
+    pub instantiate_ms: Option<u64>,
+    /// Bytes of one payload that it answers with, in a verdict or an effect; 64 KiB without.
+    pub payload_bytes: Option<usize>,
+    /// Bytes that one call may hand to the server in one crossing, its whole answer or the arguments of
+    /// what it calls; 2 MiB without.
+    pub hostcall_bytes: Option<usize>,
+    /// Channels with a store of their own, a shard; beyond it channels share one. Without: 500, or 1
     /// for a component of more than 1 MiB.
     pub stores: Option<usize>,
     /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if
     /// the plugin gives anything to save; 300 without.
     pub hibernate_after_secs: Option<u32>,
+    /// Seconds, 1 to 3,600, that a user whose connection has ended has to come back to a channel before
+    /// the handler hears that it has left; it hears at once without.
+    pub leave_grace_secs: Option<u32>,
     /// Bytes, at least 1, that it may keep in its store: keys and values, and 128 for each key;
     /// 16 MiB without.
     pub store_bytes: Option<usize>,

@@ -1,14 +1,17 @@
 //! Asking auth plugins who a client is and what it may do. Whatever fails is a refusal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bindings::auth;
+use super::calls::Function;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::limits::{CLAIMS_BYTES, REASON_BYTES, USER_BYTES, cut};
+use super::meter::Call;
 use super::slot::Services;
 use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelName, PluginName};
+use crate::core::{Captures, ChannelName, PluginName, TraceParent};
 
 /// What a client showed when it connected.
 #[derive(Clone, Debug)]
@@ -20,6 +23,15 @@ pub struct Handshake {
     pub peer: String,
 }
 
+impl Handshake {
+    /// The trace context that it came with; of several none counts.
+    pub fn trace(&self) -> Option<TraceParent> {
+        let mut said = self.headers.iter().filter(|(name, _)| name == TraceParent::HEADER);
+        let (_, first) = said.next()?;
+        if said.next().is_some() { None } else { TraceParent::parse(first) }
+    }
+}
+
 /// Who a client is, as all auth plugins together see it.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
@@ -29,6 +41,8 @@ pub struct Identity {
     pub expires_at: Option<UnixMillis>,
     /// What each plugin has said, for that plugin alone.
     claims: Vec<(PluginName, Claims)>,
+    /// Of the request that the client came by: calls about it are of the same trace.
+    trace: Option<TraceParent>,
 }
 
 type Claims = Vec<(String, String)>;
@@ -36,7 +50,7 @@ type Claims = Vec<(String, String)>;
 impl Identity {
     /// Of one who was not asked of any plugin.
     pub fn named(user: String, expires_at: Option<UnixMillis>) -> Self {
-        Self { user, expires_at, claims: Vec::new() }
+        Self { user, expires_at, claims: Vec::new(), trace: None }
     }
 
     /// Has each of these plugins accepted the client? One that came later has not been asked.
@@ -76,6 +90,37 @@ pub enum AuthAction {
     Publish,
 }
 
+/// What auth plugins say of a client and what it wants to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// For so long, at least a second; none: for as long as plugins and identity are the same.
+    Granted(Option<Duration>),
+    /// Why, in the plugin's own words; may be empty.
+    Refused(String),
+}
+
+impl Permission {
+    /// Of two that both must allow it.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Granted(one), Self::Granted(other)) => Self::Granted(one.into_iter().chain(other).min()),
+            (refused @ Self::Refused(_), _) | (_, refused) => refused,
+        }
+    }
+}
+
+impl From<auth::Permission> for Permission {
+    fn from(permission: auth::Permission) -> Self {
+        match permission {
+            auth::Permission::Granted => Self::Granted(None),
+            auth::Permission::GrantedFor(seconds) => {
+                Self::Granted(Some(Duration::from_secs(u64::from(seconds.max(1)))))
+            }
+            auth::Permission::Refused(reason) => Self::Refused(cut(reason, REASON_BYTES)),
+        }
+    }
+}
+
 const DOING: &str = "authenticating a client";
 
 /// Within what a client may weigh.
@@ -101,7 +146,7 @@ impl Services {
         plugins: &[Arc<Generation>],
         handshake: &Handshake,
     ) -> Result<Identity, Refused> {
-        let mut identity = Identity::default();
+        let mut identity = Identity { trace: handshake.trace(), ..Identity::default() };
         for generation in plugins {
             match self.authenticate_by(generation, handshake).await {
                 Ok(Ok(accepted)) => identity.add(generation.name.clone(), accepted),
@@ -133,14 +178,21 @@ impl Services {
             token: handshake.token.as_deref(),
             peer: &handshake.peer,
         };
-        let clock = live.arm(generation.limits.auth_ms);
+        let call = Call::of(Function::Authenticate).traced(handshake.trace());
+        let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
         match clock.watch(live.guest.call_authenticate(&mut live.store, request)).await {
             Ok(answer) => {
+                let meter = live.meter.clone();
                 slot.put(live);
                 let checked = answer.map(check).map_err(|refusal| cut(refusal.reason, REASON_BYTES));
                 checked.map_or_else(
                     |reason| Ok(Err(reason)),
-                    |identity| identity.map(Ok).inspect_err(|failure| generation.note(failure, DOING)),
+                    |identity| {
+                        identity.map(Ok).inspect_err(|failure| {
+                            meter.refused(Function::Authenticate, failure);
+                            generation.note(failure, DOING);
+                        })
+                    },
                 )
             }
             Err(error) => {
@@ -151,7 +203,7 @@ impl Services {
         }
     }
 
-    /// May this client do that? All plugins must say so.
+    /// May this client do that? All plugins must say so, and the shortest time holds.
     pub async fn authorize(
         &self,
         plugins: &[Arc<Generation>],
@@ -159,15 +211,16 @@ impl Services {
         action: AuthAction,
         channel: &ChannelName,
         captures: &Captures,
-    ) -> Result<bool, (PluginName, PluginFailure)> {
+    ) -> Result<Permission, (PluginName, PluginFailure)> {
+        let mut all = Permission::Granted(None);
         for generation in plugins {
             match self.authorize_by(generation, who, action, channel, captures).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
+                Ok(refused @ Permission::Refused(_)) => return Ok(refused),
+                Ok(granted) => all = all.and(granted),
                 Err(failure) => return Err((generation.name.clone(), failure)),
             }
         }
-        Ok(true)
+        Ok(all)
     }
 
     async fn authorize_by(
@@ -177,7 +230,7 @@ impl Services {
         action: AuthAction,
         channel: &ChannelName,
         captures: &Captures,
-    ) -> Result<bool, PluginFailure> {
+    ) -> Result<Permission, PluginFailure> {
         let slot = self.auth.of(generation);
         let mut slot = slot.lock().await;
         let mut live = slot.take(generation, async |g: &Generation| g.auth().await).await?;
@@ -192,13 +245,14 @@ impl Services {
             AuthAction::Subscribe => auth::Action::Subscribe,
             AuthAction::Publish => auth::Action::Publish,
         };
-        let (channel, captures) = (channel.as_str(), captures.pairs());
-        let clock = live.arm(generation.limits.auth_ms);
+        let (about, channel, captures) = (channel, channel.as_str(), captures.pairs());
+        let call = Call::of(Function::Authorize).about(about).traced(who.trace);
+        let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
         let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
         match clock.watch(called).await {
             Ok(permission) => {
                 slot.put(live);
-                Ok(!matches!(permission, auth::Permission::Refused(_)))
+                Ok(permission.into())
             }
             Err(error) => {
                 let failure = PluginFailure::of_call(&error);

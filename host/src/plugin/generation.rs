@@ -4,19 +4,30 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::bindings::{actions, auth, channel_handler, filter};
+use super::calls::Function;
+use super::effects::Effect;
 use super::failure::PluginFailure;
 use super::grants::Grants;
+use super::host::PluginSettings;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
+use super::meter::{Call, Clock, Meter, arm};
 use super::offline::Recording;
-use super::store::{Clock, Owner, StoreData, arm, new_store};
+use super::quarantine::Quarantine;
+use super::reads::Reads;
+use super::store::{Owner, StoreData, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
+
+/// Imports whose functions may wait: WASI's timers, and other shards' answers.
+const WAITING: [&str; 4] =
+    ["wasi:io/", "tidegate:plugin/presence@", "tidegate:plugin/history@", "tidegate:plugin/groups@"];
 
 /// What a component can do: the interfaces it exports, looked up once.
 #[derive(Clone, Default)]
@@ -67,11 +78,16 @@ pub struct Generation {
     pub stores: usize,
     /// Seconds without a call after which a channel is saved and dropped.
     pub hibernate_after: u32,
+    /// That a user whose connection has ended has to come back to a channel.
+    pub leave_grace: Option<Duration>,
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    /// All that the operator says of it.
+    pub(super) configured: Box<PluginSettings>,
     pub(super) grants: Arc<Grants>,
     pub(super) lasting: Arc<Lasting>,
+    pub(super) reads: Reads,
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
     pub(super) own_stores: Arc<AtomicUsize>,
@@ -79,6 +95,7 @@ pub struct Generation {
     pub(super) recording: Option<Recording>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
+    pub(super) quarantine: Quarantine,
 }
 
 impl std::fmt::Debug for Generation {
@@ -91,11 +108,12 @@ impl std::fmt::Debug for Generation {
 pub struct Live<G> {
     pub store: Store<StoreData>,
     pub guest: G,
+    pub meter: Meter,
 }
 
 impl<G> Live<G> {
-    /// Gives the next call so many milliseconds.
-    pub fn arm(&mut self, ms: u64) -> Clock {
+    /// Gives the next call so many milliseconds, without counting it: [`Meter::arm`] counts.
+    pub fn arm(&mut self, ms: u64) -> Clock<'static> {
         arm(&mut self.store, ms)
     }
 }
@@ -108,8 +126,9 @@ impl Generation {
             settings: self.settings.clone(),
             grants: self.grants.clone(),
             lasting: self.lasting.clone(),
+            reads: self.reads.clone(),
             recording: self.recording.clone(),
-            waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
+            waits: self.imports.iter().any(|import| WAITING.iter().any(|begin| import.starts_with(begin))),
         }
     }
 
@@ -117,8 +136,9 @@ impl Generation {
         &self,
         load: impl FnOnce(&mut Store<StoreData>, &wasmtime::component::Instance) -> Option<wasmtime::Result<G>>,
     ) -> Result<Live<G>, PluginFailure> {
-        let mut store = new_store(self.pre.engine(), self.owner(), self.limits.memory_bytes);
-        let clock = arm(&mut store, self.limits.instantiate_ms);
+        let mut store = new_store(self.pre.engine(), self.owner(), &self.limits);
+        let meter = Meter::new(&self.lasting);
+        let clock = meter.arm(&mut store, Call::of(Function::Start), self.limits.instantiate_ms);
         let instance = clock
             .watch(self.pre.instantiate_async(&mut store))
             .await
@@ -126,7 +146,7 @@ impl Generation {
         let guest = load(&mut store, &instance)
             .ok_or_else(|| PluginFailure::Other("it does not export this interface".into()))?
             .map_err(|e| PluginFailure::from_wasmtime(&e))?;
-        Ok(Live { store, guest })
+        Ok(Live { store, guest, meter })
     }
 
     pub(super) async fn channel_handler(&self) -> Result<Live<channel_handler::Guest>, PluginFailure> {
@@ -138,11 +158,20 @@ impl Generation {
     }
 
     pub(super) async fn filter(&self) -> Result<Live<filter::Guest>, PluginFailure> {
-        self.instantiate(|s, i| self.capabilities.filter.as_ref().map(|x| x.load(s, i))).await
+        let filter = self.instantiate(|s, i| self.capabilities.filter.as_ref().map(|x| x.load(s, i))).await;
+        filter.map(|mut live| {
+            live.store.data_mut().is_filter = true;
+            live
+        })
     }
 
     pub(super) async fn actions(&self) -> Result<Live<actions::Guest>, PluginFailure> {
         self.instantiate(|s, i| self.capabilities.actions.as_ref().map(|x| x.load(s, i))).await
+    }
+
+    /// Puts the figures among a call's effects where they are kept; the rest is for the server.
+    pub(super) fn take_figures(&self, effects: &mut Vec<Effect>) {
+        self.lasting.figures.take(self.name.as_str(), effects);
     }
 
     /// Counts a failure and says it in the log. `doing` is for people: "handling chat:lobby".
@@ -153,5 +182,9 @@ impl Generation {
         drop(failures);
         tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
             "the plugin failed {doing}: {failure}");
+        if let Some(ms) = self.quarantine.failed(failure) {
+            tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
+                "in quarantine for {ms} ms: too many of its calls had to be ended");
+        }
     }
 }

@@ -5,25 +5,31 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::at_work::AtWork;
 use super::engine::PluginEngine;
 use super::grants::GrantSettings;
 use super::keeper::Keeper;
 use super::key_values::StoreBounds;
+use super::lasting::AllLasting;
 use super::limits::PluginLimits;
+use super::reads::{Reader, Reads};
 use super::registry::Registry;
 use super::report::{FileError, Loaded, PluginReport, PluginState, PluginsReport, Swap};
 use super::watcher::Note;
 use crate::core::{Pattern, PluginName};
 
 /// What the operator says of one plugin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginSettings {
     /// Instead of the plugin's own.
     pub channels: Option<Vec<Pattern>>,
     pub config: BTreeMap<String, String>,
+    /// Among the handlers of a channel: lower ones are asked first.
+    pub order: i32,
     pub limits: PluginLimits,
     pub grants: GrantSettings,
     /// Channels with a store of their own, a shard; each store takes about four of the
@@ -31,6 +37,8 @@ pub struct PluginSettings {
     pub stores: Option<usize>,
     /// Seconds without a call after which a channel is saved and dropped, if it can be.
     pub hibernate_after: u32,
+    /// That a user whose connection has ended has to come back; none: no time.
+    pub leave_grace: Option<Duration>,
     /// What it may keep by key, in the whole process.
     pub key_values: StoreBounds,
 }
@@ -40,10 +48,12 @@ impl Default for PluginSettings {
         Self {
             channels: None,
             config: BTreeMap::new(),
+            order: 0,
             limits: PluginLimits::default(),
             grants: GrantSettings::default(),
             stores: None,
             hibernate_after: 300,
+            leave_grace: None,
             key_values: StoreBounds::default(),
         }
     }
@@ -62,6 +72,7 @@ pub type OnChange = Box<dyn Fn(Arc<Registry>) + Send + Sync>;
 /// What the host's thread and the rest of the process share. None of it is on a message's way.
 #[derive(Default)]
 pub struct Shared {
+    pub lasting: Arc<AllLasting>,
     pub registry: Mutex<Arc<Registry>>,
     pub on_change: Mutex<Option<OnChange>>,
     pub told: Mutex<Told>,
@@ -83,6 +94,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub struct PluginHost {
     shared: Arc<Shared>,
     notes: mpsc::Sender<Note>,
+    reads: Reads,
 }
 
 /// The thread ends with the host. Its watcher has a sender too, so silence does not tell it.
@@ -98,7 +110,8 @@ impl PluginHost {
     /// never fatal.
     pub fn start(config: PluginsConfig) -> Result<Self> {
         let engine = PluginEngine::new(config.cache_dir.as_deref())?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { lasting: engine.lasting.clone(), ..Shared::default() });
+        let reads = engine.reads.clone();
         let (notes, inbox) = mpsc::channel();
         let mut keeper = Keeper::new(engine, config, shared.clone(), &notes)?;
         let (ready, looked) = mpsc::channel();
@@ -112,7 +125,18 @@ impl PluginHost {
             })
             .context("cannot start the plugin host's thread")?;
         looked.recv().context("the plugin host's thread has ended")?;
-        Ok(Self { shared, notes })
+        Ok(Self { shared, notes, reads })
+    }
+
+    /// Who answers what plugins ask of the server. Only the first counts.
+    pub fn read_by(&self, reader: Arc<dyn Reader>) {
+        self.reads.answer_by(reader);
+    }
+
+    /// Hands the plugins new settings, without a restart. What comes of it is in the log and the report.
+    pub fn reconfigure(&self, plugins: BTreeMap<String, PluginSettings>) {
+        // The thread is there as long as this is.
+        let _ = self.notes.send(Note::Settings(plugins));
     }
 
     pub fn registry(&self) -> Arc<Registry> {
@@ -138,6 +162,7 @@ impl PluginHost {
             loaded,
             swap: told.swaps.get(name).cloned(),
             error: told.errors.get(name).cloned(),
+            at_work: self.shared.lasting.find(name).map(|lasting| AtWork::of(&lasting.seen())),
         };
         for generation in registry.plugins() {
             let refused = told.errors.contains_key(&generation.name);

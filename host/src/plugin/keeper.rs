@@ -14,9 +14,9 @@ use anyhow::{Context, Result};
 
 use super::engine::PluginEngine;
 use super::folder::{self, Found, Stamp};
-use super::host::{PluginsConfig, Shared};
+use super::host::{PluginSettings, PluginsConfig, Shared};
 use super::limits::FILE_BYTES;
-use super::loader::{self, LoadError, Source, load, settings_of};
+use super::loader::{self, LoadError, Source, load, renew, settings_of};
 use super::stage::Stage;
 use super::watcher::{Note, Watcher};
 use crate::core::PluginName;
@@ -107,6 +107,7 @@ impl Keeper {
                     for note in std::iter::once(note).chain(inbox.try_iter()) {
                         match note {
                             Note::Hint { paths, whole } => self.take_hint(paths, whole, now),
+                            Note::Settings(plugins) => self.reconfigure(plugins, now),
                             Note::End => return,
                         }
                     }
@@ -147,6 +148,29 @@ impl Keeper {
                 if let Some(stamp) = folder::stamp(&path) {
                     self.files.insert(path, Followed::new(stamp, now, true));
                 }
+            }
+        }
+    }
+
+    /// Takes what the operator now says. A version whose settings are others gives way to one of the same
+    /// component; one that does not start with them stays as it is.
+    fn reconfigure(&mut self, plugins: BTreeMap<String, PluginSettings>, now: Instant) {
+        self.config.plugins = plugins;
+        for generation in self.stage.all() {
+            let settings = settings_of(&self.config.plugins, &generation.name);
+            if *settings == *generation.configured {
+                continue;
+            }
+            match self.runtime.block_on(renew(&self.engine, &generation, settings)) {
+                Ok(renewed) => self.stage.install(Arc::new(renewed), now),
+                Err(error) => self.stage.refuse(&generation.name, &generation.file, &error),
+            }
+        }
+        // What was refused may be right now.
+        for file in self.files.values_mut() {
+            let runs = file.name.as_ref().is_some_and(|name| self.stage.current(name).is_some());
+            if !runs && file.missing_since.is_none() {
+                file.state = Follow::Settling(now);
             }
         }
     }

@@ -17,6 +17,8 @@ pub struct PluginLimits {
     pub instantiate_ms: u64,
     /// One payload in an effect or a verdict, in bytes.
     pub payload_bytes: usize,
+    /// What a call may hand to the host in one crossing, arguments and results together, in bytes.
+    pub hostcall_bytes: usize,
 }
 
 impl Default for PluginLimits {
@@ -29,15 +31,16 @@ impl Default for PluginLimits {
             open_ms: 100,
             instantiate_ms: 250,
             payload_bytes: 64 << 10,
+            hostcall_bytes: 2 << 20,
         }
     }
 }
 
 /// Channels of a shard that have a store of their own, where the settings do not say. A component this
-/// large carries a language's runtime, and each of its instances a megabyte and more: all its channels share.
-pub fn own_stores(component_bytes: usize) -> usize {
-    const LARGE: usize = 1 << 20;
-    if component_bytes > LARGE { 0 } else { 500 }
+/// large carries a language's runtime, and each of its instances half a megabyte and more: channels share.
+pub fn own_stores(component_bytes: u64) -> usize {
+    const LARGE: u64 = 1 << 20;
+    if component_bytes > LARGE { 1 } else { 500 }
 }
 
 /// Components and modules in one another in a file.
@@ -58,8 +61,6 @@ pub const METRIC_NAME_BYTES: usize = 64;
 pub const REASON_BYTES: usize = 1024;
 /// What a channel may save, in bytes.
 pub const SNAPSHOT_BYTES: usize = 1 << 20;
-/// Bytes a call may hand to the host in one crossing, arguments and results together.
-pub const HOSTCALL_BYTES: usize = 2 << 20;
 /// Elements of a table, tables, memories and core instances of one store. A component of Python is 38
 /// instances, of QuickJS 3 memories.
 pub const TABLE_ELEMENTS: usize = 20_000;

@@ -12,13 +12,16 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::bindings::{actions, auth, channel_handler, filter, info};
+use super::calls::Function;
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
 use super::grants::Grants;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line, own_stores};
-use super::store::{arm, new_store};
+use super::meter::{Call, Meter};
+use super::quarantine::Quarantine;
+use super::store::new_store;
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
 
@@ -26,7 +29,7 @@ const PACKAGE: &str = "tidegate:plugin/";
 /// The contract this server speaks: `wit/` at 0.1.
 pub const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
-const OFFERED: &str = "log, config, store and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, http, io, random, sockets of wasi@0.2";
+const OFFERED: &str = "log, config, store, presence, history, groups and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, http, io, random, sockets of wasi@0.2";
 /// A name in a file and in an error, in bytes; unknown imports that are named.
 const NAME_BYTES: usize = 128;
 const MOST_NAMED: usize = 16;
@@ -75,6 +78,8 @@ pub enum LoadError {
     DoesNotStart(PluginFailure),
     #[error("its `info` names the channel pattern {0}")]
     BadPattern(crate::core::pattern::BadPattern),
+    #[error("with its new settings: {0}")]
+    NewSettings(Box<LoadError>),
     #[error("its `info` names {0} channel patterns; at most {PATTERNS} are allowed")]
     TooManyPatterns(usize),
     #[error("its grants in the configuration cannot be given: {0}")]
@@ -113,12 +118,51 @@ pub async fn load(
     source: Source,
     settings: &PluginSettings,
 ) -> Result<Generation, LoadError> {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
     let Source { name, file, bytes } = source;
     look(&bytes)?;
     let began = Instant::now();
     let component =
         Component::from_binary(&engine.engine, &bytes).map_err(|error| LoadError::Invalid(said(&error)))?;
+    let compiled =
+        Compiled { name, file, sha256: sha256(&bytes), size: bytes.len() as u64, component, began };
+    make(engine, compiled, settings).await
+}
+
+/// The same component with other settings: a version of its own, to which channels move as to any.
+pub async fn renew(
+    engine: &PluginEngine,
+    generation: &Generation,
+    settings: &PluginSettings,
+) -> Result<Generation, LoadError> {
+    let compiled = Compiled {
+        name: generation.name.clone(),
+        file: generation.file.clone(),
+        sha256: generation.sha256.clone(),
+        size: generation.size,
+        component: generation.pre.component().clone(),
+        began: Instant::now(),
+    };
+    let made = make(engine, compiled, settings).await;
+    made.map_err(|error| LoadError::NewSettings(Box::new(error)))
+}
+
+/// A component, and where it is from.
+struct Compiled {
+    name: PluginName,
+    file: PathBuf,
+    sha256: String,
+    size: u64,
+    component: Component,
+    began: Instant,
+}
+
+async fn make(
+    engine: &PluginEngine,
+    compiled: Compiled,
+    settings: &PluginSettings,
+) -> Result<Generation, LoadError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let Compiled { name, file, sha256, size, component, began } = compiled;
     let imports = imports(engine, &component)?;
     let pre =
         engine.linker.instantiate_pre(&component).map_err(|error| LoadError::WrongImports(said(&error)))?;
@@ -129,27 +173,31 @@ pub async fn load(
     let _ = component.initialize_copy_on_write_image();
     let mut generation = Generation {
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
-        sha256: sha256(&bytes),
+        sha256,
         version: String::new(),
         summary: String::new(),
         file,
-        size: bytes.len() as u64,
+        size,
         capabilities,
         imports,
         actions: Vec::new(),
         routes: Vec::new(),
         limits: settings.limits.clone(),
-        stores: settings.stores.unwrap_or_else(|| own_stores(bytes.len())),
+        stores: settings.stores.unwrap_or_else(|| own_stores(size)),
         hibernate_after: settings.hibernate_after,
+        leave_grace: settings.leave_grace,
         loaded_at: UnixMillis::now(),
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,
         settings: Arc::new(settings.config.clone()),
+        configured: Box::new(settings.clone()),
         grants,
         lasting: engine.lasting.of(&name),
+        reads: engine.reads.clone(),
         pre,
         own_stores: engine.own_stores.clone(),
         recording: engine.recording.clone(),
         failures: Mutex::new(Failures::default()),
+        quarantine: Quarantine::default(),
         name,
     };
     generation.lasting.key_values.set_bounds(settings.key_values);
@@ -258,8 +306,10 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     let called = |error: wasmtime::Error| LoadError::DoesNotStart(PluginFailure::of_call(&error));
     let wrong = |error: wasmtime::Error| LoadError::WrongExports(said(&error));
     let limits = &generation.limits;
-    let mut store = new_store(generation.pre.engine(), generation.owner(), limits.memory_bytes);
-    let clock = arm(&mut store, limits.instantiate_ms);
+    let mut store = new_store(generation.pre.engine(), generation.owner(), limits);
+    let meter = Meter::new(&generation.lasting);
+    let start = Call::of(Function::Start);
+    let clock = meter.arm(&mut store, start, limits.instantiate_ms);
     let instance = clock.watch(generation.pre.instantiate_async(&mut store)).await.map_err(failed)?;
     let has = &generation.capabilities;
     if let Some(indices) = &has.channel_handler {
@@ -273,7 +323,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     }
     if let Some(indices) = &has.actions {
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
-        let clock = arm(&mut store, limits.open_ms);
+        let clock = meter.arm(&mut store, start, limits.open_ms);
         generation.actions = clock.watch(guest.call_names(&mut store)).await.map_err(called)?;
         generation.actions.truncate(MOST_ACTIONS);
     }
@@ -281,7 +331,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     if has.info {
         let indices = info::GuestIndices::new(&generation.pre).map_err(wrong)?;
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
-        let clock = arm(&mut store, limits.open_ms);
+        let clock = meter.arm(&mut store, start, limits.open_ms);
         let about = clock.watch(guest.call_describe(&mut store)).await.map_err(called)?;
         if about.channels.len() > PATTERNS {
             return Err(LoadError::TooManyPatterns(about.channels.len()));

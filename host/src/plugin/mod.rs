@@ -7,11 +7,14 @@
 
 mod actions;
 mod actor;
+mod at_work;
 mod auth;
 pub mod bindings;
+mod calls;
 mod effects;
 mod engine;
 mod failure;
+mod figures;
 mod filter;
 mod folder;
 mod generation;
@@ -24,7 +27,10 @@ mod key_values;
 mod lasting;
 mod limits;
 mod loader;
+mod meter;
 pub mod offline;
+mod quarantine;
+pub mod reads;
 mod registry;
 mod report;
 mod slot;
@@ -33,7 +39,9 @@ mod store;
 mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
-pub use auth::{AuthAction, Handshake, Identity, Refused};
+pub use at_work::AtWork;
+pub use auth::{AuthAction, Handshake, Identity, Permission, Refused};
+pub use calls::Times as CallTimes;
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
     Verdict,

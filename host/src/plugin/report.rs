@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::at_work::AtWork;
+use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::grants::GrantsReport;
 use crate::core::clock::UnixMillis;
@@ -39,6 +41,9 @@ pub struct PluginReport {
     pub swap: Option<Swap>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FileError>,
+    /// Since the server's start, whatever versions there were.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub at_work: Option<AtWork>,
 }
 
 /// The generation in use.
@@ -53,6 +58,8 @@ pub struct Loaded {
     pub capabilities: Vec<&'static str>,
     pub imports: Vec<String>,
     pub channels: Vec<String>,
+    /// Among several that handle a channel: lower ones are asked first, then by name.
+    pub order: i32,
     pub actions: Vec<String>,
     /// Unix time in seconds.
     pub loaded_at: f64,
@@ -61,6 +68,9 @@ pub struct Loaded {
     pub failures: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// All of its calls are refused for so long, because too many had to be ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined_ms: Option<u64>,
 }
 
 /// The last time a new version took an old one's place.
@@ -103,12 +113,17 @@ impl Loaded {
             capabilities: generation.capabilities.names(),
             imports: generation.imports.clone(),
             channels: generation.routes.iter().map(ToString::to_string).collect(),
+            order: generation.configured.order,
             actions: generation.actions.clone(),
             loaded_at: seconds(generation.loaded_at),
             compile_ms: generation.compile_ms,
             grants: generation.grants.report(),
             failures: failures.by_class,
             last_failure: failures.last,
+            quarantined_ms: match generation.quarantine.check() {
+                Err(PluginFailure::Degraded { retry_ms }) => Some(retry_ms),
+                _ => None,
+            },
         }
     }
 }

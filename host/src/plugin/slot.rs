@@ -39,6 +39,7 @@ impl<G> Slot<G> {
         if self.generation != generation.number {
             *self = Self { generation: generation.number, ..Self::default() };
         }
+        generation.quarantine.check()?;
         self.health.check(Instant::now)?;
         match self.live.take() {
             Some(live) => Ok(live),

@@ -27,6 +27,11 @@ impl Stage {
         lock(&self.shared.registry).clone()
     }
 
+    /// All that are in use.
+    pub fn all(&self) -> Vec<Arc<Generation>> {
+        self.registry().plugins().cloned().collect()
+    }
+
     pub fn current(&self, name: &PluginName) -> Option<Arc<Generation>> {
         self.registry().plugin(name).cloned()
     }

@@ -1,5 +1,6 @@
 //! Events of the plugin folder, as hints: that something has changed, not what is so now.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -7,11 +8,15 @@ use std::sync::mpsc;
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use super::host::PluginSettings;
+
 /// What reaches the host's thread.
 pub enum Note {
     /// Something happened to these paths. `whole`: a writer has closed the file, or it was
     /// put there whole.
     Hint { paths: Vec<PathBuf>, whole: bool },
+    /// What the operator now says of the plugins.
+    Settings(BTreeMap<String, PluginSettings>),
     /// The host is gone.
     End,
 }

@@ -17,7 +17,7 @@ use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
-use crate::hub::shard::{Admission, Settings};
+use crate::hub::shard::{Admission, MeshReader, Settings};
 use crate::hub::wire::{Wire, WireId, Wires};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry, StoreBounds};
 use crate::session;
@@ -53,9 +53,19 @@ pub struct Server {
     pub address: SocketAddr,
     threads: Vec<std::thread::JoinHandle<()>>,
     stop: tokio::sync::watch::Sender<bool>,
+    plugins: Arc<PluginHost>,
 }
 
 impl Server {
+    /// Takes the settings of plugins from a new configuration. Nothing else of it is looked at.
+    ///
+    /// # Errors
+    /// Names what cannot be understood; then all is as it was.
+    pub fn reconfigure(&self, config: &Config) -> Result<()> {
+        self.plugins.reconfigure(plugins_config(config)?.plugins);
+        Ok(())
+    }
+
     /// Tells every client 1001 and ends when they have heard it, or after five seconds.
     pub fn stop(self) {
         let _ = self.stop.send(true);
@@ -90,6 +100,7 @@ pub fn serve(config: &Config) -> Result<Server> {
         None => std::thread::available_parallelism().map_or(1, usize::from).min(256),
     };
     let (mesh, inboxes) = Mesh::new(shards);
+    plugins.read_by(Arc::new(MeshReader(mesh.clone())));
     let listeners = listener::bind(&config.listen, shards)
         .with_context(|| format!("cannot listen on {}: is another server running there?", config.listen))?;
     let address = listeners[0].local_addr()?;
@@ -120,7 +131,7 @@ pub fn serve(config: &Config) -> Result<Server> {
         threads.push(thread);
     }
     plugins.on_change(move |registry| install(&mesh, &registry));
-    Ok(Server { address, threads, stop })
+    Ok(Server { address, threads, stop, plugins })
 }
 
 /// With keys from elsewhere, somebody is sent for them.
@@ -270,7 +281,9 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
         grants: plugin.grants.settings(name)?,
+        order: plugin.order,
         stores: plugin.stores,
+        leave_grace: plugin.leave_grace_secs.map(|secs| Duration::from_secs(secs.into())),
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         key_values: StoreBounds {
             bytes: plugin.store_bytes.unwrap_or(defaults.key_values.bytes),
@@ -281,7 +294,10 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
             call_ms: plugin.call_ms.unwrap_or(limits.call_ms),
             auth_ms: plugin.auth_ms.unwrap_or(limits.auth_ms),
             filter_ms: plugin.filter_ms.unwrap_or(limits.filter_ms),
-            ..limits
+            open_ms: plugin.open_ms.unwrap_or(limits.open_ms),
+            instantiate_ms: plugin.instantiate_ms.unwrap_or(limits.instantiate_ms),
+            payload_bytes: plugin.payload_bytes.unwrap_or(limits.payload_bytes),
+            hostcall_bytes: plugin.hostcall_bytes.unwrap_or(limits.hostcall_bytes),
         },
     })
 }

@@ -3,7 +3,9 @@
 
 mod expiry;
 pub mod jwt;
+mod keeper;
 pub mod limits;
+mod permissions;
 pub mod pusher;
 pub mod rules;
 mod standing;
@@ -22,6 +24,8 @@ use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
 use crate::plugin::{AuthAction, FilterRefusal, Handshake, Services};
 
+pub use keeper::Keeper;
+use keeper::KeeperOf;
 use limits::{Allowance, Limits};
 use rules::{KnownRules, Rule, Rules};
 use standing::{Standing, denied};
@@ -45,6 +49,17 @@ pub struct Context {
     pub rules: Arc<Rules>,
     /// Served in the Pusher Channels protocol.
     pub apps: Arc<pusher::Apps>,
+    /// Asks auth plugins again about those who are connected.
+    pub keeper: Rc<Keeper>,
+}
+
+impl Context {
+    /// From now on subscriptions on this shard are judged again when it is time.
+    pub fn keep(self: &Rc<Self>) {
+        let judge = KeeperOf { keeper: self.keeper.clone(), context: Rc::downgrade(self) };
+        self.shard.set_judge(Rc::new(judge));
+        tokio::task::spawn_local(self.keeper.clone().run(Rc::downgrade(self)));
+    }
 }
 
 /// The connection was told why and is closing; nothing more is read from it.
@@ -71,6 +86,7 @@ impl Session {
         handshake: Handshake,
         allowance: Option<Rc<Allowance>>,
     ) -> Result<Self, Ended> {
+        connection.set_trace(handshake.trace());
         let standing = Standing::begin(&context, &connection, handshake, allowance.clone()).await?;
         let known_rules = KnownRules::default();
         Ok(Self { context, connection, standing, allowance, known_rules, at_once: false, to_own: false })
@@ -126,6 +142,7 @@ impl Session {
                             // Without an id nobody hears of it.
                             receipt: receipt && id.is_some(),
                             fate: Fate::Deliver,
+                            trace: self.connection.trace(),
                             channel,
                             event,
                             payload,
@@ -305,6 +322,7 @@ impl Session {
             joins: None,
             budget: PUBLICATIONS_A_MESSAGE,
             told: None,
+            trace: None,
         })
     }
 
@@ -382,11 +400,12 @@ impl Session {
         };
         let _running = self.allowance.as_ref().map(|allowance| allowance.act()).transpose()?;
         let sender = self.connection.sender();
-        match self.context.services.call(generation, name, &sender, &data).await {
+        let trace = self.connection.trace();
+        match self.context.services.call_traced(generation, name, &sender, &data, trace).await {
             Ok(Ok((data, effects))) => {
                 // A name that is no channel's can only be a plugin's own odd choice.
                 if let Ok(name) = ChannelName::parse(name) {
-                    self.context.shard.apply(&name, effects);
+                    self.context.shard.apply(&name, effects, trace);
                 }
                 self.reply(request, Reply::ActionCompleted { action: name.into(), data });
                 Ok(())

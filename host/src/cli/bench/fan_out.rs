@@ -4,9 +4,9 @@ use anyhow::Result;
 use clap::Args;
 
 use super::options::{LoadOptions, OutputOptions, TargetOptions};
+use super::plan::Plan;
 use super::scenario::{self, Defaults};
 use super::target::Needs;
-use super::plan::Plan;
 
 /// Lets a client into as many channels as there may be.
 const CONFIG: &str = "[limits]\nsubscriptions = 1000000\n[[channel]]\npattern = \"*\"\n";

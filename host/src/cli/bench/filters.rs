@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::check::Sees;
 use super::options::{LoadOptions, OutputOptions, TargetOptions};
+use super::plan::{Plan, padded};
 use super::scenario::{self, Defaults};
 use super::target::Needs;
-use super::plan::{Plan, padded};
 
 /// Of the example plugin `level-filter`, ascending.
 const LEVELS: [&str; 5] = ["debug", "info", "warn", "error", "fatal"];

@@ -6,9 +6,9 @@ use serde_json::json;
 use super::mark;
 use super::options::{LoadOptions, OutputOptions, TargetOptions};
 use super::pace::{Length, Pace};
+use super::plan::Plan;
 use super::report::{self, Subject};
 use super::target::{Needs, Target};
-use super::plan::Plan;
 use super::traffic;
 
 /// What a scenario publishes if its options do not say.

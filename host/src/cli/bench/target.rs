@@ -118,6 +118,11 @@ impl Own {
             address
         });
         let Some(address) = address else { bail!("the server did not start:\n{}", said.join("\n")) };
+        // It serves without a plugin that it refuses, and would be measured without it.
+        let refusal = said.iter().find_map(|line| line.split_once(": refused ").map(|(_, why)| why));
+        if let Some(why) = refusal {
+            bail!("the server refuses a plugin: {why}");
+        }
         // Read on, so that the server never waits for its log.
         std::thread::spawn(move || lines.for_each(drop));
         let address = address.split(' ').next().unwrap_or_default();

@@ -99,9 +99,7 @@ impl<'a> Traffic<'a> {
             let room = stream / plan.publishers;
             let texts: Vec<String> = (0..plan.channels)
                 .map(|at| plan.channel_of(dialect, room, at))
-                .flat_map(|channel| {
-                    (plan.texts)(plan, dialect, &channel, Mark { stream, number: 0 }, bytes)
-                })
+                .flat_map(|channel| (plan.texts)(plan, dialect, &channel, Mark { stream, number: 0 }, bytes))
                 .collect();
             let audience = (1..=texts.len() as u64)
                 .map(|number| (0..plan.members).filter(|at| (plan.sees)(plan, *at).passes(number)).count());
