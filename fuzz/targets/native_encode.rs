@@ -110,7 +110,7 @@ fn replies(channel: &ChannelName, message: &Message, id: Option<&RequestId>, wor
         Refusal::PermissionDenied {
             user: Some(user.clone()),
             channel: channel.clone(),
-            reason: (code % 2 == 0).then(|| words.into()),
+            reason: code.is_multiple_of(2).then(|| words.into()),
         },
         Refusal::Rejected { reason: words.into(), code },
         Refusal::RateLimited { retry_after_secs: f64::from(code) / 8.0 },
