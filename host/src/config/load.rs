@@ -10,6 +10,7 @@ use super::limits::at_least_1;
 use super::pusher::{self, PusherAppConfig};
 use super::rules;
 use super::types::{ApiKeyConfig, ChannelConfig, Config};
+use super::versions;
 use crate::core::{Pattern, PluginName, ShardId};
 use crate::hub::presence::PresenceRule;
 use crate::hub::rules::EXPIRE_AFTER;
@@ -204,6 +205,7 @@ fn check(config: &Config) -> Result<()> {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
         let hibernate = plugin.hibernate_after_secs.map(|secs| secs as usize);
         at_least_1(&format!("plugins.{name}.hibernate_after_secs"), hibernate)?;
+        versions::check(name, plugin)?;
         for pattern in plugin.channels.iter().flatten() {
             Pattern::parse(pattern).with_context(|| format!("[plugins.{name}] channels"))?;
         }

@@ -12,6 +12,7 @@ mod schema;
 mod types;
 mod url;
 mod users;
+mod versions;
 
 pub use jwt::{JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
@@ -25,6 +26,7 @@ pub use types::{
 };
 pub use url::HttpUrl;
 pub use users::{QueueConfig, UsersConfig};
+pub use versions::settings as version_settings;
 
 use toml_example::TomlExample;
 

@@ -26,6 +26,7 @@ impl Services {
         let mut live = slot.take(generation, async |g: &Generation| g.actions().await).await?;
         let caller = types::Caller { client: who.client.0, user: who.user.as_str() };
         let clock = live.arm(generation.limits.call_ms);
+        generation.conduct.called();
         let called = clock.watch(live.guest.call_call(&mut live.store, name, caller, data)).await;
         let checked = match called {
             Ok(Ok(reply)) => check(reply, generation.limits.payload_bytes).map(Ok),

@@ -6,6 +6,7 @@ use super::bindings::auth;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::limits::{REASON_BYTES, cut};
+use super::lot::Lot;
 use super::slot::Services;
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, PluginName};
@@ -20,6 +21,13 @@ pub struct Handshake {
     pub peer: String,
 }
 
+impl Handshake {
+    /// Its token's; of a client without one its address's.
+    pub fn lot(&self) -> Lot {
+        Lot::of(self.token.as_deref().unwrap_or(&self.peer))
+    }
+}
+
 /// Who a client is, as all auth plugins together see it.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
@@ -29,6 +37,8 @@ pub struct Identity {
     pub expires_at: Option<UnixMillis>,
     /// What each plugin has said, for that plugin alone.
     claims: Vec<(PluginName, Claims)>,
+    /// Which version is asked about the client while two of one plugin are in use.
+    pub lot: Lot,
 }
 
 type Claims = Vec<(String, String)>;
@@ -36,7 +46,8 @@ type Claims = Vec<(String, String)>;
 impl Identity {
     /// Of one who was not asked of any plugin.
     pub fn named(user: String, expires_at: Option<UnixMillis>) -> Self {
-        Self { user, expires_at, claims: Vec::new() }
+        let lot = Lot::of(&user);
+        Self { user, expires_at, claims: Vec::new(), lot }
     }
 
     /// Has each of these plugins accepted the client? One that came later has not been asked.
@@ -84,7 +95,7 @@ impl Services {
         plugins: &[Arc<Generation>],
         handshake: &Handshake,
     ) -> Result<Identity, Refused> {
-        let mut identity = Identity::default();
+        let mut identity = Identity { lot: handshake.lot(), ..Identity::default() };
         for generation in plugins {
             match self.authenticate_by(generation, handshake).await {
                 Ok(Ok(accepted)) => identity.add(generation.name.clone(), accepted),
@@ -117,6 +128,7 @@ impl Services {
             peer: &handshake.peer,
         };
         let clock = live.arm(generation.limits.auth_ms);
+        generation.conduct.called();
         match clock.watch(live.guest.call_authenticate(&mut live.store, request)).await {
             Ok(answer) => {
                 slot.put(live);
@@ -173,6 +185,7 @@ impl Services {
         };
         let (channel, captures) = (channel.as_str(), captures.pairs());
         let clock = live.arm(generation.limits.auth_ms);
+        generation.conduct.called();
         let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
         match clock.watch(called).await {
             Ok(permission) => {

@@ -11,10 +11,12 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::bindings::{filter, types};
+use super::conduct::Culprit;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::health::Health;
 use super::limits::{REASON_BYTES, cut, line};
+use super::lot::{Lot, Share};
 use super::registry::Registry;
 use super::slot::Slot;
 use crate::core::{PayloadKind, PluginName};
@@ -57,11 +59,23 @@ struct Runner {
 
 #[derive(Default)]
 pub struct Filters {
+    /// Counted while a version is on trial.
+    batches: Cell<u64>,
     next: Cell<u64>,
     expressions: RefCell<BTreeMap<FilterId, Expression>>,
     by_params: RefCell<HashMap<(PluginName, Bytes), FilterId>>,
     runners: RefCell<HashMap<PluginName, Rc<Mutex<Runner>>>>,
     generations: RefCell<HashMap<PluginName, Arc<Generation>>>,
+    /// Versions on trial, each with an instance of its own.
+    trials: RefCell<HashMap<PluginName, Trial>>,
+}
+
+/// A new version gets a share of the batches; what it fails by is judged by the one in use.
+#[derive(Clone)]
+struct Trial {
+    generation: Arc<Generation>,
+    runner: Rc<Mutex<Runner>>,
+    share: Share,
 }
 
 impl Filters {
@@ -73,6 +87,16 @@ impl Filters {
     pub fn install(&self, registry: &Registry) {
         let filters = registry.plugins().filter(|g| g.capabilities.filter.is_some());
         *self.generations.borrow_mut() = filters.map(|g| (g.name.clone(), g.clone())).collect();
+        let mut before = self.trials.take();
+        let trials = registry.canaries().filter(|(g, _)| g.capabilities.filter.is_some());
+        *self.trials.borrow_mut() = trials
+            .map(|(generation, share)| {
+                let same =
+                    before.remove(&generation.name).filter(|t| t.generation.number == generation.number);
+                let runner = same.map(|trial| trial.runner).unwrap_or_default();
+                (generation.name.clone(), Trial { generation: generation.clone(), runner, share: *share })
+            })
+            .collect();
     }
 
     /// One more subscriber with these parameters (JSON).
@@ -128,15 +152,40 @@ impl Filters {
 
     /// Judges messages by filters of one plugin. Never fails: what cannot be judged does not pass.
     pub async fn evaluate(&self, plugin: &PluginName, ids: &[FilterId], messages: &FilterBatch) -> Bits {
+        if let Some(bits) = self.try_out(plugin, ids, messages).await {
+            return bits;
+        }
         let runner = self.runners.borrow().get(plugin).cloned();
         let generation = self.generations.borrow().get(plugin).cloned();
         let (Some(runner), Some(generation)) = (runner, generation) else { return Bits::none() };
         let mut runner = runner.lock().await;
         match self.judge(&mut runner, &generation, ids, messages).await {
             Ok(bits) => bits,
-            Err(PluginFailure::Degraded { .. }) => Bits::none(),
+            Err(PluginFailure::Degraded { .. } | PluginFailure::Quarantined) => Bits::none(),
             Err(_) => self.judge_singly(&mut runner, &generation, ids, messages).await,
         }
+    }
+
+    /// By the version on trial, if there is one, it is its turn, and it can.
+    async fn try_out(&self, plugin: &PluginName, ids: &[FilterId], messages: &FilterBatch) -> Option<Bits> {
+        if self.trials.borrow().is_empty() {
+            return None;
+        }
+        let Trial { generation, runner, share } = self.trials.borrow().get(plugin).cloned()?;
+        let batch = self.batches.replace(self.batches.get().wrapping_add(1));
+        if !share.takes(Lot::of(batch)) {
+            return None;
+        }
+        let mut runner = runner.lock().await;
+        let bits = self.judge(&mut runner, &generation, ids, messages).await.ok()?;
+        if let Bits::Matrix { columns, .. } = &bits
+            && columns.contains(&None)
+        {
+            let refused = PluginFailure::Other("it refuses or fails by a filter in use".into());
+            generation.note(&refused, "filtering messages");
+            return None;
+        }
+        Some(bits)
     }
 
     async fn judge_singly(
@@ -157,6 +206,7 @@ impl Filters {
             if judged.is_err() {
                 failures += 1;
                 runner.blame(*id);
+                generation.conduct.paused(Culprit::One(id.0));
             }
             singly.push(judged.unwrap_or_else(|_| Bits::none()));
         }
@@ -189,6 +239,7 @@ impl Filters {
         }
         let batch = filter::Batch { kinds: &messages.kinds, ends: &messages.ends, data: &messages.data };
         let clock = live.arm(generation.limits.filter_ms);
+        generation.conduct.called();
         match clock.watch(live.guest.call_evaluate(&mut live.store, &guest_ids, batch)).await {
             Ok(words) => {
                 runner.slot.put(live);

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::bindings::{actions, auth, channel_handler, filter};
+use super::conduct::Conduct;
 use super::failure::PluginFailure;
 use super::limits::PluginLimits;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
@@ -72,6 +74,7 @@ pub struct Generation {
     pub(super) own_stores: Arc<AtomicUsize>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
+    pub(super) conduct: Conduct,
 }
 
 impl std::fmt::Debug for Generation {
@@ -141,6 +144,7 @@ impl Generation {
         *failures.by_class.entry(failure.class()).or_default() += 1;
         failures.last = Some(format!("{doing}: {failure}"));
         drop(failures);
+        self.conduct.failed(Instant::now());
         tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
             "the plugin failed {doing}: {failure}");
     }

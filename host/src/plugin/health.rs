@@ -48,16 +48,19 @@ impl Health {
         Ok(())
     }
 
-    pub fn failed(&mut self, now: Instant) {
+    /// True: it pauses now.
+    pub fn failed(&mut self, now: Instant) -> bool {
         self.failures.push_back(now);
         while self.failures.front().is_some_and(|at| now - *at > WITHIN) {
             self.failures.pop_front();
         }
-        if self.failures.len() >= self.patience {
+        let pauses = self.failures.len() >= self.patience;
+        if pauses {
             let pause = self.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
             self.pause = Some(pause);
             self.until = Some(now + pause);
         }
+        pauses
     }
 }
 

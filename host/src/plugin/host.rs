@@ -5,14 +5,22 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::sync::oneshot;
 
 use super::engine::PluginEngine;
+use super::generation::Generation;
 use super::keeper::Keeper;
 use super::limits::PluginLimits;
+use super::orders::{Done, Order, OrderError, Want};
 use super::registry::Registry;
-use super::report::{FileError, Loaded, PluginReport, PluginState, PluginsReport, Swap};
+use super::report::{
+    CanaryReport, FileError, Loaded, PluginReport, PluginState, PluginsReport, Quarantine, RolledBack, Swap,
+    Version,
+};
+use super::trial::{Trial, TrialSettings};
 use super::watcher::Note;
 use crate::core::{Pattern, PluginName};
 
@@ -28,6 +36,14 @@ pub struct PluginSettings {
     pub stores: usize,
     /// Seconds without a call after which a channel is saved and dropped, if it can be.
     pub hibernate_after: u32,
+    /// New versions get a share first. None: all at once.
+    pub trial: Option<TrialSettings>,
+    /// The SHA-256 in hexadecimal of the one file that may be loaded.
+    pub pin: Option<String>,
+    /// At least so many of its calls in a hundred fail before a plugin is taken for broken.
+    pub quarantine_percent: u8,
+    /// A version that is broken while younger than this is replaced by the one before.
+    pub rollback_within: Duration,
 }
 
 impl Default for PluginSettings {
@@ -38,6 +54,10 @@ impl Default for PluginSettings {
             limits: PluginLimits::default(),
             stores: 500,
             hibernate_after: 300,
+            trial: None,
+            pin: None,
+            quarantine_percent: 10,
+            rollback_within: Duration::from_secs(600),
         }
     }
 }
@@ -67,6 +87,12 @@ pub struct Told {
     pub errors: BTreeMap<PluginName, FileError>,
     pub retired: BTreeMap<PluginName, Loaded>,
     pub ignored: BTreeMap<PathBuf, FileError>,
+    pub trials: BTreeMap<PluginName, Trial>,
+    /// One a plugin, with its compiled code.
+    pub previous: BTreeMap<PluginName, Arc<Generation>>,
+    /// What the plugin's file is, but not in use any more.
+    pub rolled_back: BTreeMap<PluginName, RolledBack>,
+    pub quarantined: BTreeMap<PluginName, Quarantine>,
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -121,6 +147,14 @@ impl PluginHost {
         *on_change = Some(Box::new(call));
     }
 
+    /// Does what an operator wants, when what is under way is done.
+    pub async fn order(&self, plugin: PluginName, want: Want) -> Result<Done, OrderError> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.notes.send(Note::Order(Order { plugin, want, answer }));
+        sent.map_err(|_| OrderError::Gone)?;
+        answered.await.map_err(|_| OrderError::Gone)?
+    }
+
     pub fn report(&self) -> PluginsReport {
         let registry = self.registry();
         let told = lock(&self.shared.told);
@@ -131,10 +165,19 @@ impl PluginHost {
             loaded,
             swap: told.swaps.get(name).cloned(),
             error: told.errors.get(name).cloned(),
+            canary: told.trials.get(name).map(CanaryReport::of),
+            previous: told.previous.get(name).map(|previous| Version::of(previous)),
+            rolled_back: told.rolled_back.get(name).cloned(),
+            quarantine: told.quarantined.get(name).cloned(),
         };
         for generation in registry.plugins() {
-            let refused = told.errors.contains_key(&generation.name);
-            let state = if refused { PluginState::ActiveNewerRefused } else { PluginState::Active };
+            let name = &generation.name;
+            let state = match () {
+                () if told.quarantined.contains_key(name) => PluginState::Quarantined,
+                () if told.errors.contains_key(name) => PluginState::ActiveNewerRefused,
+                () if told.rolled_back.contains_key(name) => PluginState::RolledBack,
+                () => PluginState::Active,
+            };
             let loaded = Some(Loaded::of(generation));
             plugins.insert(generation.name.clone(), report(&generation.name, state, loaded));
         }

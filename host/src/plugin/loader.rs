@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
 use super::bindings::{actions, auth, channel_handler, filter, info};
+use super::conduct::Conduct;
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
@@ -70,6 +71,10 @@ pub enum LoadError {
     BadName(String),
     #[error("{} is a plugin of the same name, and is used", .0.display())]
     SameName(PathBuf),
+    #[error(
+        "its SHA-256 is {found}, but `pin` allows only {wanted}: put that file there, or change [plugins.NAME] pin"
+    )]
+    NotPinned { wanted: String, found: String },
     #[error("it is a link out of the plugin folder")]
     LinkOutside,
 }
@@ -130,6 +135,7 @@ pub async fn load(
         pre,
         own_stores: engine.own_stores.clone(),
         failures: Mutex::new(Failures::default()),
+        conduct: Conduct::default(),
         name,
     };
     start_once(&mut generation, settings).await?;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use super::listener::{self, ShardSetup};
 use super::{jwks, webhooks};
-use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
+use crate::config::{self, Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::{ChannelName, Pattern};
 use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
 use crate::hub::history::HistoryRule;
@@ -235,7 +235,10 @@ fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings
 }
 
 fn plugins_config(config: &Config) -> Result<PluginsConfig> {
-    let plugins = config.plugins.iter().map(|(name, plugin)| Ok((name.clone(), plugin_settings(plugin)?)));
+    let plugins = config.plugins.iter().map(|(name, plugin)| {
+        let settings = config::version_settings(name, plugin, plugin_settings(plugin)?)?;
+        Ok((name.clone(), settings))
+    });
     Ok(PluginsConfig {
         dir: config.plugins_dir.clone(),
         cache_dir: config.cache_dir.clone().or_else(default_cache_dir),
@@ -268,6 +271,7 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
             filter_ms: plugin.filter_ms.unwrap_or(limits.filter_ms),
             ..limits
         },
+        ..defaults
     })
 }
 

@@ -20,7 +20,7 @@ use crate::hub::audience::FilterChoice;
 use crate::hub::letter::{About, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
 use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
-use crate::plugin::{AuthAction, FilterRefusal, Handshake, Services};
+use crate::plugin::{AuthAction, FilterRefusal, Handshake, Lot, Services};
 
 use limits::{Allowance, Limits};
 use rules::{KnownRules, Rule, Rules};
@@ -367,11 +367,11 @@ impl Session {
 
     async fn act(&self, name: &str, data: Bytes, request: Option<&RequestId>) -> Result<(), Refusal> {
         let registry = self.context.shard.registry();
-        let Some(generation) = registry.action(name) else {
+        let sender = self.connection.sender();
+        let Some(generation) = registry.action(name, Lot::of(sender.client.0)) else {
             return Err(Refusal::ActionNotFound(name.into()));
         };
         let _running = self.allowance.as_ref().map(|allowance| allowance.act()).transpose()?;
-        let sender = self.connection.sender();
         match self.context.services.call(generation, name, &sender, &data).await {
             Ok(Ok((data, effects))) => {
                 // A name that is no channel's can only be a plugin's own odd choice.

@@ -10,6 +10,7 @@ use wasmtime::component::ResourceAny;
 use super::version::Version;
 use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
 use crate::core::{Captures, ChannelName};
+use crate::plugin::conduct::Culprit;
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::Generation;
 use crate::plugin::health::Health;
@@ -139,19 +140,23 @@ impl<S: ActorSink> Runner<S> {
 
     async fn take(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
         let answer = self.call(channel, job).await;
-        // Refusals to open and pauses are answers, not faults.
         if let Err(failure) = &answer
-            && !matches!(failure, PluginFailure::OpenRefused(_) | PluginFailure::Degraded { .. })
+            && !is_an_answer(failure)
             && let Some(room) = self.rooms.get_mut(&channel)
         {
-            room.health.failed(Instant::now());
+            let pauses = room.health.failed(Instant::now());
             let (number, doing) = (room.version, format!("handling {}", room.name));
+            let culprit = pauses.then(|| Culprit::of(room.name.as_str()));
             match (failure, find(&mut self.versions, number)) {
                 // By the version that has saved it. The store is well; the channel begins anew.
                 (PluginFailure::SnapshotRefused(_), Some(version)) => {
                     version.generation.note(failure, &doing);
                 }
                 _ => self.failed(number, failure, &doing),
+            }
+            // After the failure itself, so that both are of one minute.
+            if let (Some(culprit), Some(version)) = (culprit, find(&mut self.versions, number)) {
+                version.generation.conduct.paused(culprit);
             }
         }
         answer
@@ -160,8 +165,12 @@ impl<S: ActorSink> Runner<S> {
     async fn call(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
         let closed = || PluginFailure::Other("the channel is closed".into());
         let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
-        room.health.check(Instant::now)?;
         let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
+        if version.generation.conduct.is_quarantined() {
+            return Err(PluginFailure::Quarantined);
+        }
+        room.health.check(Instant::now)?;
+        version.generation.conduct.called();
         let resource = match room.open() {
             Some(resource) => resource,
             None => {
@@ -223,16 +232,31 @@ impl<S: ActorSink> Runner<S> {
             return;
         }
         self.know(generation);
-        if let Err(failure) = self.move_to(channel, generation, captures).await
+        if let Err(failure) = self.move_to(channel, generation, captures.clone()).await
             && let Some(room) = self.rooms.get(&channel)
         {
             let from = find(&mut self.versions, room.version).map(|version| version.generation.clone());
             let from = from.map(|from| format!("version {} (generation {})", from.version, from.number));
-            let doing =
-                format!("taking over {} from {}, which keeps it", room.name, from.unwrap_or_default());
-            generation.note(&failure, &doing);
+            let from = from.unwrap_or_default();
+            // A version that is taken back keeps nothing, whatever becomes of the state.
+            let is_back = generation.number < room.version;
+            let then = if is_back { "so it begins anew" } else { "which keeps it" };
+            let name = room.name.clone();
+            generation.note(&failure, &format!("taking over {name} from {from}, {then}"));
+            if is_back {
+                self.begin_anew(channel, generation.number, captures).await;
+            }
         }
         self.prune();
+    }
+
+    /// Moves a channel to another version, without its state.
+    async fn begin_anew(&mut self, channel: u32, number: u64, captures: Captures) {
+        let Some(room) = self.rooms.get_mut(&channel) else { return };
+        let (before, resource) = (room.version, room.open());
+        (room.version, room.captures) = (number, captures);
+        (room.state, room.health) = (State::Closed, Health::default());
+        self.drop_resource(before, resource).await;
     }
 
     async fn move_to(
@@ -275,6 +299,12 @@ impl<S: ActorSink> Runner<S> {
         }
         Ok(())
     }
+}
+
+/// Refusals to open and pauses are no faults.
+fn is_an_answer(failure: &PluginFailure) -> bool {
+    use PluginFailure::{Degraded, OpenRefused, Quarantined};
+    matches!(failure, OpenRefused(_) | Degraded { .. } | Quarantined)
 }
 
 fn find(versions: &mut [Version], number: u64) -> Option<&mut Version> {

@@ -20,6 +20,7 @@ mod route;
 mod routes;
 mod send;
 mod socketapi;
+mod versions;
 
 use std::cell::OnceCell;
 use std::net::SocketAddr;
