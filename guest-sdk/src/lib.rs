@@ -42,7 +42,8 @@
 //!
 //! # Testing
 //! On other targets nothing is exported: `cargo test` runs a plugin's own tests.
-//! There the log goes to stderr and [`config`] has what `config::set_for_test` put in.
+//! There the log goes to stderr, [`config`] has what `config::set_for_test` put in, and
+//! [`store`] is a map of the test's own.
 //!
 //! # Features
 //! `json` (on by default): payloads and parameters to and from serde's types.
@@ -66,6 +67,8 @@ mod message;
 mod name;
 mod panic;
 mod response;
+pub mod store;
+pub mod trace;
 
 pub use about::About;
 pub use actions::Actions;
@@ -97,7 +100,7 @@ pub mod prelude {
     pub use crate::{
         Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Departure, Effect,
         Filter, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response, Verdict,
-        config,
+        config, store,
     };
     pub use crate::{debug, deny, error, info, trace, warn};
 }

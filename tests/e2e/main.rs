@@ -23,6 +23,7 @@ mod history;
 mod http;
 mod jwks;
 mod jwt;
+mod keeping;
 mod limits;
 mod metrics;
 mod presence;

@@ -23,6 +23,7 @@ pub struct Builder {
     config: Option<String>,
     environment: Vec<(String, String)>,
     shards: Option<usize>,
+    address: Option<SocketAddr>,
     flags: Vec<String>,
 }
 
@@ -69,6 +70,12 @@ impl Builder {
         self
     }
 
+    /// Where an earlier server was, rather than on a port of its own.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
     /// More of the command line.
     pub fn flags(mut self, flags: &[&str]) -> Self {
         self.flags.extend(flags.iter().map(|flag| flag.to_string()));
@@ -83,7 +90,8 @@ impl Builder {
             std::fs::copy(path, plugins_dir.join(format!("{name}.wasm"))).unwrap();
         }
         let mut command = cli::command();
-        command.args(["--listen", "127.0.0.1:0"]).arg("--plugins").arg(&plugins_dir);
+        let address = self.address.map_or("127.0.0.1:0".to_owned(), |address| address.to_string());
+        command.args(["--listen", &address]).arg("--plugins").arg(&plugins_dir);
         command.args(["--shards", &self.shards.unwrap_or(2).to_string()]);
         command.env("TIDEGATE_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"));
         if let Some(config) = &self.config {

@@ -5,7 +5,7 @@ import { createHash, createHmac, randomBytes } from "node:crypto";
 import Pusher from "pusher-js";
 import nacl from "tweetnacl";
 
-const BOUND_MS = 10_000;
+const BOUND_MS = Number(process.env.BOUND_MS ?? 10_000);
 const [KEY, SECRET] = process.env.PUSHER_APP.split(":");
 const SERVER = new URL(process.env.PUSHER_SERVER);
 const MASTER_KEY = randomBytes(32);

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::harness::plugins::root;
-use super::harness::{Client, Server, node};
+use super::harness::wait::{LONG, eventually_in};
+use super::harness::{Client, Server, http, node};
 use super::{BOUND, FOLDER, well};
 
 /// Takes a token for a user's name: what `/broadcasting/auth` asks.
@@ -86,6 +87,33 @@ async fn clients_come_back_or_stay_away_as_the_code_says() {
         let said = node::run(command, BOUND).await.unwrap_or_else(|how| panic!("{code}: {how}"));
         assert!(said.contains("# pass 1") && said.contains("# fail 0"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn clients_come_back_to_a_server_that_was_started_again() {
+    let mut server = server("");
+    let mut command = command("node", &server);
+    // The library waits for 15 seconds where nobody listens.
+    command.args(["--test", "--test-force-exit", "restart.test.mjs"]).env("BOUND_MS", "60000");
+    let client = tokio::spawn(async move { node::run(command, BOUND).await });
+    until_subscribed(&server).await;
+    server.terminate();
+    server.ended().await;
+
+    let server = Server::builder().config(super::APP).listen(server.address).start();
+    until_subscribed(&server).await;
+    let news = json!({ "channel": "my-channel", "event": "news", "data": { "n": 1 } });
+    http::post(&server, "/api/publish", &news.to_string()).await;
+    let said = client.await.unwrap().unwrap_or_else(|how| panic!("{how}"));
+    assert!(said.contains("# pass 1") && said.contains("# fail 0"), "{said}");
+}
+
+async fn until_subscribed(server: &Server) {
+    eventually_in(LONG, "a subscriber", async || {
+        let channels = http::get(server, "/api/channels").await.json();
+        (channels["channels"][0]["subscribers"] == 1).then_some(())
+    })
+    .await;
 }
 
 fn command(program: &str, server: &Server) -> Command {

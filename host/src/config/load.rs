@@ -206,6 +206,12 @@ fn check(config: &Config) -> Result<()> {
         let hibernate = plugin.hibernate_after_secs.map(|secs| secs as usize);
         at_least_1(&format!("plugins.{name}.hibernate_after_secs"), hibernate)?;
         versions::check(name, plugin)?;
+        for (key, value) in [("store_bytes", plugin.store_bytes), ("store_keys", plugin.store_keys)] {
+            ensure!(
+                value != Some(0),
+                "plugins.{name}.{key} = 0: a limit is at least 1; leave it out for the usual one"
+            );
+        }
         for pattern in plugin.channels.iter().flatten() {
             Pattern::parse(pattern).with_context(|| format!("[plugins.{name}] channels"))?;
         }

@@ -354,6 +354,11 @@ pub struct PluginConfig {
     /// A version that would be put into quarantine while younger than this, in seconds, at least 1,
     /// is replaced by the one before it instead; 600 without.
     pub rollback_within_secs: Option<u64>,
+    /// Bytes, at least 1, that it may keep in its store: keys and values, and 128 for each key;
+    /// 16 MiB without.
+    pub store_bytes: Option<usize>,
+    /// Keys, at least 1, that it may keep in its store; 65,536 without.
+    pub store_keys: Option<usize>,
 }
 
 impl Default for Config {

@@ -14,6 +14,7 @@ pub mod pattern;
 pub mod rate;
 pub mod refusal;
 pub mod schema;
+mod trace;
 
 pub use ids::{ClientId, Offset, ShardId};
 pub use key::{KeyPointer, MessageKey};
@@ -21,3 +22,4 @@ pub use message::{Message, Payload, PayloadKind, Sender};
 pub use names::{ChannelName, IdempotencyKey, PluginName, UserId};
 pub use pattern::{Captures, Pattern};
 pub use refusal::Refusal;
+pub use trace::TraceParent;

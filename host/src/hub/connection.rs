@@ -22,6 +22,7 @@ use super::turn::Turn;
 use super::wire::{Position, Wire, WireId};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, ClientId, Sender, UserId};
+use crate::plugin::Departure;
 
 /// Requests of one client that a channel's home has not answered yet; at this many
 /// its socket is not read on.
@@ -36,6 +37,7 @@ pub struct Connection {
     /// In the shard's list of outboxes to write this turn.
     pub(super) dirty: Cell<bool>,
     closing: Cell<bool>,
+    expired: Cell<bool>,
     /// Why the server ends it.
     goodbye: OnceCell<Box<Goodbye>>,
     /// How far it has come, in dialects that tell it.
@@ -85,6 +87,7 @@ impl Connection {
             seats: RefCell::default(),
             dirty: Cell::new(false),
             closing: Cell::new(false),
+            expired: Cell::new(false),
             goodbye: OnceCell::new(),
             places: RefCell::new(None),
             user: RefCell::new(UserId(id.to_string().into())),
@@ -233,6 +236,23 @@ impl Connection {
         let _ = self.goodbye.set(Box::new(Goodbye { code, reason: reason.to_owned() }));
     }
 
+    /// Its identity has come to its end: for [`Connection::departure`].
+    pub(super) fn set_expired(&self) {
+        self.expired.set(true);
+    }
+
+    /// Why its subscriptions end with it. Whom somebody has turned out is removed; one that was only
+    /// lost, slow or broken may come back.
+    pub(super) fn departure(&self) -> Departure {
+        if self.expired.get() {
+            return Departure::Expired;
+        }
+        match self.goodbye().map(|goodbye| goodbye.code) {
+            Some(4001..=4004 | 4009) => Departure::Removed,
+            _ => Departure::Disconnected,
+        }
+    }
+
     // === credit ===
 
     pub(super) fn take_credit(&self) {
@@ -267,7 +287,21 @@ impl Connection {
 
     /// Until every subscription and question of the client is answered.
     pub async fn until_settled(&self) {
-        self.until(|| self.unsettled.get() == 0).await;
+        self.until(|| self.is_settled()).await;
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsettled.get() == 0
+    }
+
+    /// It joins a channel, which it leaves when it ends. False: it has joined `limit` others.
+    pub(super) fn join(&self, channel: &ChannelName, limit: usize) -> bool {
+        let mut joined = self.joined.borrow_mut();
+        if joined.len() >= limit && !joined.contains(channel.as_str()) {
+            return false;
+        }
+        joined.insert(channel.clone());
+        true
     }
 
     /// Until nothing of the past waits for it: it may ask for more of that.

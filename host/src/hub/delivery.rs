@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use slab::Slab;
 
 use super::audience::{Audience, FilterChoice, Group, GroupKey, Member, Removed, Seat};
 use super::connection::Connection;
+use super::frames::Frames;
 use super::letter::Accepted;
 use super::outbox::{Outbox, Terms, Through, TooSlow};
 use super::slow::SlowPolicy;
@@ -173,6 +175,9 @@ impl Delivery {
     /// only one that the shard delivers now, past their empty queues. The plugins whose filters
     /// have yet to judge it.
     pub fn deliver(&mut self, turn: &Turn, alone: bool) -> Vec<PluginName> {
+        if turn.is_aside() {
+            return self.deliver_asides(turn, None);
+        }
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return Vec::new() };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let audience = &audiences[key];
@@ -209,9 +214,10 @@ impl Delivery {
             for member in &group.members {
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
+                let asides = turn.asides_for(member.client);
                 if tells_places {
                     connection.came_to(turn);
-                } else if alone && !leaves_out {
+                } else if alone && !leaves_out && asides.is_none() {
                     match connection.write_through(&run.bytes, terms) {
                         Through::Done => continue,
                         Through::Rest => {
@@ -224,13 +230,20 @@ impl Delivery {
                 let mut push = |bytes: Bytes, terms: Terms<'_>| {
                     note(dirty, slow, connection, connection.push_run(bytes, terms));
                 };
-                if !leaves_out {
+                if !leaves_out && asides.is_none() {
                     push(run.bytes.clone(), terms);
                     continue;
                 }
                 let wanted = |i: usize| turn.messages[i].except != Some(member.client);
                 *delivered -= (0..turn.messages.len()).filter(|i| !wanted(*i)).count() as u64;
                 let channel = &audience.channel;
+                if let Some(asides) = asides {
+                    *delivered += asides.len() as u64;
+                    turn.weave(group.key.wire, asides, wanted, |bytes, frames| {
+                        push(bytes, woven(policy, channel, frames));
+                    });
+                    continue;
+                }
                 match policy {
                     SlowPolicy::Disconnect => run.pick(wanted, |bytes, _| push(bytes, Terms::Disconnect)),
                     SlowPolicy::DropOldest => run.pick(wanted, |bytes, messages| {
@@ -246,6 +259,41 @@ impl Delivery {
             }
         }
         waiting
+    }
+
+    /// A turn that only some are named for: without a plugin's name to those of them who have no
+    /// filter, with one to those who have chosen it. Filters do not judge it, but it keeps its place
+    /// behind what they have yet to judge. The plugins of the others' filters.
+    pub fn deliver_asides(&mut self, turn: &Turn, plugin: Option<&PluginName>) -> Vec<PluginName> {
+        let mut others = Vec::new();
+        let Some(asides) = turn.asides() else { return others };
+        let Self { audiences, connections, dirty, slow, delivered, .. } = self;
+        for (client, of_it) in asides.clients() {
+            let connection = connections.get(client.slot()).filter(|connection| connection.id == client);
+            let Some(connection) = connection else { continue };
+            let Some(seat) = connection.seats.borrow().get(turn.channel.as_str()).cloned() else { continue };
+            let audience = &audiences[seat.audience];
+            let key = &audience.groups[seat.group].key;
+            let chosen = key.filter.as_ref().map(|filter| &filter.plugin);
+            if chosen != plugin {
+                if let Some(other) = chosen.filter(|other| plugin.is_none() && !others.contains(*other)) {
+                    others.push(other.clone());
+                }
+                continue;
+            }
+            *delivered += of_it.len() as u64;
+            let policy = policy(turn, &audience.groups[seat.group]);
+            turn.weave(
+                key.wire,
+                of_it,
+                |_| true,
+                |bytes, frames| {
+                    let terms = woven(policy, &audience.channel, frames);
+                    note(dirty, slow, connection, connection.push_run(bytes, terms));
+                },
+            );
+        }
+        others
     }
 
     /// The distinct filters of a plugin among a channel's subscribers.
@@ -281,7 +329,7 @@ impl Delivery {
                 continue;
             };
             let verdicts: Vec<bool> = (0..turn.messages.len()).map(|i| passes(i, choice)).collect();
-            if !verdicts.contains(&true) {
+            if !verdicts.contains(&true) && turn.asides().is_none() {
                 if let Some(tally) = &turn.tally {
                     tally.add(Receipt { filtered: members.len() as u64, ..Receipt::default() });
                 }
@@ -298,6 +346,19 @@ impl Delivery {
                 }
                 let Some(connection) = connections.get(member.client.slot()) else { continue };
                 *delivered += passing;
+                if let Some(asides) = turn.asides_for(member.client) {
+                    let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
+                    *delivered -= passing - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
+                    *delivered += asides.len() as u64;
+                    if tells_places {
+                        connection.came_to(turn);
+                    }
+                    turn.weave(group_key.wire, asides, wanted, |bytes, frames| {
+                        let terms = woven(group_key.slow, &audience.channel, frames);
+                        note(dirty, slow, connection, connection.push_run(bytes, terms));
+                    });
+                    continue;
+                }
                 let mine = if turn.leaves_out(member.client) {
                     let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
                     *delivered -= passing - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
@@ -405,6 +466,16 @@ fn policy(turn: &Turn, group: &Group) -> SlowPolicy {
     match (turn.content(), group.key.slow) {
         (Content::Presence | Content::Count, SlowPolicy::Latest) => SlowPolicy::DropOldest,
         (_, policy) => policy,
+    }
+}
+
+/// Terms of a part of what [`Turn::weave`] gives. Like a change of presence, no aside makes an
+/// earlier one needless.
+fn woven<'a>(policy: SlowPolicy, channel: &'a Rc<ChannelName>, frames: Option<&'a Arc<Frames>>) -> Terms<'a> {
+    match (frames, policy) {
+        (Some(frames), policy) => Terms::new(policy, channel, frames),
+        (None, SlowPolicy::Disconnect) => Terms::Disconnect,
+        (None, SlowPolicy::DropOldest | SlowPolicy::Latest) => Terms::DropOldest { channel, messages: 1 },
     }
 }
 

@@ -96,6 +96,11 @@ impl Filtered {
                 self.queue.wake();
                 continue;
             }
+            if turn.is_aside() {
+                self.delivery.borrow_mut().deliver_asides(&turn, Some(&plugin));
+                self.queue.wake();
+                continue;
+            }
             let choices = match &to {
                 To::Everyone => self.delivery.borrow().filters(&turn.channel, &plugin),
                 To::Newcomer(_, choice, _) => vec![choice.clone()],

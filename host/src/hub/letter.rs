@@ -18,7 +18,7 @@ use crate::core::clock::UnixMillis;
 use crate::core::{
     ChannelName, ClientId, IdempotencyKey, Message, Offset, Payload, Refusal, Sender, ShardId,
 };
-use crate::plugin::Registry;
+use crate::plugin::{Departure, Registry};
 
 /// What a publish led to: the message's place, or none where the channel's handler dropped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,29 @@ pub struct Publish {
     pub budget: u16,
     /// Whoever published it wants to hear how many it reached.
     pub receipt: bool,
+    pub fate: Fate,
+}
+
+/// What becomes of a message once its channel has taken it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// It gets a place, is kept as the rule says, and goes to all subscribers.
+    #[default]
+    Deliver,
+    /// It goes to these if they subscribe, between the messages before it and those after it. It
+    /// gets no place and is not kept.
+    Only(Box<[ClientId]>),
+    /// It gets a place and is kept, and goes to nobody.
+    Keep,
+}
+
+impl Fate {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Only(clients) => size_of_val(&**clients),
+            Self::Deliver | Self::Keep => 0,
+        }
+    }
 }
 
 /// All that one message sets off is at most this many publications.
@@ -128,6 +151,8 @@ pub struct Subscribe {
     /// The client has a subscription, which this one replaces: it needs no further place.
     pub replaces: bool,
     pub joins: Option<Joining>,
+    /// See [`Publish::budget`].
+    pub budget: u16,
     /// Who asked for it in the client's place, and hears what became of it.
     pub told: Option<Told>,
 }
@@ -145,9 +170,46 @@ impl Subscribe {
             filter: None,
             replaces: false,
             joins: None,
+            budget: PUBLICATIONS_A_MESSAGE,
             told: None,
         }
     }
+}
+
+/// A subscription ends.
+pub struct Unsubscribe {
+    pub channel: ChannelName,
+    pub sender: Sender,
+    /// The client is told; none: its connection has ended.
+    pub request: Option<Option<RequestId>>,
+    /// It had a subscription: the home counts one less.
+    pub subscribed: bool,
+    pub why: Departure,
+    /// See [`Publish::budget`].
+    pub budget: u16,
+}
+
+/// What a plugin has done to one client, on the client's shard.
+#[derive(Debug)]
+pub enum Order {
+    /// `params` is JSON; `budget` as in [`Publish::budget`].
+    Subscribe {
+        channel: ChannelName,
+        params: Option<Bytes>,
+        budget: u16,
+    },
+    Unsubscribe {
+        channel: ChannelName,
+        budget: u16,
+    },
+    /// `metadata` as in [`About::Join`].
+    Join {
+        channel: ChannelName,
+        metadata: Option<Bytes>,
+    },
+    Leave {
+        channel: ChannelName,
+    },
 }
 
 /// The server's API, which waits for a subscription that it asked for.
@@ -241,14 +303,7 @@ pub enum Letter {
     // to a channel's home
     Publish(Publish),
     Subscribe(Subscribe),
-    /// `request`: the client asked; without, its connection has ended.
-    Unsubscribe {
-        channel: ChannelName,
-        sender: Sender,
-        request: Option<Option<RequestId>>,
-        /// It had a subscription: the home counts one less.
-        subscribed: bool,
-    },
+    Unsubscribe(Unsubscribe),
     Question(Question),
     /// What became of a message with an idempotency key and a receipt.
     Counted {
@@ -271,7 +326,13 @@ pub enum Letter {
         id: u32,
         serial: u64,
     },
-    /// A connection that had joined has ended.
+    /// A plugin makes a client's user a member. `metadata` as in [`About::Join`].
+    Enter {
+        channel: ChannelName,
+        sender: Sender,
+        metadata: Option<Bytes>,
+    },
+    /// A connection that had joined has ended, or is to leave.
     Gone {
         channel: ChannelName,
         client: ClientId,
@@ -314,6 +375,10 @@ pub enum Letter {
         code: u16,
         reason: String,
     },
+    Order {
+        client: ClientId,
+        order: Order,
+    },
 
     /// The answer, if any, goes its own way.
     Ask(Errand),
@@ -329,7 +394,10 @@ impl Letter {
     /// Roughly what it holds in memory, in bytes: what the mesh's bound counts.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Publish(p) => 256 + p.payload.bytes.len(),
+            Self::Publish(p) => 256 + p.payload.bytes.len() + p.fate.weight(),
+            Self::Order { order: Order::Subscribe { params, .. }, .. } => {
+                128 + params.as_ref().map_or(0, Bytes::len)
+            }
             Self::Deliver(turn) => turn.weight(),
             Self::Direct { payload, .. } => 128 + payload.bytes.len(),
             Self::Settled(s) => {

@@ -3,6 +3,7 @@
 //! [`turn`], and from there by [`delivery`] into the [`outbox`] of every subscriber.
 
 mod alarm;
+mod asides;
 pub mod audience;
 pub mod connection;
 pub mod counters;

@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 
+use super::asides::Asides;
 use super::frames::Frames;
 use super::presence::PresenceEvent;
 use super::tally::Tally;
 use super::wire::{Epoch, Position, Wire, WireId, Wires};
-use crate::core::{ChannelName, ClientId, Message, MessageKey, Offset};
+use crate::core::{ChannelName, ClientId, Message, MessageKey, Offset, Payload, ShardId};
 
 /// A turn is sealed early past this many bytes of messages, so that memory stays bounded.
 const SEAL_AT_BYTES: usize = 256 << 10;
@@ -46,6 +47,8 @@ pub struct Turn {
     weight: usize,
     /// Some message leaves a client out.
     has_exceptions: bool,
+    /// Between the messages.
+    asides: Option<Box<Asides>>,
 }
 
 /// The messages' frames in one dialect.
@@ -147,6 +150,56 @@ impl Turn {
         self.has_exceptions && self.messages.iter().any(|message| message.except == Some(client))
     }
 
+    /// Does it bring anything to anybody who is connected there?
+    pub fn concerns(&self, shard: ShardId) -> bool {
+        !self.is_aside() || self.asides.as_ref().is_some_and(|asides| asides.concern(shard))
+    }
+
+    /// There is nothing in it for all.
+    pub fn is_aside(&self) -> bool {
+        self.asides.is_some()
+            && self.messages.is_empty()
+            && self.events.is_empty()
+            && self.subscribers.is_none()
+    }
+
+    /// What is for some only.
+    pub fn asides(&self) -> Option<&Asides> {
+        self.asides.as_deref()
+    }
+
+    /// What is for this client beside what is for all.
+    pub fn asides_for(&self, client: ClientId) -> Option<&[u32]> {
+        self.asides.as_ref()?.of(client)
+    }
+
+    /// What a client gets that asides are for: runs of messages, and between them the asides,
+    /// without frames. `of_it` are these asides, `wanted` the messages that are for it.
+    pub fn weave(
+        &self,
+        wire: WireId,
+        of_it: &[u32],
+        wanted: impl Fn(usize) -> bool,
+        mut each: impl FnMut(Bytes, Option<&Arc<Frames>>),
+    ) {
+        let Some(asides) = &self.asides else { return };
+        let (run, frames) = (self.run(wire), asides.frames(wire, self.wires, &self.channel));
+        let mut from = 0;
+        let messages = |from: usize, to: usize, each: &mut dyn FnMut(Bytes, Option<&Arc<Frames>>)| {
+            let part = run.only(|index| (from..to).contains(&index) && wanted(index));
+            if !part.bytes.is_empty() {
+                each(part.bytes, Some(&part.frames));
+            }
+        };
+        for index in of_it.iter().map(|index| *index as usize) {
+            let before = asides.messages_before(index);
+            messages(from, before, &mut each);
+            from = before;
+            each(frames[index].clone(), None);
+        }
+        messages(from, self.messages.len(), &mut each);
+    }
+
     /// The first message's offset.
     pub fn first(&self) -> Offset {
         self.messages.first().map_or(Offset(0), |message| message.offset)
@@ -170,19 +223,25 @@ pub struct OpenTurn {
     wires: Wires,
     weight: usize,
     has_exceptions: bool,
+    asides: Option<Box<Asides>>,
 }
 
 impl OpenTurn {
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.events.is_empty() && self.subscribers.is_none()
+        self.messages.is_empty()
+            && self.events.is_empty()
+            && self.subscribers.is_none()
+            && self.asides.is_none()
     }
 
     /// May this go into it? Otherwise what is there must be sealed first.
     pub fn takes(&self, content: Content) -> bool {
         match content {
             Content::Messages => self.events.is_empty() && self.subscribers.is_none(),
-            Content::Presence => self.messages.is_empty() && self.subscribers.is_none(),
-            Content::Count => self.messages.is_empty() && self.events.is_empty(),
+            Content::Presence => {
+                self.messages.is_empty() && self.subscribers.is_none() && self.asides.is_none()
+            }
+            Content::Count => self.messages.is_empty() && self.events.is_empty() && self.asides.is_none(),
         }
     }
 
@@ -199,6 +258,22 @@ impl OpenTurn {
         self.weight += channel.as_str().len() + message.event.len() + message.payload.bytes.len() + OVERHEAD;
         self.has_exceptions |= message.except.is_some();
         self.messages.push(message);
+        self.weight >= SEAL_AT_BYTES
+    }
+
+    /// The same for a message that only these clients get, after the messages so far.
+    pub fn push_aside(
+        &mut self,
+        wires: Wires,
+        channel: &ChannelName,
+        event: Bytes,
+        payload: Payload,
+        to: Box<[ClientId]>,
+    ) -> bool {
+        self.wires = wires;
+        self.weight += channel.as_str().len() + event.len() + payload.bytes.len() + OVERHEAD;
+        self.weight += to.len() * Asides::A_CLIENT;
+        self.asides.get_or_insert_default().push(self.messages.len(), event, payload, to);
         self.weight >= SEAL_AT_BYTES
     }
 
@@ -242,6 +317,7 @@ impl OpenTurn {
             runs: taken.wires.iter().map(|_| OnceLock::new()).collect(),
             weight: taken.weight,
             has_exceptions: taken.has_exceptions,
+            asides: taken.asides.map(|asides| Box::new(asides.seal(taken.wires))),
         }
     }
 }

@@ -9,4 +9,6 @@ wasmtime::component::bindgen!({
 });
 
 pub use self::exports::tidegate::plugin::{actions, auth, channel_handler, filter, info};
-pub use self::tidegate::plugin::{config, log, types};
+/// The contract's `store`: what a plugin keeps by key.
+pub use self::tidegate::plugin::store as key_values;
+pub use self::tidegate::plugin::{config, log, trace, types};

@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::bindings::{config, log, types};
+use super::bindings::{config, key_values, log, trace, types};
+use super::lasting::AllLasting;
 use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 use super::store::StoreData;
 
@@ -35,6 +36,7 @@ pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) own_stores: Arc<AtomicUsize>,
+    pub(super) lasting: Arc<AllLasting>,
 }
 
 impl PluginEngine {
@@ -59,9 +61,11 @@ impl PluginEngine {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(plain)?;
         log::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         config::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        key_values::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        trace::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         types::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         start_clock(&engine)?;
-        Ok(Self { engine, linker: Arc::new(linker), own_stores: Arc::default() })
+        Ok(Self { engine, linker: Arc::new(linker), own_stores: Arc::default(), lasting: Arc::default() })
     }
 }
 

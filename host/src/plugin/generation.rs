@@ -12,6 +12,7 @@ use wasmtime::component::InstancePre;
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::conduct::Conduct;
 use super::failure::PluginFailure;
+use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
 use crate::core::clock::UnixMillis;
@@ -69,6 +70,7 @@ pub struct Generation {
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    pub(super) lasting: Arc<Lasting>,
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
     pub(super) own_stores: Arc<AtomicUsize>,
@@ -102,6 +104,7 @@ impl Generation {
             plugin: self.name.to_string(),
             version: self.version.clone(),
             settings: self.settings.clone(),
+            lasting: self.lasting.clone(),
             waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
         }
     }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::engine::PluginEngine;
 use super::generation::Generation;
 use super::keeper::Keeper;
+use super::key_values::StoreBounds;
 use super::limits::PluginLimits;
 use super::orders::{Done, Order, OrderError, Want};
 use super::registry::Registry;
@@ -44,6 +45,8 @@ pub struct PluginSettings {
     pub quarantine_percent: u8,
     /// A version that is broken while younger than this is replaced by the one before.
     pub rollback_within: Duration,
+    /// What it may keep by key, in the whole process.
+    pub key_values: StoreBounds,
 }
 
 impl Default for PluginSettings {
@@ -58,6 +61,7 @@ impl Default for PluginSettings {
             pin: None,
             quarantine_percent: 10,
             rollback_within: Duration::from_secs(600),
+            key_values: StoreBounds::default(),
         }
     }
 }

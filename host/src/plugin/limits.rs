@@ -50,6 +50,8 @@ pub const TABLE_ELEMENTS: usize = 20_000;
 pub const TABLES: usize = 8;
 pub const MEMORIES: usize = 4;
 pub const INSTANCES: usize = 16;
+/// Calls of the contract's `store` in one call of a plugin.
+pub const KEY_VALUE_CALLS: u32 = 64;
 /// Resources that one store knows: each of its channels is one, and what a component makes of
 /// the host's. wasmtime's own bound of 100,000 is less than a shared store may have channels.
 pub const HANDLES: usize = 1_000_000;

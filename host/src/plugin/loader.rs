@@ -25,7 +25,7 @@ const PACKAGE: &str = "tidegate:plugin/";
 /// The contract this server speaks: `wit/` at 0.1.
 const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
-const OFFERED: &str = "tidegate:plugin/log@0.1.0, tidegate:plugin/config@0.1.0 and cli, clocks, filesystem, io, random, sockets of wasi@0.2";
+const OFFERED: &str = "log, config, store and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, io, random, sockets of wasi@0.2";
 /// A name in a file and in an error, in bytes; unknown imports that are named.
 const NAME_BYTES: usize = 128;
 const MOST_NAMED: usize = 16;
@@ -132,12 +132,14 @@ pub async fn load(
         loaded_at: UnixMillis::now(),
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,
         settings: Arc::new(settings.config.clone()),
+        lasting: engine.lasting.of(&name),
         pre,
         own_stores: engine.own_stores.clone(),
         failures: Mutex::new(Failures::default()),
         conduct: Conduct::default(),
         name,
     };
+    generation.lasting.key_values.set_bounds(settings.key_values);
     start_once(&mut generation, settings).await?;
     Ok(generation)
 }
@@ -172,7 +174,7 @@ fn imports(engine: &PluginEngine, component: &Component) -> Result<Vec<String>, 
         return Err(LoadError::OtherContract(version));
     }
     let offered = |name: &String| {
-        let known = ["log", "config", "types"].iter().any(|known| {
+        let known = ["log", "config", "store", "trace", "types"].iter().any(|known| {
             name.strip_prefix(PACKAGE)
                 .and_then(|rest| rest.split_once('@'))
                 .is_some_and(|(interface, _)| interface == *known)

@@ -12,7 +12,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::failure::{OutOfMemory, OutOfTime};
 use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
+use super::lasting::Lasting;
 use super::limits::{HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use crate::core::TraceParent;
 
 /// Who a store belongs to, for its log lines and settings.
 #[derive(Clone, Debug)]
@@ -20,6 +22,7 @@ pub struct Owner {
     pub plugin: String,
     pub version: String,
     pub settings: Arc<BTreeMap<String, String>>,
+    pub lasting: Arc<Lasting>,
     /// Its component can wait in the host: WASI has timers.
     pub waits: bool,
 }
@@ -27,6 +30,10 @@ pub struct Owner {
 pub struct StoreData {
     pub(super) owner: Owner,
     pub(super) log: LogBudget,
+    /// Calls of the contract's `store` in the call under way.
+    pub(super) key_value_calls: u32,
+    /// Of the request that brought about the call under way.
+    pub(super) trace: Option<TraceParent>,
     wasi: Option<Box<(WasiCtx, ResourceTable)>>,
     memory_limit: usize,
     /// Of all its memories together.
@@ -41,6 +48,8 @@ pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<St
     let data = StoreData {
         owner,
         log: LogBudget::default(),
+        key_value_calls: 0,
+        trace: None,
         wasi: None,
         memory_limit,
         memory: 0,
@@ -68,6 +77,7 @@ pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<St
 pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock {
     let data = store.data_mut();
     data.ticks = 0;
+    data.key_value_calls = 0;
     data.budget = ms;
     let waits = data.owner.waits;
     store.set_epoch_deadline(1);
@@ -96,6 +106,13 @@ impl Clock {
             Ok(done) => done,
             Err(_) => Err(OutOfTime { ms: self.ms }.into()),
         }
+    }
+}
+
+impl StoreData {
+    /// What the call under way hands on with its own requests, if anything.
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        self.trace
     }
 }
 

@@ -17,9 +17,9 @@ use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
-use crate::hub::shard::Settings;
+use crate::hub::shard::{Admission, Settings};
 use crate::hub::wire::{Wire, WireId, Wires};
-use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry};
+use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry, StoreBounds};
 use crate::session;
 use crate::session::jwt::Verifier;
 use crate::session::pusher::Apps;
@@ -230,8 +230,16 @@ fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
         idle_secs: config.limits.connection.idle_secs,
+        subscriptions: config.limits.subscriptions,
+        admission: admission(config)?,
         board: webhooks::start(apps)?,
     })
+}
+
+/// The rules' part in subscriptions that plugins ask for.
+fn admission(config: &Config) -> Result<Admission> {
+    let rules = session::rules::Rules::new(&config.channels)?;
+    Ok(Admission::new(move |channel, anonymous, params| rules.admit(channel, anonymous, params)))
 }
 
 fn plugins_config(config: &Config) -> Result<PluginsConfig> {
@@ -264,6 +272,10 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
         config: config.collect::<Result<_>>()?,
         stores: plugin.stores.unwrap_or(defaults.stores),
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
+        key_values: StoreBounds {
+            bytes: plugin.store_bytes.unwrap_or(defaults.key_values.bytes),
+            keys: plugin.store_keys.unwrap_or(defaults.key_values.keys),
+        },
         limits: PluginLimits {
             memory_bytes: plugin.memory_bytes.unwrap_or(limits.memory_bytes),
             call_ms: plugin.call_ms.unwrap_or(limits.call_ms),

@@ -17,7 +17,7 @@ use crate::core::meter::{Cost, Excess, OnExcess};
 use crate::core::{ChannelName, Payload, Refusal, UserId};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::audience::FilterChoice;
-use crate::hub::letter::{About, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
+use crate::hub::letter::{About, Fate, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
 use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
 use crate::plugin::{AuthAction, FilterRefusal, Handshake, Lot, Services};
@@ -125,6 +125,7 @@ impl Session {
                             budget: PUBLICATIONS_A_MESSAGE,
                             // Without an id nobody hears of it.
                             receipt: receipt && id.is_some(),
+                            fate: Fate::Deliver,
                             channel,
                             event,
                             payload,
@@ -299,6 +300,7 @@ impl Session {
             request,
             filter,
             joins: None,
+            budget: PUBLICATIONS_A_MESSAGE,
             told: None,
         })
     }

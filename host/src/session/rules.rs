@@ -72,6 +72,20 @@ impl Rules {
         self.find(channel.as_str()).map_or(Ok(()), |rule| rule.payload(channel, payload))
     }
 
+    /// For a subscription that a plugin asks for: the parameters that its channel's handler gets.
+    pub fn admit(
+        &self,
+        channel: &ChannelName,
+        anonymous: bool,
+        params: Option<Bytes>,
+    ) -> Result<Option<Bytes>, Refusal> {
+        let Some(rule) = self.find(channel.as_str()) else { return Ok(params) };
+        if rule.require_auth && anonymous {
+            return Err(Refusal::PermissionDenied { user: None, channel: channel.clone() });
+        }
+        rule.params(channel, params)
+    }
+
     /// The same for a subscription without parameters: those that it then has.
     pub fn defaults(&self, channel: &ChannelName) -> Result<Option<Bytes>, Refusal> {
         self.find(channel.as_str()).map_or(Ok(None), |rule| rule.params(channel, None))

@@ -110,7 +110,8 @@ impl Standing {
         };
         connection.set_user(UserId(user));
         if identity.expires_at.is_some_and(|at| at <= UnixMillis::now()) {
-            return Err(refuse(context, connection, "The token has expired."));
+            context.shard.close_expired(connection);
+            return Err(Ended);
         }
         if let Some(allowance) = &self.allowance {
             let admitted = allowance.set_user(&identity.user);
@@ -126,7 +127,7 @@ impl Standing {
         connection.until_settled().await;
         self.settle(context, connection)?;
         for channel in connection.strange_channels() {
-            context.shard.unsubscribe(connection, channel, None);
+            context.shard.remove(connection, channel);
         }
         Ok(())
     }

@@ -175,6 +175,17 @@ impl Home {
         message
     }
 
+    /// Gives a message its place for those who ask for the past, and for nobody else. False: no past
+    /// is kept.
+    pub fn keep(&mut self, event: Bytes, payload: Payload) -> bool {
+        let Some(history) = &mut self.history else { return false };
+        self.offset = self.offset.next();
+        let (offset, at) = (self.offset, UnixMillis::now());
+        history.push(&Message { offset, at, sender: None, event, payload, except: None });
+        self.used();
+        true
+    }
+
     /// Keeps a message that is not a client's, where the rule says so.
     fn remember(&mut self, message: &Message) {
         let by_client = message.sender.as_ref().is_some_and(|sender| sender.client != ClientId::NOBODY);
@@ -199,6 +210,24 @@ impl Home {
         if self.turn.push(wires, &self.name, self.numbered(), message) {
             self.seal(post);
         }
+    }
+
+    /// The same for a message that only these clients get, and that has no place.
+    pub fn push_aside(
+        &mut self,
+        wires: Wires,
+        event: Bytes,
+        payload: Payload,
+        to: Box<[ClientId]>,
+        post: &Post,
+    ) {
+        if !self.turn.takes(Content::Messages) {
+            self.seal(post);
+        }
+        if self.turn.push_aside(wires, &self.name, event, payload, to) {
+            self.seal(post);
+        }
+        self.used();
     }
 
     /// The same for a message whose fate is counted: it goes alone.
@@ -232,7 +261,7 @@ impl Home {
         }
         let turn = Arc::new(self.turn.seal(&self.name));
         for (shard, count) in post.mesh().shards().zip(&self.subscribers) {
-            if *count > 0 {
+            if *count > 0 && turn.concerns(shard) {
                 post.send(shard, Letter::Deliver(turn.clone()));
             }
         }

@@ -1,16 +1,48 @@
 //! What handlers and actions ask the server to do.
 
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
 use super::Homes;
-use crate::core::ChannelName;
-use crate::hub::letter::{Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish};
+use crate::core::clock::UnixMillis;
+use crate::core::{ChannelName, ClientId, Refusal, Sender};
+use crate::hub::groups::{GroupInquiry, GroupName};
+use crate::hub::letter::{Fate, Letter, Order, Origin, PUBLICATIONS_A_MESSAGE, Publish};
 use crate::hub::post::Post;
-use crate::plugin::{Audience, Direct, Effect, Recipient};
+use crate::hub::presence::PresenceRule;
+use crate::plugin::{Audience, Direct, Effect, Publication, Recipient};
+
+/// What one call's publications have in common.
+struct Cause<'a> {
+    channel: &'a ChannelName,
+    /// The channel's handler has been called: what it publishes there does not come back to it.
+    handled: bool,
+    /// What each of its publications may set off in turn.
+    share: u16,
+}
 
 impl Homes {
-    /// Effects of one call, in their order. `budget` publications are left to its message;
-    /// each gets an equal share of what remains, so that no chain of handlers goes on for ever.
+    /// Effects of one call of a channel's handler, in their order. `budget` publications are left to
+    /// its message; each gets an equal share of what remains, so that no chain of handlers goes on
+    /// for ever. Subscriptions count as publications: handlers are asked about them.
     pub fn apply(&mut self, channel: &ChannelName, effects: Vec<Effect>, budget: u16, post: &Post) {
-        let publications = effects.iter().filter(|effect| matches!(effect, Effect::Publish(_))).count();
+        self.apply_for(channel, true, effects, budget, post);
+    }
+
+    /// The same for an action. `name` is its name, which stands in for a channel's.
+    pub fn apply_for_action(&mut self, name: &ChannelName, effects: Vec<Effect>, post: &Post) {
+        self.apply_for(name, false, effects, PUBLICATIONS_A_MESSAGE, post);
+    }
+
+    fn apply_for(
+        &mut self,
+        channel: &ChannelName,
+        handled: bool,
+        effects: Vec<Effect>,
+        budget: u16,
+        post: &Post,
+    ) {
+        let publications = effects.iter().filter(|effect| sets_something_off(effect)).count();
         let allowed = publications.min(usize::from(budget));
         if publications > allowed {
             tracing::warn!(
@@ -21,50 +53,149 @@ impl Homes {
         }
         // At most 1,024, so the share fits.
         let share = (usize::from(budget) - allowed).checked_div(allowed).unwrap_or(0) as u16;
+        let cause = Cause { channel, handled, share };
         let mut left = allowed;
         for effect in effects {
-            match effect {
-                Effect::Publish(_) if left == 0 => {}
-                Effect::Publish(publication) => {
-                    left -= 1;
-                    let own = publication.channel == *channel;
-                    let except = match publication.to {
-                        Audience::Others(client) => Some(client),
-                        Audience::All | Audience::Only(_) => None,
-                    };
-                    let publish = Publish {
-                        channel: publication.channel,
-                        origin: Origin::Plugin,
-                        event: publication.event,
-                        payload: publication.payload,
-                        except,
-                        key: None,
-                        budget: share,
-                        receipt: false,
-                    };
-                    if own && self.homes.contains_key(channel) {
-                        self.accept(publish, post);
-                    } else {
-                        post.send(post.mesh().home(publish.channel.as_str()), Letter::Publish(publish));
-                    }
+            if sets_something_off(&effect) {
+                if left == 0 {
+                    continue;
                 }
-                Effect::Send(Direct { to: Recipient::Client(client), ref event, ref payload }) => post.send(
-                    client.shard(),
-                    Letter::Direct {
-                        client,
-                        channel: channel.clone(),
-                        event: event.clone(),
-                        payload: payload.clone(),
-                    },
-                ),
-                Effect::SetTimer { id, after_ms } => self.set_timer(channel, id, after_ms, post),
-                Effect::CancelTimer(id) => self.cancel_timer(channel, id),
-                Effect::Kick(dismissal) => post.send(
-                    dismissal.client.shard(),
-                    Letter::Close { client: dismissal.client, code: 4003, reason: dismissal.reason },
-                ),
-                other => tracing::error!(%channel, "not applied yet: {other:?}"),
+                left -= 1;
+            }
+            self.apply_one(&cause, effect, post);
+        }
+    }
+
+    fn apply_one(&mut self, cause: &Cause<'_>, effect: Effect, post: &Post) {
+        let (channel, budget) = (cause.channel, cause.share);
+        let order = |client: ClientId, order| post.send(client.shard(), Letter::Order { client, order });
+        match effect {
+            Effect::Publish(publication) => self.publish_for(cause, publication, false, post),
+            Effect::Persist(publication) => self.publish_for(cause, publication, true, post),
+            Effect::Send(Direct { to: Recipient::User(channel), event, payload }) => {
+                let publication = Publication { channel, event, payload, to: Audience::All };
+                self.publish_for(cause, publication, false, post);
+            }
+            Effect::Send(Direct { to: Recipient::Client(client), event, payload }) => {
+                let direct = Letter::Direct { client, channel: channel.clone(), event, payload };
+                post.send(client.shard(), direct);
+            }
+            Effect::Subscribe { client, channel, params } => {
+                order(client, Order::Subscribe { channel, params, budget });
+            }
+            Effect::Unsubscribe { client, channel } => order(client, Order::Unsubscribe { channel, budget }),
+            Effect::Join { client, channel, data } => order(client, Order::Join { channel, metadata: data }),
+            Effect::Leave { client, channel } => order(client, Order::Leave { channel }),
+            Effect::Kick(dismissal) => post.send(
+                dismissal.client.shard(),
+                Letter::Close { client: dismissal.client, code: 4003, reason: dismissal.reason },
+            ),
+            Effect::GroupAdd { group, channel } => add_to_group(group, channel, post),
+            Effect::GroupDiscard { group, channel } => {
+                // Nobody waits for the answer.
+                let inquiry = GroupInquiry::Discard { channel, answer: oneshot::channel().0 };
+                let home = post.mesh().home(group.as_str());
+                post.send(home, Letter::Group { group: GroupName(group), inquiry });
+            }
+            Effect::SetTimer { id, after_ms } => self.set_timer(channel, id, after_ms, post),
+            Effect::CancelTimer(id) => self.cancel_timer(channel, id),
+            Effect::Count(_) | Effect::Gauge(_) => tracing::error!(%channel, "not applied yet: {effect:?}"),
+        }
+    }
+
+    fn publish_for(&mut self, cause: &Cause<'_>, publication: Publication, keep: bool, post: &Post) {
+        let Publication { channel, event, payload, to } = publication;
+        let (except, fate) = match to {
+            _ if keep => (None, Fate::Keep),
+            Audience::All => (None, Fate::Deliver),
+            Audience::Others(client) => (Some(client), Fate::Deliver),
+            Audience::Only(clients) => (None, Fate::Only(clients)),
+        };
+        let own = cause.handled && channel == *cause.channel;
+        let publish = Publish {
+            channel,
+            origin: Origin::Plugin,
+            event,
+            payload,
+            except,
+            key: None,
+            budget: cause.share,
+            receipt: false,
+            fate,
+        };
+        if own && self.homes.contains_key(&publish.channel) {
+            self.accept(publish, post);
+        } else {
+            post.send(post.mesh().home(publish.channel.as_str()), Letter::Publish(publish));
+        }
+    }
+
+    /// [`Homes::accept`] of a message that is not for everybody, or not for now.
+    pub(super) fn accept_aside(&mut self, publish: Publish, post: &Post) {
+        let Publish { channel, event, payload, fate, .. } = publish;
+        let Some(home) = self.homes.get_mut(&channel) else { return };
+        match fate {
+            Fate::Keep => match home.keep(event, payload) {
+                true => self.published += 1,
+                false => {
+                    tracing::warn!(%channel, "a plugin persists a message, but the channel has no history")
+                }
+            },
+            Fate::Only(clients) if home.has_subscribers() => {
+                self.open_messages += 1;
+                if !home.has_open_turn() {
+                    self.dirty.push(home.name.clone());
+                    post.queue.wake();
+                }
+                home.push_aside(self.wires, event, payload, clients, post);
+            }
+            Fate::Only(_) => {}
+            Fate::Deliver => debug_assert!(false, "has a place"),
+        }
+    }
+
+    /// A plugin makes a client's user a member.
+    pub fn enter(&mut self, channel: &ChannelName, who: &Sender, metadata: Option<Bytes>, post: &Post) {
+        let shards = self.shards(post);
+        let entered = self.open(channel, shards).and_then(|home| {
+            if home.rule.presence == PresenceRule::Off {
+                let details = "presence is not kept in this channel".to_owned();
+                return Err(Refusal::InvalidParams { subject: channel.to_string(), details });
+            }
+            home.used();
+            Ok(home.presence.get_or_insert_default().join(who, metadata, UnixMillis::now()))
+        });
+        match entered {
+            Ok(events) => self.tell(channel, events, post),
+            Err(refusal) => {
+                tracing::warn!(%channel, client = %who.client, refusal = refusal.to_string(),
+                    "a plugin lets a client join, which was refused");
             }
         }
     }
+}
+
+/// May other handlers have to be asked because of it?
+fn sets_something_off(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Publish(_)
+            | Effect::Persist(_)
+            | Effect::Send(Direct { to: Recipient::User(_), .. })
+            | Effect::Subscribe { .. }
+            | Effect::Unsubscribe { .. }
+    )
+}
+
+fn add_to_group(group: ChannelName, channel: ChannelName, post: &Post) {
+    let (answer, answered) = oneshot::channel();
+    let (home, name) = (post.mesh().home(group.as_str()), group.clone());
+    let inquiry = GroupInquiry::Add { channel: channel.clone(), answer };
+    post.send(home, Letter::Group { group: GroupName(group), inquiry });
+    tokio::task::spawn_local(async move {
+        if let Ok(Err(refusal)) = answered.await {
+            tracing::warn!(group = %name, %channel, refusal = refusal.to_string(),
+                "a plugin adds a channel to a group, which was refused");
+        }
+    });
 }

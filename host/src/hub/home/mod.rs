@@ -24,9 +24,9 @@ use bytes::{Bytes, BytesMut};
 use channel::Home;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelName, Pattern, PluginName, Refusal, Sender, ShardId};
+use crate::core::{Captures, ChannelName, Pattern, PluginName, Refusal, ShardId};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
-use crate::hub::letter::{Letter, Origin, Publish, Published, Subscribe};
+use crate::hub::letter::{Fate, Letter, Origin, Publish, Published, Subscribe, Unsubscribe};
 use crate::hub::mesh::Mesh;
 use crate::hub::notice::Board;
 use crate::hub::post::{Post, Verdicts};
@@ -46,7 +46,7 @@ pub use repeats::RepeatKey;
 pub enum Ticket {
     Publish(Publish),
     Subscribe(Subscribe),
-    Unsubscribe { channel: ChannelName, sender: Sender, request: Option<Option<RequestId>> },
+    Unsubscribe(Unsubscribe),
     Timer { channel: ChannelName },
 }
 
@@ -172,6 +172,9 @@ impl Homes {
         };
         if home.waiting.is_some() {
             return self.accept_or_hold(publish, post);
+        }
+        if publish.fate != Fate::Deliver {
+            return self.accept_aside(publish, post);
         }
         self.published += 1;
         let sender = publish.origin.sender().cloned();

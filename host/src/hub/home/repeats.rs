@@ -152,6 +152,7 @@ mod tests {
     use super::*;
     use crate::core::Offset;
     use crate::core::{ClientId, Payload, Sender};
+    use crate::hub::letter::Fate;
     use crate::hub::wire::Epoch;
     use tokio::sync::oneshot;
 
@@ -165,6 +166,7 @@ mod tests {
             key: Some(IdempotencyKey::parse(key).unwrap()),
             budget: 1,
             receipt: false,
+            fate: Fate::Deliver,
         }
     }
 

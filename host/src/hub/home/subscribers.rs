@@ -5,11 +5,11 @@ use bytes::{Bytes, BytesMut};
 use super::{Homes, Ticket, frame, limits};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal, Sender, ShardId};
-use crate::hub::letter::{Accepted, Letter, Subscribe, Subscribed};
+use crate::hub::letter::{Accepted, Letter, Subscribe, Subscribed, Unsubscribe};
 use crate::hub::post::Post;
 use crate::hub::presence::{Presence, PresenceRule};
-use crate::hub::wire::{Position, Reply, RequestId, WireId, Wires};
-use crate::plugin::{Departure, Job, Response};
+use crate::hub::wire::{Position, Reply, WireId, Wires};
+use crate::plugin::{Job, Response};
 
 impl Homes {
     pub fn subscribe(&mut self, subscribe: Subscribe, post: &Post) {
@@ -29,31 +29,25 @@ impl Homes {
         }
     }
 
-    /// `request`: the client asked and hears of it; without, its connection has ended.
-    pub fn unsubscribe(
-        &mut self,
-        channel: ChannelName,
-        sender: Sender,
-        request: Option<Option<RequestId>>,
-        subscribed: bool,
-        post: &Post,
-    ) {
+    pub fn unsubscribe(&mut self, unsubscribe: Unsubscribe, post: &Post) {
+        let (channel, client) = (unsubscribe.channel.clone(), unsubscribe.sender.client);
+        let subscribed = unsubscribe.subscribed;
         if subscribed && self.homes.get(&channel).is_some_and(|home| home.rule.presence == PresenceRule::Auto)
         {
-            self.gone(&channel, sender.client, post);
+            self.gone(&channel, client, post);
         }
         let handler = self.homes.get_mut(&channel).and_then(|home| {
             if subscribed {
-                home.forget(sender.client.shard());
+                home.forget(client.shard());
             }
             home.handler.as_ref().filter(|_| subscribed)
         });
         match handler {
             Some((_, actor)) => {
-                let job = Job::Unsubscribe { who: sender.clone(), why: Departure::Left };
-                actor.send(job, Ticket::Unsubscribe { channel: channel.clone(), sender, request });
+                let job = Job::Unsubscribe { who: unsubscribe.sender.clone(), why: unsubscribe.why };
+                actor.send(job, Ticket::Unsubscribe(unsubscribe));
             }
-            None => confirm_unsubscribed(channel.clone(), &sender, request, post),
+            None => confirm_unsubscribed(unsubscribe, post),
         }
         if subscribed {
             self.notice_going(&channel);
@@ -137,14 +131,10 @@ pub(super) fn refuse_subscription(subscribe: Subscribe, refusal: Refusal, post: 
     post.send(subscribe.sender.client.shard(), Letter::Subscribed(answer));
 }
 
-pub(super) fn confirm_unsubscribed(
-    channel: ChannelName,
-    sender: &Sender,
-    request: Option<Option<RequestId>>,
-    post: &Post,
-) {
+pub(super) fn confirm_unsubscribed(unsubscribe: Unsubscribe, post: &Post) {
+    let Unsubscribe { channel, sender: Sender { client, .. }, request, .. } = unsubscribe;
     if let Some(request) = request {
-        post.send(sender.client.shard(), Letter::Unsubscribed { channel, client: sender.client, request });
+        post.send(client.shard(), Letter::Unsubscribed { channel, client, request });
     }
 }
 

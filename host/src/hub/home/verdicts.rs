@@ -16,18 +16,19 @@ impl Homes {
             (Ticket::Publish(publish), Ok(Answer::Published(outcome))) => self.judged(publish, outcome, post),
             (Ticket::Subscribe(subscribe), Ok(Answer::Subscribed(result))) => match result {
                 Ok(Acceptance { response, effects }) => {
-                    let channel = subscribe.channel.clone();
+                    let (channel, budget) = (subscribe.channel.clone(), subscribe.budget);
                     self.admit(subscribe, response, post);
-                    self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
+                    self.apply(&channel, effects, budget, post);
                 }
                 Err(denial) => {
                     let refusal = Refusal::Rejected { reason: denial.reason, code: denial.code };
                     refuse_subscription(subscribe, refusal, post);
                 }
             },
-            (Ticket::Unsubscribe { channel, sender, request }, Ok(Answer::Unsubscribed(effects))) => {
-                confirm_unsubscribed(channel.clone(), &sender, request, post);
-                self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
+            (Ticket::Unsubscribe(unsubscribe), Ok(Answer::Unsubscribed(effects))) => {
+                let (channel, budget) = (unsubscribe.channel.clone(), unsubscribe.budget);
+                confirm_unsubscribed(unsubscribe, post);
+                self.apply(&channel, effects, budget, post);
             }
             (Ticket::Timer { channel }, Ok(Answer::Timer(effects))) => {
                 self.apply(&channel, effects, PUBLICATIONS_A_MESSAGE, post);
@@ -36,9 +37,7 @@ impl Homes {
                 tracing::warn!(%channel, %failure, "a timer's call failed; the timer is gone");
             }
             // A client that leaves has left, whatever its channel's handler makes of it.
-            (Ticket::Unsubscribe { channel, sender, request }, _) => {
-                confirm_unsubscribed(channel, &sender, request, post);
-            }
+            (Ticket::Unsubscribe(unsubscribe), _) => confirm_unsubscribed(unsubscribe, post),
             (Ticket::Publish(publish), Err(failure)) => {
                 let refusal = self.failed(&publish.channel, &failure);
                 self.answer(publish.channel, publish.origin, Err(refusal), post);
@@ -66,7 +65,7 @@ impl Homes {
                     home.judging = home.judging.saturating_sub(1);
                 }
             }
-            Ticket::Unsubscribe { .. } => {}
+            Ticket::Unsubscribe(_) => {}
         }
     }
 

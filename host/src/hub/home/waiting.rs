@@ -11,7 +11,7 @@ use super::Homes;
 use super::channel::{Home, Past};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Message, Offset, Refusal};
-use crate::hub::letter::{Letter, Origin, Publish, Published, Settled, Subscribe, Wishes};
+use crate::hub::letter::{Fate, Letter, Origin, Publish, Published, Settled, Subscribe, Wishes};
 use crate::hub::mesh::Mesh;
 use crate::hub::post::Post;
 use crate::hub::queue::Queue;
@@ -95,6 +95,9 @@ impl Homes {
     }
 
     fn send_or_keep(&mut self, publish: Publish, post: &Post) {
+        if publish.fate != Fate::Deliver {
+            return self.accept_aside(publish, post);
+        }
         let Publish { channel, origin, event, payload, except, receipt, .. } = publish;
         let (full, limit) = (self.in_use.get() >= self.queues, self.queues);
         let Some(home) = self.homes.get_mut(&channel) else {

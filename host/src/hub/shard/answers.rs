@@ -3,19 +3,27 @@
 use bytes::Bytes;
 
 use super::Shard;
-use crate::core::{ChannelName, ClientId, Refusal, Sender};
-use crate::hub::letter::{Letter, Published, Subscribed};
+use crate::core::{ChannelName, ClientId, Refusal};
+use crate::hub::letter::{Letter, PUBLICATIONS_A_MESSAGE, Published, Subscribed, Unsubscribe};
 use crate::hub::wire::{Reply, RequestId};
+use crate::plugin::Departure;
 
 impl Shard {
     pub(super) fn subscribed(&self, answer: Subscribed) {
         let Subscribed { channel, sender, request, filter, told, result } = answer;
         let connection = self.delivery.borrow().find(sender.client).cloned();
-        let Some(connection) = connection.filter(|connection| !connection.is_closing()) else {
+        let Some(connection) = connection.as_ref().filter(|connection| !connection.is_closing()) else {
             self.release(filter);
             if result.is_ok() {
                 let (home, client) = (self.post.mesh().home(channel.as_str()), sender.client);
-                self.leave(channel.clone(), sender, None, true);
+                self.leave(Unsubscribe {
+                    channel: channel.clone(),
+                    sender,
+                    request: None,
+                    subscribed: true,
+                    why: connection.map_or(Departure::Disconnected, |connection| connection.departure()),
+                    budget: PUBLICATIONS_A_MESSAGE,
+                });
                 // If it was to be a member.
                 self.post.send(home, Letter::Gone { channel, client });
             }
@@ -125,14 +133,8 @@ impl Shard {
         }
     }
 
-    pub(super) fn leave(
-        &self,
-        channel: ChannelName,
-        sender: Sender,
-        request: Option<Option<RequestId>>,
-        subscribed: bool,
-    ) {
-        let home = self.post.mesh().home(channel.as_str());
-        self.post.send(home, Letter::Unsubscribe { channel, sender, request, subscribed });
+    pub(super) fn leave(&self, unsubscribe: Unsubscribe) {
+        let home = self.post.mesh().home(unsubscribe.channel.as_str());
+        self.post.send(home, Letter::Unsubscribe(unsubscribe));
     }
 }

@@ -14,12 +14,13 @@ use crate::hub::connection::Connection;
 use crate::hub::delivery::Full;
 use crate::hub::groups::{GroupInquiry, GroupName};
 use crate::hub::letter::{
-    About, Inquiry, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Question, Subscribe,
+    About, Fate, Inquiry, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Question, Subscribe,
+    Unsubscribe,
 };
 use crate::hub::outbox::{Outbox, Wrote};
 use crate::hub::socket::Socket;
 use crate::hub::wire::{Reply, RequestId, Told, WireId};
-use crate::plugin::{Effect, Filters, Registry};
+use crate::plugin::{Departure, Effect, Filters, Registry};
 
 /// How long a closing connection has to take its last bytes and close its side.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
@@ -68,7 +69,14 @@ impl Shard {
         }
         for (channel, filter) in left {
             self.release(filter);
-            self.leave(channel.clone(), connection.sender_in(channel.as_str()), None, true);
+            self.leave(Unsubscribe {
+                channel: channel.clone(),
+                sender: connection.sender_in(channel.as_str()),
+                request: None,
+                subscribed: true,
+                why: connection.departure(),
+                budget: PUBLICATIONS_A_MESSAGE,
+            });
             self.leave_members(connection, channel);
         }
     }
@@ -113,14 +121,12 @@ impl Shard {
     pub fn question(&self, connection: &Connection, question: Question, limit: usize) -> Result<(), Refusal> {
         match &question.about {
             About::Join { .. } => {
-                let mut joined = connection.joined.borrow_mut();
-                if joined.len() >= limit && !joined.contains(question.channel.as_str()) {
+                if !connection.join(&question.channel, limit) {
                     return Err(Refusal::LimitExceeded {
                         limit,
                         what: "channels that one client has joined",
                     });
                 }
-                joined.insert(question.channel.clone());
             }
             About::Leave => {
                 connection.joined.borrow_mut().remove(question.channel.as_str());
@@ -147,12 +153,29 @@ impl Shard {
 
     /// Only once [`Connection::until_settled`]: the seat must be there to be left.
     pub fn unsubscribe(&self, connection: &Connection, channel: ChannelName, request: Option<RequestId>) {
+        self.end_subscription(connection, channel, request, Departure::Left, PUBLICATIONS_A_MESSAGE);
+    }
+
+    /// The same where it is not the client's wish; it is told `unsubscribed`.
+    pub fn remove(&self, connection: &Connection, channel: ChannelName) {
+        self.end_subscription(connection, channel, None, Departure::Removed, PUBLICATIONS_A_MESSAGE);
+    }
+
+    /// See [`Shard::unsubscribe`]; `budget` as in [`Publish::budget`].
+    pub(super) fn end_subscription(
+        &self,
+        connection: &Connection,
+        channel: ChannelName,
+        request: Option<RequestId>,
+        why: Departure,
+        budget: u16,
+    ) {
         connection.take_credit();
         let removed = self.delivery.borrow_mut().unsubscribe(connection, &channel);
         let subscribed = removed.is_some();
         self.release(removed.and_then(|removed| removed.filter));
-        let sender = connection.sender_in(channel.as_str());
-        self.leave(channel.clone(), sender, Some(request), subscribed);
+        let (sender, request) = (connection.sender_in(channel.as_str()), Some(request));
+        self.leave(Unsubscribe { channel: channel.clone(), sender, request, subscribed, why, budget });
         self.leave_members(connection, channel);
     }
 
@@ -167,14 +190,15 @@ impl Shard {
         let sender = sender.map(|user| Sender { client: ClientId::NOBODY, user });
         let origin = Origin::Server { answer, sender };
         let budget = PUBLICATIONS_A_MESSAGE;
-        let publish = Publish { channel, origin, event, payload, except, key, budget, receipt };
+        let fate = Fate::Deliver;
+        let publish = Publish { channel, origin, event, payload, except, key, budget, receipt, fate };
         self.post.send(home, Letter::Publish(publish));
         receiver
     }
 
     /// What an action asked for. `name` stands in for a channel in direct messages.
     pub fn apply(&self, name: &ChannelName, effects: Vec<Effect>) {
-        self.homes.borrow_mut().apply(name, effects, PUBLICATIONS_A_MESSAGE, &self.post);
+        self.homes.borrow_mut().apply_for_action(name, effects, &self.post);
         self.post.queue.wake();
     }
 

@@ -72,10 +72,10 @@ mod tests {
 
     use super::*;
     use crate::core::{ChannelName, Message, Payload};
-    use crate::hub::letter::{Origin, Publish, Subscribe, Wishes};
+    use crate::hub::letter::{Fate, Origin, Publish, Subscribe, Wishes};
     use crate::hub::mesh::Mesh;
     use crate::hub::rules::{ChannelRule, Rules};
-    use crate::hub::shard::Settings;
+    use crate::hub::shard::{Admission, Settings};
     use crate::hub::socket::Socket;
     use crate::hub::wire::{Epoch, Reply, RequestId, Wire, WireId, Wires};
     use crate::plugin::Registry;
@@ -133,6 +133,8 @@ mod tests {
             missed_heartbeats: 2,
             sweep_secs: 10,
             idle_secs: None,
+            subscriptions: 10,
+            admission: Admission::default(),
             board: None,
         }
     }
@@ -162,6 +164,7 @@ mod tests {
                 filter: None,
                 replaces: false,
                 joins: None,
+                budget: 0,
                 told: None,
             };
             shards[0].subscribe(&connection, subscribe);
@@ -179,6 +182,7 @@ mod tests {
                 key: None,
                 budget: 0,
                 receipt: false,
+                fate: Fate::Deliver,
             };
             shards[1].homes.borrow_mut().publish(publish, &shards[1].post);
             assert!(acknowledged.try_recv().unwrap().is_ok());

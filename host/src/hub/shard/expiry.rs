@@ -29,10 +29,16 @@ impl Shard {
                 }
                 tokio::time::sleep(left.min(WARNING)).await;
                 if let Some((shard, connection)) = find() {
-                    shard.close(&connection, 4001, "The token has expired.");
+                    shard.close_expired(&connection);
                 }
             }))
         });
         connection.set_end(at, clock);
+    }
+
+    /// Ends a connection whose identity has ended.
+    pub fn close_expired(&self, connection: &Rc<Connection>) {
+        connection.set_expired();
+        self.close(connection, 4001, "The token has expired.");
     }
 }

@@ -9,6 +9,7 @@ mod ending;
 mod expiry;
 mod occupancy;
 mod orders;
+mod plugged;
 mod time;
 mod writing;
 
@@ -16,6 +17,7 @@ pub use ask::Unanswered;
 pub use census::{ConnectionFacts, Counts, Page};
 pub use clients::Publication;
 pub use orders::Whom;
+pub use plugged::Admission;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -57,6 +59,10 @@ pub struct Settings {
     pub sweep_secs: u32,
     /// Seconds that a connection may do nothing; none: any number.
     pub idle_secs: Option<u64>,
+    /// Subscriptions of one client, and channels that it has joined, as far as plugins see to them.
+    pub subscriptions: usize,
+    /// What channels' rules make of those subscriptions.
+    pub admission: Admission,
     /// Where what happens is told outside of channels, if anybody wants to know.
     pub board: Option<Board>,
 }
@@ -75,6 +81,7 @@ pub struct Shard {
     /// Seconds since the shard began.
     second: Cell<u64>,
     counters: RefCell<Counters>,
+    orders: plugged::Orders,
 }
 
 impl Shard {
@@ -103,6 +110,7 @@ impl Shard {
             alarm_at: Cell::new(None),
             second: Cell::new(0),
             counters: RefCell::default(),
+            orders: plugged::Orders::default(),
         }))
     }
 
@@ -189,9 +197,7 @@ impl Shard {
         match letter {
             Letter::Publish(publish) => homes.publish(publish, &self.post),
             Letter::Subscribe(subscribe) => homes.subscribe(subscribe, &self.post),
-            Letter::Unsubscribe { channel, sender, request, subscribed } => {
-                homes.unsubscribe(channel, sender, request, subscribed, &self.post);
-            }
+            Letter::Unsubscribe(unsubscribe) => homes.unsubscribe(unsubscribe, &self.post),
             Letter::Question(question) => homes.question(question, &self.post),
             Letter::Settled(settled) => homes.settled(settled, &self.post),
             Letter::Group { group, inquiry } => homes.group(group, inquiry),
@@ -201,6 +207,9 @@ impl Shard {
             Letter::Inquiry { channel, inquiry } => homes.inquiry(&channel, inquiry, &self.post),
             Letter::Timer { channel, id, serial } => homes.timer(channel, id, serial),
             Letter::Gone { channel, client } => homes.gone(&channel, client, &self.post),
+            Letter::Enter { channel, sender, metadata } => {
+                homes.enter(&channel, &sender, metadata, &self.post);
+            }
             Letter::Answered { client, frame } => self.answered(client, frame),
             Letter::ForgetOne { channel, shard } => homes.forget_one(&channel, shard, &self.post),
             Letter::Subscribed(answer) => self.subscribed(answer),
@@ -229,6 +238,7 @@ impl Shard {
                     self.close(&connection, code, &reason);
                 }
             }
+            Letter::Order { client, order } => self.order(client, order),
             Letter::Ask(question) => question(self, homes),
             Letter::Install { registry, done } => {
                 self.filters.install(&registry);

@@ -10,7 +10,7 @@ use super::ask::{Unanswered, gather};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, ClientId, Payload, Refusal, ShardId};
 use crate::hub::connection::Connection;
-use crate::hub::letter::{Subscribe, Wishes};
+use crate::hub::letter::Subscribe;
 
 /// One connection, or all of a user's.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl Shard {
                     for connection in found {
                         connection.until_settled().await;
                         if connection.is_subscribed(channel.as_str()) && !connection.is_closing() {
-                            there.unsubscribe(&connection, channel.clone(), None);
+                            there.remove(&connection, channel.clone());
                             left += 1;
                         }
                     }
@@ -143,31 +143,32 @@ impl Shard {
         limit: usize,
     ) -> oneshot::Receiver<Result<(), Refusal>> {
         let (told, receiver) = oneshot::channel();
+        match self.may_be_asked(connection, channel, limit) {
+            // The other end is here.
+            Err(refusal) => drop(told.send(Err(refusal))),
+            Ok(()) => {
+                let subscribe = Subscribe { told: Some(told), ..asked_for(connection, channel, params) };
+                self.subscribe(connection, subscribe);
+            }
+        }
+        receiver
+    }
+
+    /// May a client be subscribed by somebody else, as far as is known here?
+    pub(super) fn may_be_asked(
+        &self,
+        connection: &Connection,
+        channel: &ChannelName,
+        limit: usize,
+    ) -> Result<(), Refusal> {
         if channel.user().is_some_and(|user| !connection.stands_for(user)) {
             let user = connection.sender().named().cloned();
-            let _ = told.send(Err(Refusal::PermissionDenied { user, channel: channel.clone() }));
-            return receiver;
+            return Err(Refusal::PermissionDenied { user, channel: channel.clone() });
         }
         if connection.subscriptions() >= limit && !connection.is_subscribed(channel.as_str()) {
-            let what = "subscriptions of one client";
-            // The other end is here.
-            let _ = told.send(Err(Refusal::LimitExceeded { limit, what }));
-            return receiver;
+            return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
         }
-        let subscribe = Subscribe {
-            channel: channel.clone(),
-            sender: connection.sender(),
-            wire: connection.wire,
-            wishes: Wishes::default(),
-            params: params.clone(),
-            request: None,
-            filter: None,
-            replaces: connection.is_subscribed(channel.as_str()),
-            joins: None,
-            told: Some(told),
-        };
-        self.subscribe(connection, subscribe);
-        receiver
+        Ok(())
     }
 
     fn shards_of(&self, whom: &Whom) -> impl Iterator<Item = ShardId> + use<> {
@@ -193,5 +194,14 @@ impl Shard {
         let mut found = self.found(whom);
         found.retain(|connection| connection.is_admitted());
         found
+    }
+}
+
+/// A subscription in a client's place.
+pub(super) fn asked_for(connection: &Connection, channel: &ChannelName, params: &Option<Bytes>) -> Subscribe {
+    Subscribe {
+        params: params.clone(),
+        replaces: connection.is_subscribed(channel.as_str()),
+        ..Subscribe::plain(channel.clone(), connection.sender(), connection.wire)
     }
 }

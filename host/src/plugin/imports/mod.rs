@@ -1,8 +1,10 @@
 //! What plugins may import.
 
 mod config;
+mod key_values;
 pub mod log;
 pub mod stdio;
+mod trace;
 
 use super::bindings::types;
 use super::store::StoreData;

@@ -9,7 +9,7 @@ use crate::core::apps::{MAX_USER, SERVER_TO_USER, online};
 use crate::dialect::pusher::decode::shown;
 use crate::dialect::pusher::encode;
 use crate::dialect::pusher::member::{User, user};
-use crate::hub::letter::{About, Question, Subscribe, Wishes};
+use crate::hub::letter::{About, PUBLICATIONS_A_MESSAGE, Question, Subscribe, Wishes};
 
 /// Not signed in, for whatever reason.
 const UNAUTHORIZED: u16 = 4009;
@@ -116,6 +116,7 @@ impl Guest {
                     filter: None,
                     replaces: false,
                     joins: None,
+                    budget: PUBLICATIONS_A_MESSAGE,
                     told: None,
                 })
             });

@@ -9,7 +9,7 @@ use crate::core::{ChannelName, Refusal, Sender, UserId};
 use crate::dialect::pusher::decode::shown;
 use crate::dialect::pusher::encode;
 use crate::dialect::pusher::member::{self, Member};
-use crate::hub::letter::{Joining, Subscribe, Wishes};
+use crate::hub::letter::{Joining, PUBLICATIONS_A_MESSAGE, Subscribe, Wishes};
 use crate::hub::wire::Reply;
 use crate::plugin::{AuthAction, Route};
 use crate::session::standing::denied;
@@ -103,6 +103,7 @@ impl Guest {
             filter: None,
             replaces: false,
             joins,
+            budget: PUBLICATIONS_A_MESSAGE,
             told: None,
         });
         asked?;

@@ -6,7 +6,7 @@ use super::Guest;
 use super::judge::Verdict;
 use crate::core::apps::{Access, ChannelKind};
 use crate::core::{Payload, Refusal};
-use crate::hub::letter::{Origin, PUBLICATIONS_A_MESSAGE, Publish};
+use crate::hub::letter::{Fate, Origin, PUBLICATIONS_A_MESSAGE, Publish};
 use crate::hub::wire::Reply;
 use crate::plugin::AuthAction;
 use crate::session::standing::denied;
@@ -74,6 +74,7 @@ impl Guest {
             key: None,
             budget: PUBLICATIONS_A_MESSAGE,
             receipt: false,
+            fate: Fate::Deliver,
         };
         self.session.context.shard.publish(connection, publish);
     }
