@@ -67,6 +67,11 @@ async fn move_from_pusher() {
 }
 
 #[tokio::test]
+async fn plugin_versions() {
+    run("docs/plugin-versions.md").await;
+}
+
+#[tokio::test]
 async fn pusher() {
     run("docs/pusher.md").await;
 }

@@ -4,6 +4,7 @@ mod api_key;
 mod bench;
 mod client;
 mod config;
+mod plugin;
 mod publish;
 mod serve;
 mod subscribe;
@@ -43,6 +44,8 @@ enum Command {
     Token(token::Token),
     /// Make a key of the server API, and the lines of configuration for it
     ApiKey(api_key::ApiKey),
+    /// What concerns one plugin
+    Plugin(plugin::Plugin),
     /// Put a server under load, and measure it
     Bench(bench::Bench),
     /// Check a configuration, or print the default one
@@ -58,6 +61,7 @@ pub fn run() -> Result<()> {
         Command::Publish(publish) => publish.run(),
         Command::Token(token) => token.run(),
         Command::ApiKey(key) => key.run(),
+        Command::Plugin(plugin) => plugin.run(),
         Command::Bench(bench) => bench.run(),
         Command::Config(config) => config.run(),
     }

@@ -17,7 +17,8 @@ use crate::hub::rules::EXPIRE_AFTER;
 
 const PREFIX: &str = "TIDEGATE_";
 /// Read by the logger and by the other commands; not settings.
-const NOT_SETTINGS: [&str; 4] = ["TIDEGATE_LOG", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_SECRET", "TIDEGATE_URL"];
+const NOT_SETTINGS: [&str; 5] =
+    ["TIDEGATE_KEY", "TIDEGATE_LOG", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_SECRET", "TIDEGATE_URL"];
 /// Parts of a variable's name between `__`. Settings and plugins' own go less deep; tables are
 /// walked by recursion.
 const MOST_PARTS: usize = 16;

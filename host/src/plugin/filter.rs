@@ -179,7 +179,7 @@ impl Filters {
         let mut runner = runner.lock().await;
         let bits = self.judge(&mut runner, &generation, ids, messages).await.ok()?;
         if let Bits::Matrix { columns, .. } = &bits
-            && columns.contains(&None)
+            && (columns.is_empty() || columns.contains(&None))
         {
             let refused = PluginFailure::Other("it refuses or fails by a filter in use".into());
             generation.note(&refused, "filtering messages");
