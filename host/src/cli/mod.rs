@@ -44,10 +44,10 @@ enum Command {
     Token(token::Token),
     /// Make a key of the server API, and the lines of configuration for it
     ApiKey(api_key::ApiKey),
-    /// What concerns one plugin
-    Plugin(plugin::Plugin),
     /// Put a server under load, and measure it
     Bench(bench::Bench),
+    /// Make, check, try, test and measure a plugin
+    Plugin(plugin::Plugin),
     /// Check a configuration, or print the default one
     Config(config::Config),
 }
@@ -61,8 +61,8 @@ pub fn run() -> Result<()> {
         Command::Publish(publish) => publish.run(),
         Command::Token(token) => token.run(),
         Command::ApiKey(key) => key.run(),
-        Command::Plugin(plugin) => plugin.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Plugin(plugin) => plugin.run(),
         Command::Config(config) => config.run(),
     }
 }

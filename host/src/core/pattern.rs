@@ -65,6 +65,12 @@ impl BadPattern {
     }
 }
 
+impl FromIterator<(String, String)> for Captures {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
 impl Captures {
     /// Each name once: the first pattern that has it counts.
     pub fn of<'a>(patterns: impl IntoIterator<Item = &'a Pattern>, channel: &str) -> Self {

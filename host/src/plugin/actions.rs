@@ -41,7 +41,8 @@ impl Services {
     }
 }
 
-fn check(
+/// An answer as the contract has it.
+pub(super) fn check(
     reply: super::bindings::actions::Reply,
     payload_bytes: usize,
 ) -> Result<(Bytes, Vec<Effect>), PluginFailure> {

@@ -13,6 +13,7 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, P
 use super::bindings::{config, key_values, log, trace, types};
 use super::lasting::AllLasting;
 use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::offline::{self, Recording};
 use super::store::StoreData;
 
 /// Deadlines are counted in ticks of this length.
@@ -37,6 +38,8 @@ pub struct PluginEngine {
     pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) own_stores: Arc<AtomicUsize>,
     pub(super) lasting: Arc<AllLasting>,
+    /// What plugins read is answered from this, and not by a server.
+    pub(super) recording: Option<Recording>,
 }
 
 impl PluginEngine {
@@ -65,7 +68,23 @@ impl PluginEngine {
         trace::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         types::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         start_clock(&engine)?;
-        Ok(Self { engine, linker: Arc::new(linker), own_stores: Arc::default(), lasting: Arc::default() })
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+            own_stores: Arc::default(),
+            lasting: Arc::default(),
+            recording: None,
+        })
+    }
+
+    /// Its plugins read from a recording, and not of a server.
+    pub fn offline(cache_dir: Option<&Path>, recording: Recording) -> Result<Self> {
+        let Self { engine, linker, own_stores, lasting, .. } = Self::new(cache_dir)?;
+        let mut linker = Linker::clone(&linker);
+        // In front of a server's own.
+        linker.allow_shadowing(true);
+        offline::add_to_linker(&mut linker).map_err(plain)?;
+        Ok(Self { engine, linker: Arc::new(linker), own_stores, lasting, recording: Some(recording) })
     }
 }
 

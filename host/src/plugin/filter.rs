@@ -377,6 +377,11 @@ impl FilterBatch {
         self.ends.push(self.data.len() as u32);
     }
 
+    /// Kinds, ends and data, as they cross into a plugin.
+    pub(super) fn parts(&self) -> (&[types::PayloadKind], &[u32], &[u8]) {
+        (&self.kinds, &self.ends, &self.data)
+    }
+
     pub fn clear(&mut self) {
         self.kinds.clear();
         self.ends.clear();

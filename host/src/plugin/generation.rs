@@ -14,6 +14,7 @@ use super::conduct::Conduct;
 use super::failure::PluginFailure;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
+use super::offline::Recording;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -74,6 +75,8 @@ pub struct Generation {
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
     pub(super) own_stores: Arc<AtomicUsize>,
+    /// Of an offline engine: see there.
+    pub(super) recording: Option<Recording>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
     pub(super) conduct: Conduct,
@@ -105,6 +108,7 @@ impl Generation {
             version: self.version.clone(),
             settings: self.settings.clone(),
             lasting: self.lasting.clone(),
+            recording: self.recording.clone(),
             waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
         }
     }

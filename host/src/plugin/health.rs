@@ -98,7 +98,9 @@ mod tests {
     #[test]
     fn ten_healthy_seconds_end_the_matter() {
         let (mut health, start) = (Health::default(), Instant::now());
-        (0..3).for_each(|_| health.failed(start));
+        for _ in 0..3 {
+            health.failed(start);
+        }
         assert!(health.check(|| start + seconds(11.5)).is_ok());
         health.failed(start + seconds(12.0));
         assert!(health.check(|| start + seconds(12.0)).is_ok());

@@ -23,7 +23,7 @@ use crate::core::{Pattern, PluginName};
 
 const PACKAGE: &str = "tidegate:plugin/";
 /// The contract this server speaks: `wit/` at 0.1.
-const CONTRACT: &str = "0.1";
+pub const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
 const OFFERED: &str = "log, config, store and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, io, random, sockets of wasi@0.2";
 /// A name in a file and in an error, in bytes; unknown imports that are named.
@@ -135,6 +135,7 @@ pub async fn load(
         lasting: engine.lasting.of(&name),
         pre,
         own_stores: engine.own_stores.clone(),
+        recording: engine.recording.clone(),
         failures: Mutex::new(Failures::default()),
         conduct: Conduct::default(),
         name,
@@ -174,11 +175,13 @@ fn imports(engine: &PluginEngine, component: &Component) -> Result<Vec<String>, 
         return Err(LoadError::OtherContract(version));
     }
     let offered = |name: &String| {
-        let known = ["log", "config", "store", "trace", "types"].iter().any(|known| {
-            name.strip_prefix(PACKAGE)
-                .and_then(|rest| rest.split_once('@'))
-                .is_some_and(|(interface, _)| interface == *known)
-        });
+        let known = ["log", "config", "store", "presence", "history", "groups", "trace", "types"].iter().any(
+            |known| {
+                name.strip_prefix(PACKAGE)
+                    .and_then(|rest| rest.split_once('@'))
+                    .is_some_and(|(interface, _)| interface == *known)
+            },
+        );
         known || WASI.iter().any(|package| name.starts_with(package)) && name.contains("@0.2.")
     };
     let unknown = names.iter().filter(|name| !offered(name)).take(MOST_NAMED);

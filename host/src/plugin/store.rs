@@ -14,6 +14,7 @@ use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
 use super::lasting::Lasting;
 use super::limits::{HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::offline::Recording;
 use crate::core::TraceParent;
 
 /// Who a store belongs to, for its log lines and settings.
@@ -23,6 +24,8 @@ pub struct Owner {
     pub version: String,
     pub settings: Arc<BTreeMap<String, String>>,
     pub lasting: Arc<Lasting>,
+    /// What it reads is answered from this, and not by a server.
+    pub recording: Option<Recording>,
     /// Its component can wait in the host: WASI has timers.
     pub waits: bool,
 }
@@ -41,6 +44,12 @@ pub struct StoreData {
     /// Ticks that the call under way has used, and may use.
     ticks: u64,
     budget: u64,
+}
+
+impl StoreData {
+    pub(super) fn recording(&self) -> Option<&Recording> {
+        self.owner.recording.as_ref()
+    }
 }
 
 /// A store for one instance. Its memory limit is in bytes.

@@ -1,6 +1,10 @@
-//! `tidegate plugin …`: what concerns one plugin, a file each.
+//! `tidegate plugin`: for those who write plugins and who run them, one file each.
 
 mod api;
+mod call;
+mod check;
+mod file;
+mod grants;
 mod versions;
 
 use anyhow::Result;
@@ -18,6 +22,10 @@ enum Command {
     Rollback(versions::Versioned),
     /// Let a plugin out of quarantine, on a running server
     Resume(versions::Versioned),
+    /// Say what a component exports, imports and needs, or why a server would refuse it
+    Check(check::Check),
+    /// Call one function of a component, without a server
+    Call(call::Call),
 }
 
 impl Plugin {
@@ -25,6 +33,8 @@ impl Plugin {
         match self.command {
             Command::Rollback(versioned) => versioned.run("rollback"),
             Command::Resume(versioned) => versioned.run("resume"),
+            Command::Check(check) => check.run(),
+            Command::Call(call) => call.run(),
         }
     }
 }

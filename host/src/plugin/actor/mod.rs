@@ -17,6 +17,8 @@ use bytes::Bytes;
 use runner::Runner;
 use tokio::sync::Notify;
 
+pub(super) use version::Version;
+
 use super::effects::{Acceptance, Effect, Outcome};
 use super::engine::OWN_STORES;
 use super::failure::PluginFailure;

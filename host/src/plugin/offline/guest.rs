@@ -1,0 +1,156 @@
+//! Calls of auth, filters and actions, each with an instance of its own.
+
+use std::mem;
+
+use serde_json::{Value, json};
+
+use super::call::{Judged, Who};
+use super::{Offline, said};
+use crate::core::{Captures, ChannelName, Sender};
+use crate::plugin::actions;
+use crate::plugin::bindings::{auth, filter, types};
+use crate::plugin::failure::PluginFailure;
+use crate::plugin::{AuthAction, Handshake};
+
+/// The server would not come to call it.
+pub fn not_exported(interface: &str) -> PluginFailure {
+    PluginFailure::Other(format!("it does not export `{interface}`"))
+}
+
+fn trapped(error: wasmtime::Error) -> PluginFailure {
+    PluginFailure::from_wasmtime(&error)
+}
+
+/// A taken instance is only put back where its call has ended well.
+impl Offline {
+    pub(super) async fn authenticate(&mut self, handshake: &Handshake) -> Result<Value, PluginFailure> {
+        let mut live = self.auth().await?;
+        let headers: Vec<(&str, &str)> =
+            handshake.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let request = auth::Handshake {
+            path: &handshake.path,
+            query: &handshake.query,
+            headers: &headers,
+            token: handshake.token.as_deref(),
+            peer: &handshake.peer,
+        };
+        let clock = live.arm(self.generation.limits.auth_ms);
+        let answer = clock.watch(live.guest.call_authenticate(&mut live.store, request)).await;
+        let answer = answer.map_err(trapped)?;
+        self.auth = Some(live);
+        Ok(match answer {
+            Ok(identity) => json!({ "identity": {
+                "user": identity.user,
+                "claims": said::pairs(&identity.claims),
+                "expires_at_ms": identity.expires_at_ms,
+            } }),
+            Err(refusal) => json!({ "refused": refusal.reason }),
+        })
+    }
+
+    pub(super) async fn authorize(
+        &mut self,
+        who: &Who,
+        action: AuthAction,
+        channel: &ChannelName,
+        captures: &Captures,
+    ) -> Result<Value, PluginFailure> {
+        let mut live = self.auth().await?;
+        let claims: Vec<(&str, &str)> =
+            who.claims.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let identity = auth::IdentityParam {
+            user: &who.user,
+            claims: &claims,
+            expires_at_ms: who.expires_at.map(|at| at.0),
+        };
+        let action = match action {
+            AuthAction::Subscribe => auth::Action::Subscribe,
+            AuthAction::Publish => auth::Action::Publish,
+        };
+        let (channel, captures) = (channel.as_str(), captures.pairs());
+        let clock = live.arm(self.generation.limits.auth_ms);
+        let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
+        let permission = clock.watch(called).await.map_err(trapped)?;
+        self.auth = Some(live);
+        Ok(match permission {
+            auth::Permission::Granted => json!({ "permission": "granted" }),
+            auth::Permission::GrantedFor(seconds) => json!({ "permission": { "granted_for": seconds } }),
+            auth::Permission::Refused(reason) => json!({ "permission": { "refused": reason } }),
+        })
+    }
+
+    async fn auth(&mut self) -> Result<super::Live<auth::Guest>, PluginFailure> {
+        match mem::take(&mut self.auth) {
+            Some(live) => Ok(live),
+            None if self.generation.capabilities.auth.is_none() => Err(not_exported("auth")),
+            None => self.generation.auth().await,
+        }
+    }
+
+    pub(super) async fn action(
+        &mut self,
+        name: &str,
+        who: &Sender,
+        data: &[u8],
+    ) -> Result<Value, PluginFailure> {
+        if !self.generation.actions.iter().any(|known| known == name) {
+            let known = self.generation.actions.join(", ");
+            let why = if known.is_empty() {
+                return Err(not_exported("actions"));
+            } else {
+                format!("it has no action `{name}`; it has {known}")
+            };
+            return Err(PluginFailure::Other(why));
+        }
+        let mut live = match mem::take(&mut self.actions) {
+            Some(live) => live,
+            None => self.generation.actions().await?,
+        };
+        let caller = types::Caller { client: who.client.0, user: who.user.as_str() };
+        let clock = live.arm(self.generation.limits.call_ms);
+        let reply = clock.watch(live.guest.call_call(&mut live.store, name, caller, data)).await;
+        let reply = reply.map_err(trapped)?;
+        let said = match reply {
+            Ok(reply) => {
+                let (data, effects) = actions::check(reply, self.generation.limits.payload_bytes)?;
+                json!({ "reply": said::json_of(&data), "effects": said::effects(&effects) })
+            }
+            Err(denial) => said::denied(&denial.into()),
+        };
+        self.actions = Some(live);
+        Ok(said)
+    }
+
+    pub(super) async fn judge(&mut self, params: &[u8], messages: &[Judged]) -> Result<Value, PluginFailure> {
+        let mut live = match mem::take(&mut self.filter) {
+            Some(live) => live,
+            None if self.generation.capabilities.filter.is_none() => return Err(not_exported("filter")),
+            None => self.generation.filter().await?,
+        };
+        let limits = &self.generation.limits;
+        let clock = live.arm(limits.open_ms);
+        let added = clock.watch(live.guest.call_add(&mut live.store, params)).await.map_err(trapped)?;
+        let id = match added {
+            Ok(id) => id,
+            Err(reason) => {
+                self.filter = Some(live);
+                return Ok(json!({ "refused": reason }));
+            }
+        };
+        let mut batch = crate::plugin::FilterBatch::default();
+        for Judged { event, payload } in messages {
+            batch.push(event, payload.kind, &payload.bytes);
+        }
+        let (kinds, ends, data) = batch.parts();
+        let clock = live.arm(limits.filter_ms);
+        let batch = filter::Batch { kinds, ends, data };
+        let words = clock.watch(live.guest.call_evaluate(&mut live.store, &[id], batch)).await;
+        let words = words.map_err(trapped)?;
+        let clock = live.arm(limits.open_ms);
+        clock.watch(live.guest.call_remove(&mut live.store, id)).await.map_err(trapped)?;
+        self.filter = Some(live);
+        // With one filter the bit of a message is its place in the batch; missing words are zeros.
+        let passes = |at: usize| words.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
+        Ok(json!({ "passes": (0..messages.len()).map(passes).collect::<Vec<_>>() }))
+    }
+}

@@ -1,0 +1,142 @@
+//! A plugin without a server: its functions called one by one, with what it reads of the server
+//! answered from a recording. For the tools of those who write plugins.
+
+mod call;
+mod guest;
+mod imports;
+mod read;
+mod recorded;
+mod said;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+pub use call::{Call, Judged, Who};
+pub(super) use imports::add_to_linker;
+pub use read::BadInput;
+pub use recorded::{Kept, Present, Recorded};
+pub use said::bytes;
+use serde_json::{Value, json};
+use wasmtime::component::ResourceAny;
+
+use super::actor::Version;
+use super::bindings::{actions, auth, filter};
+use super::engine::PluginEngine;
+use super::failure::PluginFailure;
+use super::generation::{Generation, Live};
+use super::host::PluginSettings;
+use super::loader::{LoadError, Source, load};
+use crate::core::{Captures, ChannelName};
+
+/// What a store without a server reads from, shared by all instances of one plugin.
+pub type Recording = Arc<Mutex<Recorded>>;
+
+/// One plugin: an instance for each interface, made when it is first called, and kept as the server
+/// keeps it. What its calls leave behind in it is there for the next.
+pub struct Offline {
+    generation: Arc<Generation>,
+    handler: Version,
+    rooms: HashMap<ChannelName, ResourceAny>,
+    auth: Option<Live<auth::Guest>>,
+    filter: Option<Live<filter::Guest>>,
+    actions: Option<Live<actions::Guest>>,
+}
+
+impl Offline {
+    /// Loads a file as the server would; `config` of the recording are the plugin's settings.
+    ///
+    /// # Errors
+    /// Those of the server's loader.
+    pub async fn load(
+        source: Source,
+        settings: &PluginSettings,
+        engine: &PluginEngine,
+    ) -> Result<Self, LoadError> {
+        let generation = Arc::new(load(engine, source, settings).await?);
+        Ok(Self {
+            handler: Version::new(&generation),
+            generation,
+            rooms: HashMap::new(),
+            auth: None,
+            filter: None,
+            actions: None,
+        })
+    }
+
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// What the function gave, as JSON, in the words of `docs/plugin-tools.md`.
+    ///
+    /// # Errors
+    /// As on the server; the instance is gone then, and the next call has a fresh one.
+    pub async fn call(&mut self, call: &Call) -> Result<Value, PluginFailure> {
+        match call {
+            Call::Authenticate(handshake) => self.authenticate(handshake).await,
+            Call::Authorize { who, action, channel, captures } => {
+                let captures = captures.clone().unwrap_or_default();
+                self.authorize(who, *action, channel, &captures).await
+            }
+            Call::Action { name, who, data } => self.action(name, who, data).await,
+            Call::Filter { params, messages } => self.judge(params, messages).await,
+            Call::Handle { channel, captures, snapshot, job } => {
+                let resource = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
+                match self.handler.call(resource, job).await {
+                    Ok(answer) => Ok(said::answer(&answer)),
+                    Err(failure) => Err(self.lost(failure)),
+                }
+            }
+            Call::Save { channel, captures, snapshot } => {
+                let resource = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
+                match self.handler.save(resource).await {
+                    Ok(None) => Ok(json!({ "snapshot": null })),
+                    Ok(Some(bytes)) => Ok(json!({ "snapshot": said::bytes(&bytes) })),
+                    Err(failure) => Err(self.lost(failure)),
+                }
+            }
+        }
+    }
+
+    /// The channel, opened with its first call.
+    async fn room(
+        &mut self,
+        channel: &ChannelName,
+        captures: Option<&Captures>,
+        snapshot: Option<&[u8]>,
+    ) -> Result<ResourceAny, PluginFailure> {
+        if self.generation.capabilities.channel_handler.is_none() {
+            return Err(guest::not_exported("channel-handler"));
+        }
+        if let Some(resource) = self.rooms.get(channel) {
+            return Ok(*resource);
+        }
+        let captures = match captures {
+            Some(captures) => captures.clone(),
+            None => {
+                let mut routes: Vec<_> = self.generation.routes.iter().collect();
+                routes.sort_by_key(|pattern| std::cmp::Reverse(pattern.specificity()));
+                let route = routes.into_iter().find(|pattern| pattern.matches(channel.as_str()));
+                Captures::of(route, channel.as_str())
+            }
+        };
+        match self.handler.open(channel, &captures, snapshot).await {
+            Ok(resource) => {
+                self.rooms.insert(channel.clone(), resource);
+                Ok(resource)
+            }
+            // These leave the store as it was.
+            Err(failure @ (PluginFailure::OpenRefused(_) | PluginFailure::SnapshotRefused(_))) => {
+                Err(failure)
+            }
+            Err(failure) => Err(self.lost(failure)),
+        }
+    }
+
+    /// A handler's store is gone, and its channels with it.
+    fn lost(&mut self, failure: PluginFailure) -> PluginFailure {
+        self.handler.end_store();
+        self.rooms.clear();
+        failure
+    }
+}
