@@ -1,7 +1,7 @@
 //! A filter plugin's answer: words that may be too few or too many, for filters of which it may
 //! not know all.
 
-use tidegate::plugin::Bits;
+use tidegate::plugin::{Bits, Columns};
 
 use super::input::Input;
 
@@ -46,7 +46,7 @@ fn matrix(input: &mut Input<'_>) -> (Bits, Vec<Passes>) {
         }));
         next += usize::from(known);
     }
-    (Bits::Matrix { words, width, columns }, filters)
+    (Bits::Matrix { words, width, columns: Columns::Some(columns) }, filters)
 }
 
 fn agree(bits: &Bits, filters: &[Passes]) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server};
+use crate::harness::{Client, Server, http};
 
 fn errors(plugin: &str) -> Value {
     json!({ "channel": "logs", "filter": { "plugin": plugin, "params": { "min": "error" } } })
@@ -163,4 +163,28 @@ async fn who_unsubscribes_and_comes_back_has_its_filter_again() {
         assert_eq!(client.data().await, line("error", n));
         client.unsubscribe("logs").await;
     }
+}
+
+/// However many have it.
+#[tokio::test]
+async fn a_message_is_judged_once_a_filter() {
+    let server = Server::builder().plugins(&["level-filter"]).shards(1).start();
+    let mut readers = Vec::new();
+    for n in 0..60 {
+        let mut client = Client::connect(&server).await;
+        let filter = json!({ "plugin": "level", "params": { "min": "error", "n": n % 3 } });
+        client.subscribe_with(json!({ "channel": "logs", "filter": filter })).await;
+        readers.push(client);
+    }
+    let mut publisher = Client::connect(&server).await;
+    for n in 0..10 {
+        publisher.publish("logs", line("error", n)).await;
+    }
+    for reader in &mut readers {
+        for n in 0..10 {
+            assert_eq!(reader.data().await, line("error", n));
+        }
+    }
+    let metrics = http::get(&server, "/metrics").await.body;
+    assert!(metrics.contains("\ntidegate_filter_judgements_total 30\n"), "{metrics}");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Client;
+use crate::harness::{Client, Server};
 use crate::server;
 
 fn filtered(params: Value) -> Value {
@@ -78,4 +78,59 @@ async fn a_filter_without_its_parameters_is_refused_and_not_lost() {
     client.publish("room", json!("y")).await;
     client.publish("room", json!("x")).await;
     assert_eq!(client.data().await, "x");
+}
+
+/// A rule may say that a filter that fails is none.
+#[tokio::test]
+async fn a_message_that_a_filter_could_not_judge_is_delivered_where_the_rule_says_so() {
+    let rules = "[[channel]]\npattern = \"*\"\n[[channel]]\npattern = \"open\"\nfilter_failure = \"open\"\n";
+    let server = Server::builder().plugins(&["hostile-filter"]).config(rules).shards(1).start();
+    let mut publisher = Client::connect(&server).await;
+    for bad in [json!({ "trap": true }), json!({ "loop": true })] {
+        let mut readers = Vec::new();
+        for channel in ["room", "open"] {
+            let mut reader = Client::connect(&server).await;
+            let filter = json!({ "plugin": "hostile-filter", "params": bad });
+            reader.subscribe_with(json!({ "channel": channel, "filter": filter })).await;
+            readers.push(reader);
+        }
+        let mut judged = Client::connect(&server).await;
+        let filter = json!({ "plugin": "hostile-filter", "params": { "contains": "x" } });
+        judged.subscribe_with(json!({ "channel": "open", "filter": filter })).await;
+        for channel in ["room", "open"] {
+            for data in ["y1", "x2"] {
+                publisher.try_publish(channel, json!(data)).await;
+            }
+        }
+        // The second message comes while the filter pauses.
+        assert_eq!(readers[1].data().await, "y1", "{bad}");
+        assert_eq!(readers[1].data().await, "x2", "{bad}");
+        assert_eq!(judged.data().await, "x2", "what can be judged is");
+        for reader in readers.iter_mut().chain([&mut judged]) {
+            reader.ping().await;
+            assert_eq!(reader.left_over(), [], "{bad}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_filter_whose_plugin_is_gone_does_as_the_rule_says() {
+    let rules = "[[channel]]\npattern = \"*\"\n[[channel]]\npattern = \"open\"\nfilter_failure = \"open\"\n";
+    let server = Server::builder().plugins(&["hostile-filter"]).config(rules).shards(1).start();
+    let (mut closed, mut open) = (Client::connect(&server).await, Client::connect(&server).await);
+    let filter = json!({ "plugin": "hostile-filter", "params": { "contains": "x" } });
+    closed.subscribe_with(json!({ "channel": "room", "filter": filter })).await;
+    open.subscribe_with(json!({ "channel": "open", "filter": filter })).await;
+    std::fs::remove_file(server.plugin("hostile-filter")).unwrap();
+    server
+        .wait_for_report(std::time::Duration::from_secs(30), "the retirement", |report| {
+            (report["plugins"][0]["state"] == "retired").then_some(())
+        })
+        .await;
+    let mut publisher = Client::connect(&server).await;
+    publisher.try_publish("room", json!("x")).await;
+    publisher.try_publish("open", json!("y")).await;
+    assert_eq!(open.data().await, "y");
+    closed.ping().await;
+    assert_eq!(closed.left_over(), []);
 }

@@ -4,6 +4,7 @@
 mod harness;
 
 mod behaviours;
+mod corpus;
 mod effects;
 mod filters;
 mod undisturbed;

@@ -5,6 +5,7 @@ mod plugins;
 
 mod filters;
 mod folder;
+mod many_filters;
 mod stores;
 
 use std::collections::BTreeMap;

@@ -115,6 +115,7 @@ fn development_rule() -> ChannelConfig {
         slow: Default::default(),
         slow_choice: true,
         latest_key: None,
+        filter_failure: Default::default(),
         offsets: false,
         history: None,
         presence: PresenceRule::Explicit,

@@ -16,6 +16,7 @@ use super::users::UsersConfig;
 use crate::core::PayloadKind;
 use crate::core::address::Network;
 use crate::core::meter::OnExcess;
+use crate::hub::audience::FilterFailure;
 use crate::hub::presence::PresenceRule;
 use crate::hub::rules::{EXPIRE_AFTER, WhoMayPublish};
 use crate::hub::slow::SlowPolicy;
@@ -237,6 +238,10 @@ pub struct ChannelConfig {
     /// another epoch, and its handler is opened anew.
     #[serde(default = "expire_after")]
     pub expire_after_secs: u32,
+    /// What becomes of a message that a subscriber's filter could not judge, because its plugin
+    /// failed, was too late or is gone: `closed`, it is not delivered; `open`, it is.
+    #[serde(default)]
+    pub filter_failure: FilterFailure,
     /// A JSON Schema for the `data` of a subscription: a table, or a file's path, from the
     /// configuration file's folder. `default`s of its properties are filled in.
     #[serde(default)]

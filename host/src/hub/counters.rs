@@ -18,6 +18,8 @@ pub struct Counters {
     pub delivered: u64,
     /// Of those, left out of the queues of slow subscribers; changes of presence too.
     pub dropped: u64,
+    /// Messages times distinct filters that filter plugins were asked about.
+    pub judged: u64,
     /// Refusals by their code, also those that a dialect has no words for.
     pub refused: BTreeMap<&'static str, u64>,
 }
@@ -44,6 +46,7 @@ impl Counters {
         self.published += other.published;
         self.delivered += other.delivered;
         self.dropped += other.dropped;
+        self.judged += other.judged;
         for (code, count) in other.closed {
             *self.closed.entry(code).or_default() += count;
         }

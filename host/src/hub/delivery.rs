@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use slab::Slab;
 
-use super::audience::{Audience, FilterChoice, Group, GroupKey, Member, Removed, Seat};
+use super::audience::{Audience, FilterChoice, Group, GroupKey, Member, Panel, Removed, Seat};
 use super::connection::Connection;
 use super::frames::Frames;
 use super::letter::Accepted;
@@ -19,6 +19,7 @@ use super::tally::Receipt;
 use super::turn::{Content, Run, Turn};
 use super::wire::WireId;
 use crate::core::{ChannelName, ClientId, Offset, PluginName, ShardId};
+use crate::plugin::Bits;
 
 pub struct Delivery {
     shard: ShardId,
@@ -180,17 +181,11 @@ impl Delivery {
         }
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return Vec::new() };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
+        let waiting = audiences[key].judges().cloned().collect();
         let audience = &audiences[key];
-        let mut waiting = Vec::new();
-        for group in audience.groups.iter().filter(|group| concerns(turn, group)) {
-            if let Some(filter) = &group.key.filter {
-                if !group.members.is_empty() && !waiting.contains(&filter.plugin) {
-                    waiting.push(filter.plugin.clone());
-                }
-                continue;
-            }
+        for group in &audience.groups {
             // An emptied group's dialect may be nobody's any more.
-            if group.members.is_empty() {
+            if group.key.filter.is_some() || group.members.is_empty() || !concerns(turn, group) {
                 continue;
             }
             let run = turn.run(group.key.wire);
@@ -297,39 +292,26 @@ impl Delivery {
     }
 
     /// The distinct filters of a plugin among a channel's subscribers.
-    pub fn filters(&self, channel: &ChannelName, plugin: &PluginName) -> Vec<FilterChoice> {
-        let Some(audience) = self.by_channel.get(channel) else { return Vec::new() };
-        let groups = self.audiences[*audience].groups.iter();
-        let mut choices: Vec<FilterChoice> = Vec::new();
-        for group in groups.filter(|group| !group.members.is_empty()) {
-            match &group.key.filter {
-                // One filter in two dialects is two groups, but judged once.
-                Some(choice) if choice.plugin == *plugin && !choices.iter().any(|c| c.id == choice.id) => {
-                    choices.push(choice.clone());
-                }
-                _ => {}
-            }
-        }
-        choices
+    pub fn panel(&mut self, channel: &ChannelName, plugin: &PluginName) -> Option<Panel> {
+        let audience = *self.by_channel.get(channel)?;
+        self.audiences[audience].panel(plugin)
     }
 
-    /// Delivers a turn to the subscribers of one plugin's filters. `passes` tells of a
-    /// message and a filter; one that was not judged does not pass.
-    pub fn deliver_filtered(
-        &mut self,
-        turn: &Turn,
-        plugin: &PluginName,
-        passes: impl Fn(usize, &FilterChoice) -> bool,
-    ) {
+    /// Delivers a turn to the subscribers of one plugin's filters, as those of the panel have judged it.
+    pub fn deliver_filtered(&mut self, turn: &Turn, plugin: &PluginName, panel: &Panel, bits: &Bits) {
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let audience = &audiences[key];
-        for Group { key: group_key, members } in &audience.groups {
-            let Some(choice) = group_key.filter.as_ref().filter(|choice| choice.plugin == *plugin) else {
-                continue;
-            };
-            let verdicts: Vec<bool> = (0..turn.messages.len()).map(|i| passes(i, choice)).collect();
-            if !verdicts.contains(&true) && turn.asides().is_none() {
+        let columns = audience.columns(plugin, panel);
+        let mut verdicts: Vec<bool> = Vec::with_capacity(turn.messages.len());
+        for group in &audience.groups {
+            let Group { key: group_key, members, .. } = group;
+            // One that is not in the panel has come while it judged.
+            let (Some(choice), Some(column)) = (&group_key.filter, columns.of(group)) else { continue };
+            verdicts.clear();
+            verdicts.extend((0..turn.messages.len()).map(|i| choice.delivers(bits.verdict(i, column))));
+            let passing = verdicts.iter().filter(|passes| **passes).count();
+            if passing == 0 && turn.asides().is_none() {
                 if let Some(tally) = &turn.tally {
                     tally.add(Receipt { filtered: members.len() as u64, ..Receipt::default() });
                 }
@@ -337,8 +319,9 @@ impl Delivery {
             }
             let run = turn.run(group_key.wire);
             let tells_places = turn.tells_places(group_key.wire);
-            let passing = verdicts.iter().filter(|passes| **passes).count() as u64;
-            let chosen = run.only(|i| verdicts[i]);
+            let all = passing == verdicts.len();
+            let chosen = if all { run.clone() } else { run.only(|i| verdicts[i]) };
+            let passing = passing as u64;
             for member in members {
                 // It subscribed while the filter judged: this turn was before its time.
                 if member.since >= turn.first() && turn.first() > Offset(0) {

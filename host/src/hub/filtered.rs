@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::audience::FilterChoice;
+use super::audience::{FilterChoice, Panel};
 use super::delivery::SharedDelivery;
 use super::post::LocalQueue;
 use super::turn::{Content, Turn};
 use crate::core::{ClientId, PluginName};
 use crate::plugin::{FilterBatch, Filters};
 
-/// Past this many bytes of turns waiting for one plugin the newest are not judged,
-/// and so, filters being closed by default, not delivered.
+/// Past this many bytes of turns waiting for one plugin the newest are neither judged nor
+/// delivered, whatever the channel's rule says of filters that fail: the others come first.
 const WAITING_BYTES: usize = 32 << 20;
 
 /// Who a turn is for.
@@ -101,28 +101,22 @@ impl Filtered {
                 self.queue.wake();
                 continue;
             }
-            let choices = match &to {
-                To::Everyone => self.delivery.borrow().filters(&turn.channel, &plugin),
-                To::Newcomer(_, choice, _) => vec![choice.clone()],
+            let panel = match &to {
+                To::Everyone => self.delivery.borrow_mut().panel(&turn.channel, &plugin),
+                To::Newcomer(_, choice, _) => Some(Panel::from([choice.id])),
             };
-            if choices.is_empty() {
-                continue;
-            }
-            let ids: Vec<_> = choices.iter().map(|choice| choice.id).collect();
-            let index: HashMap<_, _> = ids.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+            let Some(panel) = panel else { continue };
             batch.clear();
             for message in &turn.messages {
                 batch.push(&message.event, message.payload.kind, &message.payload.bytes);
             }
-            let bits = self.filters.evaluate(&plugin, &ids, &batch).await;
+            let bits = self.filters.evaluate(&plugin, &panel, &batch).await;
             match to {
                 To::Everyone => {
-                    self.delivery.borrow_mut().deliver_filtered(&turn, &plugin, |message, choice| {
-                        index.get(&choice.id).is_some_and(|i| bits.passes(message, *i))
-                    })
+                    self.delivery.borrow_mut().deliver_filtered(&turn, &plugin, &panel, &bits);
                 }
-                To::Newcomer(client, _, then) => {
-                    let passes = |message| bits.passes(message, 0);
+                To::Newcomer(client, choice, then) => {
+                    let passes = |message| choice.delivers(bits.verdict(message, 0));
                     let mut delivery = self.delivery.borrow_mut();
                     delivery.deliver_replay(client, &turn, passes);
                     delivery.push_to(client, then);

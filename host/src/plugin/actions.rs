@@ -31,7 +31,7 @@ impl Services {
         let checked = match called {
             Ok(Ok(reply)) => check(reply, generation.limits.payload_bytes).map(Ok),
             Ok(Err(denial)) => Ok(Err(denial.into())),
-            Err(error) => Err(PluginFailure::from_wasmtime(&error)),
+            Err(error) => Err(PluginFailure::of_call(&error)),
         };
         match &checked {
             Ok(_) => slot.put(live),

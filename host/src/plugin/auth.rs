@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bindings::auth;
 use super::failure::PluginFailure;
 use super::generation::Generation;
-use super::limits::{REASON_BYTES, cut};
+use super::limits::{CLAIMS_BYTES, REASON_BYTES, USER_BYTES, cut};
 use super::lot::Lot;
 use super::slot::Services;
 use crate::core::clock::UnixMillis;
@@ -87,6 +87,23 @@ pub enum AuthAction {
     Publish,
 }
 
+const DOING: &str = "authenticating a client";
+
+/// Within what a client may weigh.
+fn check(identity: auth::IdentityResult) -> Result<auth::IdentityResult, PluginFailure> {
+    let user = identity.user.len();
+    if user > USER_BYTES {
+        let why = format!("a user of {user} bytes; at most {USER_BYTES} are allowed");
+        return Err(PluginFailure::BadOutput(why));
+    }
+    let claims: usize = identity.claims.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if claims > CLAIMS_BYTES {
+        let why = format!("claims of {claims} bytes; at most {CLAIMS_BYTES} are allowed");
+        return Err(PluginFailure::BadOutput(why));
+    }
+    Ok(identity)
+}
+
 impl Services {
     /// Every plugin is asked: the first refusal decides, the first name is the user's, the
     /// earliest end holds. With no plugin to ask everyone is anonymous.
@@ -132,11 +149,15 @@ impl Services {
         match clock.watch(live.guest.call_authenticate(&mut live.store, request)).await {
             Ok(answer) => {
                 slot.put(live);
-                Ok(answer.map_err(|refusal| cut(refusal.reason, REASON_BYTES)))
+                let checked = answer.map(check).map_err(|refusal| cut(refusal.reason, REASON_BYTES));
+                checked.map_or_else(
+                    |reason| Ok(Err(reason)),
+                    |identity| identity.map(Ok).inspect_err(|failure| generation.note(failure, DOING)),
+                )
             }
             Err(error) => {
-                let failure = PluginFailure::from_wasmtime(&error);
-                slot.failed(generation, &failure, "authenticating a client");
+                let failure = PluginFailure::of_call(&error);
+                slot.failed(generation, &failure, DOING);
                 Err(failure)
             }
         }
@@ -193,7 +214,7 @@ impl Services {
                 Ok(!matches!(permission, auth::Permission::Refused(_)))
             }
             Err(error) => {
-                let failure = PluginFailure::from_wasmtime(&error);
+                let failure = PluginFailure::of_call(&error);
                 slot.failed(generation, &failure, "authorizing a client");
                 Err(failure)
             }

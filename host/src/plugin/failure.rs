@@ -1,6 +1,6 @@
 //! Why a call into a plugin came to nothing.
 
-use wasmtime::Trap;
+use wasmtime::{Trap, WasmBacktrace};
 
 use super::limits::{REASON_BYTES, line};
 
@@ -14,10 +14,17 @@ pub struct OutOfTime {
     pub ms: u64,
 }
 
-/// The store's memory, or a table of it, would outgrow its limit.
+/// The store's memory would outgrow its limit.
 #[derive(Debug, thiserror::Error)]
-#[error("the memory would grow past {limit}")]
+#[error("the memory would grow past {limit} bytes")]
 pub struct OutOfMemory {
+    pub limit: usize,
+}
+
+/// A table of the store would.
+#[derive(Debug, thiserror::Error)]
+#[error("a table would grow past {limit} elements")]
+pub struct TableTooLarge {
     pub limit: usize,
 }
 
@@ -27,12 +34,21 @@ pub enum PluginFailure {
     Deadline { ms: u64 },
     #[error("its memory would grow past {limit} bytes")]
     Memory { limit: usize },
+    #[error("a table of it would grow past {limit} elements")]
+    Table { limit: usize },
     #[error("it panicked: {0}")]
     Panic(String),
     #[error("its stack overflowed")]
     StackOverflow,
+    #[error("it trapped: {0}")]
+    Trap(String),
+    /// What it has answered can be read, and is not allowed. The store is well.
     #[error("its answer breaks the contract: {0}")]
     BadOutput(String),
+    /// What it hands over cannot even be read: addresses outside of its memory, texts that are
+    /// not UTF-8, handles that it does not have.
+    #[error("it breaks the contract: {0}")]
+    Unreadable(String),
     #[error("it has more calls waiting than it may")]
     Busy,
     #[error("it has failed too often; it is tried again in {retry_ms} ms")]
@@ -52,10 +68,11 @@ impl PluginFailure {
     pub fn class(&self) -> &'static str {
         match self {
             Self::Deadline { .. } => "deadline",
-            Self::Memory { .. } => "memory",
+            Self::Memory { .. } | Self::Table { .. } => "memory",
             Self::Panic(_) => "panic",
             Self::StackOverflow => "stack_overflow",
-            Self::BadOutput(_) => "bad_output",
+            Self::Trap(_) => "trap",
+            Self::BadOutput(_) | Self::Unreadable(_) => "bad_output",
             Self::Busy => "busy",
             Self::Degraded { .. } => "degraded",
             Self::Quarantined => "quarantined",
@@ -73,17 +90,39 @@ impl PluginFailure {
         if let Some(memory) = error.downcast_ref::<OutOfMemory>() {
             return Self::Memory { limit: memory.limit };
         }
+        if let Some(table) = error.downcast_ref::<TableTooLarge>() {
+            return Self::Table { limit: table.limit };
+        }
         match error.downcast_ref::<Trap>() {
             Some(Trap::UnreachableCodeReached) => Self::Panic(where_it_was(error)),
             Some(Trap::StackOverflow) => Self::StackOverflow,
-            _ => Self::Other(line(format!("{error:#}"), REASON_BYTES)),
+            Some(trap) => {
+                let what = trap.to_string();
+                let what = what.strip_prefix("wasm trap: ").unwrap_or(&what);
+                Self::Trap(line(format!("{what}, {}", where_it_was(error)), REASON_BYTES))
+            }
+            None if error.is::<WasmBacktrace>() => {
+                // Raised by the host while the component called it.
+                let what = format!("{}, {}", error.root_cause(), where_it_was(error));
+                Self::Other(line(what, REASON_BYTES))
+            }
+            None => Self::Other(line(format!("{error:#}"), REASON_BYTES)),
+        }
+    }
+
+    /// The same for a call of an instance that there is: what is no trap then is the component's
+    /// way of handing things over.
+    pub fn of_call(error: &wasmtime::Error) -> Self {
+        match Self::from_wasmtime(error) {
+            Self::Other(why) => Self::Unreadable(why),
+            failure => failure,
         }
     }
 }
 
 /// The guest's frames, innermost first, by function name.
 fn where_it_was(error: &wasmtime::Error) -> String {
-    let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return "no backtrace".into();
     };
     let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());

@@ -33,6 +33,14 @@ impl Default for PluginLimits {
     }
 }
 
+/// Components and modules in one another in a file.
+pub const NESTING: usize = 32;
+/// Patterns of channels that a plugin may name: every new channel is compared with all of them.
+pub const PATTERNS: usize = 64;
+/// A user's name, in bytes: it travels with all that the user says. As with the built-in verifier.
+pub const USER_BYTES: usize = 255;
+/// A client's claims, names and values together, in bytes: kept for as long as it is there.
+pub const CLAIMS_BYTES: usize = 64 << 10;
 /// Effects of one call.
 pub const EFFECTS: usize = 256;
 /// Clients that a publication can be for.

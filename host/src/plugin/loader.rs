@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
+use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::bindings::{actions, auth, channel_handler, filter, info};
@@ -16,7 +17,7 @@ use super::engine::PluginEngine;
 use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
 use super::host::PluginSettings;
-use super::limits::{FILE_BYTES, REASON_BYTES, line};
+use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
 use super::store::{arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -47,6 +48,8 @@ pub enum LoadError {
         "it is precompiled native code, which is not taken from the plugin folder: put the .wasm component there"
     )]
     Precompiled,
+    #[error("its components are nested more than {NESTING} deep")]
+    NestedTooDeep,
     #[error("it is not a valid component, or cut off: {0}")]
     Invalid(String),
     #[error("it imports {}, which this server does not offer; it offers {OFFERED}", .0.join(", "))]
@@ -65,6 +68,8 @@ pub enum LoadError {
     DoesNotStart(PluginFailure),
     #[error("its `info` names the channel pattern {0}")]
     BadPattern(crate::core::pattern::BadPattern),
+    #[error("its `info` names {0} channel patterns; at most {PATTERNS} are allowed")]
+    TooManyPatterns(usize),
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     #[error("`{0}` is no plugin name: use a-z, 0-9 and -, at most 64")]
@@ -164,8 +169,25 @@ fn look(bytes: &[u8]) -> Result<(), LoadError> {
     }
     match bytes.get(4..8) {
         Some([_, _, 0, 0]) => Err(LoadError::CoreModule),
-        _ => Ok(()),
+        _ => look_inside(bytes),
     }
+}
+
+/// Compiling takes time by the square of the depth, and nothing can end it.
+fn look_inside(bytes: &[u8]) -> Result<(), LoadError> {
+    let mut depth = 0_usize;
+    // What is wrong with it otherwise is said when it is compiled.
+    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
+        match payload {
+            Payload::ComponentSection { .. } | Payload::ModuleSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTING {
+            return Err(LoadError::NestedTooDeep);
+        }
+    }
+    Ok(())
 }
 
 fn imports(engine: &PluginEngine, component: &Component) -> Result<Vec<String>, LoadError> {
@@ -226,6 +248,7 @@ fn capabilities(
 /// Makes an instance, checks the types of its exports, and asks what it says of itself.
 async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> Result<(), LoadError> {
     let failed = |error: wasmtime::Error| LoadError::DoesNotStart(PluginFailure::from_wasmtime(&error));
+    let called = |error: wasmtime::Error| LoadError::DoesNotStart(PluginFailure::of_call(&error));
     let wrong = |error: wasmtime::Error| LoadError::WrongExports(said(&error));
     let limits = &generation.limits;
     let mut store = new_store(generation.pre.engine(), generation.owner(), limits.memory_bytes);
@@ -244,7 +267,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     if let Some(indices) = &has.actions {
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
         let clock = arm(&mut store, limits.open_ms);
-        generation.actions = clock.watch(guest.call_names(&mut store)).await.map_err(failed)?;
+        generation.actions = clock.watch(guest.call_names(&mut store)).await.map_err(called)?;
         generation.actions.truncate(MOST_ACTIONS);
     }
     let mut routes = Vec::new();
@@ -252,7 +275,10 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
         let indices = info::GuestIndices::new(&generation.pre).map_err(wrong)?;
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
         let clock = arm(&mut store, limits.open_ms);
-        let about = clock.watch(guest.call_describe(&mut store)).await.map_err(failed)?;
+        let about = clock.watch(guest.call_describe(&mut store)).await.map_err(called)?;
+        if about.channels.len() > PATTERNS {
+            return Err(LoadError::TooManyPatterns(about.channels.len()));
+        }
         generation.version = line(about.version, 64);
         generation.summary = line(about.summary, 256);
         routes = about.channels;

@@ -43,7 +43,7 @@ pub use effects::{
 };
 pub use engine::PluginEngine;
 pub use failure::PluginFailure;
-pub use filter::{Bits, FilterBatch, FilterId, FilterRefusal, Filters};
+pub use filter::{Bits, Columns, FilterBatch, FilterId, FilterRefusal, Filters};
 pub use generation::Generation;
 pub use host::{PluginHost, PluginSettings, PluginsConfig};
 pub use key_values::{KeyValues, StoreBounds, StoreError, StoreUse};

@@ -9,7 +9,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::failure::{OutOfMemory, OutOfTime};
+use super::failure::{OutOfMemory, OutOfTime, TableTooLarge};
 use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
 use super::lasting::Lasting;
@@ -138,7 +138,7 @@ impl ResourceLimiter for StoreData {
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired > TABLE_ELEMENTS {
-            return Err(OutOfMemory { limit: TABLE_ELEMENTS }.into());
+            return Err(TableTooLarge { limit: TABLE_ELEMENTS }.into());
         }
         Ok(true)
     }

@@ -71,6 +71,7 @@ fn what_was(registry: &mut Registry, counts: &Counts) {
     count("messages_published", "Messages that have got a place in their channel", all.published);
     count("messages_delivered", "Messages put into subscribers' queues", all.delivered);
     count("messages_dropped", "Messages left out of slow subscribers' queues", all.dropped);
+    count("filter_judgements", "Messages times distinct filters that filter plugins judged", all.judged);
     let bytes = counter(all.received_bytes);
     registry.register_with_unit("received", "Payloads of clients' messages", Unit::Bytes, bytes);
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::core::meter::{Cost, Excess, OnExcess};
 use crate::core::{ChannelName, Payload, Refusal, UserId};
 use crate::dialect::{Command, FilterRequest, Request};
-use crate::hub::audience::FilterChoice;
+use crate::hub::audience::{FilterChoice, FilterFailure};
 use crate::hub::letter::{About, Fate, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
 use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
@@ -281,7 +281,10 @@ impl Session {
             None => params,
         };
         let filter = match filter {
-            Some(filter) => Some(self.filter(&channel, filter).await?),
+            Some(filter) => {
+                let failure = rule.map_or_else(FilterFailure::default, |rule| rule.filter_failure);
+                Some(self.filter(&channel, filter, failure).await?)
+            }
             None => None,
         };
         if (wishes.recover.is_some() || wishes.history > 0) && !self.at_once {
@@ -350,7 +353,12 @@ impl Session {
         self.context.shard.question(&self.connection, question, self.context.max_subscriptions)
     }
 
-    async fn filter(&self, channel: &ChannelName, wanted: FilterRequest) -> Result<FilterChoice, Refusal> {
+    async fn filter(
+        &self,
+        channel: &ChannelName,
+        wanted: FilterRequest,
+        failure: FilterFailure,
+    ) -> Result<FilterChoice, Refusal> {
         let shard = &self.context.shard;
         let invalid = |details: String| Refusal::InvalidParams { subject: channel.to_string(), details };
         let registry = shard.registry();
@@ -358,7 +366,7 @@ impl Session {
             return Err(invalid(format!("filter.plugin: no filter plugin '{}' is loaded", wanted.plugin)));
         };
         match shard.filters().add(generation, &wanted.params).await {
-            Ok(id) => Ok(FilterChoice { plugin: generation.name.clone(), id }),
+            Ok(id) => Ok(FilterChoice { plugin: generation.name.clone(), id, failure }),
             Err(FilterRefusal::Refused(reason)) => Err(invalid(format!("filter.params: {reason}"))),
             Err(FilterRefusal::Failed(failure)) => {
                 tracing::warn!(plugin = %generation.name, %failure, "a filter could not be made");

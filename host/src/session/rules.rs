@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::config::ChannelConfig;
 use crate::core::schema::Schema;
 use crate::core::{ChannelName, Pattern, Payload, PayloadKind, Refusal};
+use crate::hub::audience::FilterFailure;
 
 /// Rules of channels that a session remembers; past it they are looked for anew.
 const KEPT: usize = 64;
@@ -20,6 +21,8 @@ pub struct Rule {
     pub echo_to_sender: bool,
     /// The home counts subscribers, so each request has to be settled before the next.
     pub limited_places: bool,
+    /// Of messages that a subscriber's filter could not judge.
+    pub filter_failure: FilterFailure,
     /// None: any.
     payloads: Option<Vec<PayloadKind>>,
     params: Option<Schema>,
@@ -101,6 +104,7 @@ impl Rule {
             require_auth: config.require_auth,
             echo_to_sender: config.echo_to_sender,
             limited_places: config.max_subscribers.is_some(),
+            filter_failure: config.filter_failure,
             payloads: config.payloads.clone().or(only_json),
             params: config.params()?,
             data,
@@ -108,6 +112,7 @@ impl Rule {
         let speaks = rule.require_auth
             || !rule.echo_to_sender
             || rule.limited_places
+            || rule.filter_failure != FilterFailure::default()
             || rule.payloads.is_some()
             || rule.params.is_some();
         Ok(speaks.then_some(rule))

@@ -93,6 +93,7 @@ impl Shard {
                 published: homes.published(),
                 delivered: delivery.delivered(),
                 dropped: delivery.dropped(),
+                judged: shard.filters.judged(),
                 ..shard.counters.borrow().clone()
             };
             Counts { shards: 1, connections, channels, subscriptions, since_start }

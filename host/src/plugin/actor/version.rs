@@ -20,7 +20,7 @@ pub struct Version {
 }
 
 fn trapped(error: wasmtime::Error) -> PluginFailure {
-    PluginFailure::from_wasmtime(&error)
+    PluginFailure::of_call(&error)
 }
 
 fn no_store() -> PluginFailure {

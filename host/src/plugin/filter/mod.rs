@@ -1,0 +1,475 @@
+//! A shard's filters: equal parameters are one filter, a message is judged once each, and
+//! many messages cross into the plugin at once.
+
+mod bits;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use bits::{Bits, Columns, FilterBatch};
+use bytes::Bytes;
+use slab::Slab;
+use tokio::sync::Mutex;
+
+use super::bindings::filter;
+use super::conduct::Culprit;
+use super::failure::PluginFailure;
+use super::generation::{Generation, Live};
+use super::health::Health;
+use super::limits::{REASON_BYTES, cut, line};
+use super::lot::{Lot, Share};
+use super::registry::Registry;
+use super::slot::Slot;
+use crate::core::PluginName;
+
+/// After a batch has failed its filters are judged one by one; at this many failures the
+/// rest of them stays closed for this batch. Those that failed pause, so the next gets further.
+const FAILURES_A_BATCH: usize = 16;
+/// Filters that may fail while they are made anew for one fresh instance after the other.
+const FRESH_INSTANCES: usize = 8;
+
+/// Judgements that one call is asked for: so that it stays within its time also where each takes 2 µs.
+const JUDGEMENTS_A_CALL: usize = 2048;
+
+/// A filter of this shard; stays the same over reloads and failures, and is never another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FilterId {
+    slot: u32,
+    serial: u32,
+}
+
+/// Why a filter was not made.
+#[derive(Debug)]
+pub enum FilterRefusal {
+    /// The plugin's own reason.
+    Refused(String),
+    Failed(PluginFailure),
+}
+
+struct Expression {
+    serial: u32,
+    plugin: PluginName,
+    params: Bytes,
+    subscribers: usize,
+}
+
+/// A plugin's filters on this shard.
+#[derive(Default)]
+struct Shelf {
+    runner: Mutex<Runner>,
+    /// The plugin has not heard yet that these have no subscribers any more.
+    gone: RefCell<Vec<FilterId>>,
+}
+
+/// A plugin's instance and the ids it has given to this shard's filters.
+#[derive(Default)]
+struct Runner {
+    slot: Slot<filter::Guest>,
+    /// By the filters' slots.
+    known: Vec<Option<Known>>,
+    /// The generation that `known` is of; 0 when its instance is gone.
+    known_of: u64,
+    /// The instance may not know every filter yet.
+    incomplete: bool,
+    /// Filters that have failed: a pause is theirs, not their plugin's.
+    failed: HashMap<FilterId, Health>,
+}
+
+struct Known {
+    serial: u32,
+    /// None: this generation does not accept the parameters, and is not asked about them.
+    guest_id: Option<u32>,
+}
+
+#[derive(Default)]
+pub struct Filters {
+    /// Counted while a version is on trial.
+    batches: Cell<u64>,
+    serial: Cell<u32>,
+    expressions: RefCell<Slab<Expression>>,
+    by_params: RefCell<HashMap<(PluginName, Bytes), FilterId>>,
+    shelves: RefCell<HashMap<PluginName, Rc<Shelf>>>,
+    generations: RefCell<HashMap<PluginName, Arc<Generation>>>,
+    judged: Cell<u64>,
+    /// Versions on trial, each with an instance of its own.
+    trials: RefCell<HashMap<PluginName, Rc<Trial>>>,
+}
+
+/// A new version gets a share of the batches; what it fails by is judged by the one in use.
+struct Trial {
+    generation: Arc<Generation>,
+    shelf: Shelf,
+    /// The newest filter when its instance was last told of them.
+    serial: Cell<u32>,
+    share: Share,
+}
+
+impl Filters {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the filter plugins of a registry; their instances move at their next call.
+    pub fn install(&self, registry: &Registry) {
+        let filters = registry.plugins().filter(|g| g.capabilities.filter.is_some());
+        *self.generations.borrow_mut() = filters.map(|g| (g.name.clone(), g.clone())).collect();
+        let mut before = self.trials.take();
+        let trials = registry.canaries().filter(|(g, _)| g.capabilities.filter.is_some());
+        *self.trials.borrow_mut() = trials
+            .map(|(generation, share)| {
+                let before = before.remove(&generation.name);
+                let same = before.filter(|trial| trial.generation.number == generation.number);
+                let trial = same.unwrap_or_else(|| {
+                    let (generation, share) = (generation.clone(), *share);
+                    Rc::new(Trial { generation, share, shelf: Shelf::default(), serial: Cell::new(0) })
+                });
+                (generation.name.clone(), trial)
+            })
+            .collect();
+    }
+
+    /// One more subscriber with these parameters (JSON).
+    pub async fn add(&self, generation: &Arc<Generation>, params: &Bytes) -> Result<FilterId, FilterRefusal> {
+        let key = (generation.name.clone(), params.clone());
+        let shelf = self.shelves.borrow_mut().entry(generation.name.clone()).or_default().clone();
+        let mut runner = shelf.runner.lock().await;
+        let known = self.by_params.borrow().get(&key).copied();
+        if let Some(id) = known {
+            if let Some(expression) = find(&mut self.expressions.borrow_mut(), id) {
+                expression.subscribers += 1;
+            }
+            return Ok(id);
+        }
+        let mut live = self.ready(&shelf, &mut runner, generation).await.map_err(FilterRefusal::Failed)?;
+        let clock = live.arm(generation.limits.open_ms);
+        match clock.watch(live.guest.call_add(&mut live.store, params)).await {
+            Ok(Ok(guest_id)) => {
+                runner.slot.put(live);
+                let serial = self.serial.replace(self.serial.get().wrapping_add(1));
+                let (plugin, params) = (generation.name.clone(), params.clone());
+                let expression = Expression { serial, plugin, params, subscribers: 1 };
+                let slot = self.expressions.borrow_mut().insert(expression) as u32;
+                let id = FilterId { slot, serial };
+                runner.knows(id, Some(guest_id));
+                self.by_params.borrow_mut().insert(key, id);
+                Ok(id)
+            }
+            Ok(Err(reason)) => {
+                runner.slot.put(live);
+                Err(FilterRefusal::Refused(cut(reason, REASON_BYTES)))
+            }
+            Err(error) => {
+                let failure = PluginFailure::of_call(&error);
+                // The fault of these parameters, as far as anybody knows: nobody else pauses.
+                runner.lost();
+                generation.note(&failure, "making a filter");
+                Err(FilterRefusal::Failed(failure))
+            }
+        }
+    }
+
+    /// One subscriber less. The plugin hears of the last one at its next call.
+    pub fn release(&self, id: FilterId) {
+        let mut expressions = self.expressions.borrow_mut();
+        let Some(expression) = find(&mut expressions, id) else { return };
+        expression.subscribers -= 1;
+        if expression.subscribers == 0 {
+            let gone = expressions.remove(id.slot as usize);
+            if let Some(shelf) = self.shelves.borrow().get(&gone.plugin) {
+                shelf.gone.borrow_mut().push(id);
+            }
+            if let Some(trial) = self.trials.borrow().get(&gone.plugin) {
+                trial.shelf.gone.borrow_mut().push(id);
+            }
+            self.by_params.borrow_mut().remove(&(gone.plugin, gone.params));
+        }
+    }
+
+    /// Messages times filters that plugins were asked about so far.
+    pub fn judged(&self) -> u64 {
+        self.judged.get()
+    }
+
+    /// Judges messages by filters of one plugin. Never fails: what cannot be judged is told apart.
+    pub async fn evaluate(&self, plugin: &PluginName, ids: &[FilterId], messages: &FilterBatch) -> Bits {
+        if let Some(bits) = self.try_out(plugin, ids, messages).await {
+            return bits;
+        }
+        let shelf = self.shelves.borrow().get(plugin).cloned();
+        let generation = self.generations.borrow().get(plugin).cloned();
+        let (Some(shelf), Some(generation)) = (shelf, generation) else { return Bits::Nothing };
+        self.evaluate_by(&shelf, &generation, ids, messages, &mut 0).await
+    }
+
+    /// By the version on trial, if there is one, it is its turn, and it can judge by all of them.
+    async fn try_out(&self, plugin: &PluginName, ids: &[FilterId], messages: &FilterBatch) -> Option<Bits> {
+        if self.trials.borrow().is_empty() {
+            return None;
+        }
+        let trial = self.trials.borrow().get(plugin).cloned()?;
+        let batch = self.batches.replace(self.batches.get().wrapping_add(1));
+        if !trial.share.takes(Lot::of(batch)) {
+            return None;
+        }
+        if trial.serial.replace(self.serial.get()) != self.serial.get() {
+            trial.shelf.runner.lock().await.incomplete = true;
+        }
+        let mut failures = 0;
+        let (shelf, generation) = (&trial.shelf, &trial.generation);
+        let bits = self.evaluate_by(shelf, generation, ids, messages, &mut failures).await;
+        if failures == 0 && (0..ids.len()).all(|filter| bits.verdict(0, filter).is_some()) {
+            return Some(bits);
+        }
+        if failures == 0 {
+            let refused = PluginFailure::Other("it refuses a filter in use".into());
+            generation.note(&refused, "filtering messages");
+        }
+        None
+    }
+
+    async fn evaluate_by(
+        &self,
+        shelf: &Shelf,
+        generation: &Generation,
+        ids: &[FilterId],
+        messages: &FilterBatch,
+        failures: &mut usize,
+    ) -> Bits {
+        let mut runner = shelf.runner.lock().await;
+        let a_call = (JUDGEMENTS_A_CALL / messages.len().max(1)).max(1);
+        if ids.len() <= a_call {
+            return self.judge_all(shelf, &mut runner, generation, ids, messages, failures).await;
+        }
+        let shift = a_call.ilog2();
+        let mut parts = Vec::with_capacity((ids.len() >> shift) + 1);
+        for ids in ids.chunks(1 << shift) {
+            if !parts.is_empty() {
+                // Many filters are much work: the shard's other work goes on meanwhile.
+                tokio::task::yield_now().await;
+            }
+            parts.push(self.judge_all(shelf, &mut runner, generation, ids, messages, failures).await);
+        }
+        Bits::Parts { parts, shift }
+    }
+
+    async fn judge_all(
+        &self,
+        shelf: &Shelf,
+        runner: &mut Runner,
+        generation: &Generation,
+        ids: &[FilterId],
+        messages: &FilterBatch,
+        failures: &mut usize,
+    ) -> Bits {
+        match self.judge(shelf, runner, generation, ids, messages).await {
+            Ok(bits) => return bits,
+            Err(PluginFailure::Degraded { .. } | PluginFailure::Quarantined) => return Bits::Nothing,
+            Err(_) => {}
+        }
+        let mut singly = Vec::with_capacity(ids.len());
+        for id in ids {
+            let judged = match *failures < FAILURES_A_BATCH {
+                true => self.judge(shelf, runner, generation, &[*id], messages).await,
+                false => Ok(Bits::Nothing),
+            };
+            if judged.is_err() {
+                *failures += 1;
+                runner.blame(*id);
+                generation.conduct.paused(Culprit::of(id));
+            }
+            singly.push(judged.unwrap_or(Bits::Nothing));
+        }
+        Bits::Singly(singly)
+    }
+
+    async fn judge(
+        &self,
+        shelf: &Shelf,
+        runner: &mut Runner,
+        generation: &Generation,
+        ids: &[FilterId],
+        messages: &FilterBatch,
+    ) -> Result<Bits, PluginFailure> {
+        let mut live = self.ready(shelf, runner, generation).await?;
+        let (guest_ids, columns) = runner.ask_about(ids);
+        if guest_ids.is_empty() {
+            runner.slot.put(live);
+            return Ok(Bits::Nothing);
+        }
+        let batch = filter::Batch { kinds: &messages.kinds, ends: &messages.ends, data: &messages.data };
+        let clock = live.arm(generation.limits.filter_ms);
+        generation.conduct.called();
+        match clock.watch(live.guest.call_evaluate(&mut live.store, &guest_ids, batch)).await {
+            Ok(words) => {
+                runner.slot.put(live);
+                self.judged.set(self.judged.get() + (guest_ids.len() * messages.len()) as u64);
+                Ok(Bits::Matrix { words, width: guest_ids.len(), columns })
+            }
+            Err(error) => {
+                let failure = PluginFailure::of_call(&error);
+                // Whose fault it is shows when they are judged one by one.
+                runner.lost();
+                generation.note(&failure, "filtering messages");
+                Err(failure)
+            }
+        }
+    }
+
+    /// An instance that knows every filter of its plugin that does not pause, and none that
+    /// is gone.
+    async fn ready(
+        &self,
+        shelf: &Shelf,
+        runner: &mut Runner,
+        generation: &Generation,
+    ) -> Result<Live<filter::Guest>, PluginFailure> {
+        // A new version may have mended what a filter failed by.
+        if !runner.slot.is_of(generation) {
+            runner.failed.clear();
+        }
+        let mut tries = 0;
+        loop {
+            // An instance whose call was given up was not put back: it is gone too.
+            if runner.known_of != generation.number || !runner.slot.is_live() {
+                runner.known.clear();
+                runner.known_of = generation.number;
+                runner.incomplete = true;
+            }
+            let mut live = runner.slot.take(generation, async |g: &Generation| g.filter().await).await?;
+            let Err((culprit, failure)) = self.reconcile(shelf, runner, generation, &mut live).await else {
+                return Ok(live);
+            };
+            tries += 1;
+            match culprit {
+                // It pauses, the others are made without it.
+                Some(id) if tries < FRESH_INSTANCES => {
+                    runner.blame(id);
+                    runner.lost();
+                    generation.note(&failure, "making a filter anew");
+                }
+                _ => {
+                    culprit.into_iter().for_each(|id| runner.blame(id));
+                    runner.failed(generation, &failure, "making filters anew");
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    /// An error names the filter that could not be made, if that was it.
+    async fn reconcile(
+        &self,
+        shelf: &Shelf,
+        runner: &mut Runner,
+        generation: &Generation,
+        live: &mut Live<filter::Guest>,
+    ) -> Result<(), (Option<FilterId>, PluginFailure)> {
+        let failed = |error: wasmtime::Error| PluginFailure::of_call(&error);
+        let gone = shelf.gone.take();
+        for id in gone {
+            runner.failed.remove(&id);
+            if let Some(Some(guest_id)) = runner.forget(id) {
+                let clock = live.arm(generation.limits.open_ms);
+                let removed = clock.watch(live.guest.call_remove(&mut live.store, guest_id)).await;
+                removed.map_err(|error| (None, failed(error)))?;
+            }
+        }
+        // The usual case looks at no filter. One that has failed is made again after its pause.
+        if !runner.incomplete && runner.failed.is_empty() {
+            return Ok(());
+        }
+        for (id, params) in self.missing(runner, generation) {
+            let clock = live.arm(generation.limits.open_ms);
+            let added = clock.watch(live.guest.call_add(&mut live.store, &params)).await;
+            let added = added.map_err(|error| (Some(id), failed(error)))?;
+            if let Err(reason) = &added {
+                tracing::warn!(plugin = %generation.name, "the new version refuses a filter in use, which \
+                    judges nothing from now on: {}", line(reason.clone(), REASON_BYTES));
+            }
+            runner.knows(id, added.ok());
+        }
+        runner.incomplete = false;
+        Ok(())
+    }
+
+    /// Those of the plugin that its instance does not know, but for those that pause.
+    fn missing(&self, runner: &mut Runner, generation: &Generation) -> Vec<(FilterId, Bytes)> {
+        let expressions = self.expressions.borrow();
+        let mut missing = Vec::new();
+        for (slot, expression) in expressions.iter().filter(|(_, e)| e.plugin == generation.name) {
+            let id = FilterId { slot: slot as u32, serial: expression.serial };
+            if runner.known(id).is_none() && !pauses(&mut runner.failed, id) {
+                missing.push((id, expression.params.clone()));
+            }
+        }
+        missing
+    }
+}
+
+fn find(expressions: &mut Slab<Expression>, id: FilterId) -> Option<&mut Expression> {
+    expressions.get_mut(id.slot as usize).filter(|expression| expression.serial == id.serial)
+}
+
+/// Has the filter failed a moment ago?
+fn pauses(failed: &mut HashMap<FilterId, Health>, id: FilterId) -> bool {
+    failed.get_mut(&id).is_some_and(|health| health.check(Instant::now).is_err())
+}
+
+impl Runner {
+    fn known(&self, id: FilterId) -> Option<&Known> {
+        self.known.get(id.slot as usize)?.as_ref().filter(|known| known.serial == id.serial)
+    }
+
+    fn knows(&mut self, id: FilterId, guest_id: Option<u32>) {
+        let slot = id.slot as usize;
+        if self.known.len() <= slot {
+            self.known.resize_with(slot + 1, || None);
+        }
+        self.known[slot] = Some(Known { serial: id.serial, guest_id });
+    }
+
+    fn forget(&mut self, id: FilterId) -> Option<Option<u32>> {
+        let known = self.known(id)?.guest_id;
+        self.known[id.slot as usize] = None;
+        Some(known)
+    }
+
+    /// The ids that the instance knows filters by, and where in its answer theirs is.
+    fn ask_about(&mut self, ids: &[FilterId]) -> (Vec<u32>, Columns) {
+        let mut guest_ids = Vec::with_capacity(ids.len());
+        let mut columns = Columns::All;
+        for (at, id) in ids.iter().enumerate() {
+            let asked = self.known(*id).and_then(|known| known.guest_id);
+            let asked = asked.filter(|_| self.failed.is_empty() || !pauses(&mut self.failed, *id));
+            match (&mut columns, asked) {
+                (Columns::All, Some(_)) => {}
+                (Columns::All, None) => {
+                    let before = (0..at).map(Some).chain([None]).collect();
+                    columns = Columns::Some(before);
+                }
+                (Columns::Some(columns), asked) => columns.push(asked.map(|_| guest_ids.len())),
+            }
+            guest_ids.extend(asked);
+        }
+        (guest_ids, columns)
+    }
+
+    /// This filter failed: it pauses, and nobody else.
+    fn blame(&mut self, id: FilterId) {
+        self.failed.entry(id).or_insert_with(|| Health::with_patience(1)).failed(Instant::now());
+    }
+
+    /// The instance is gone, and what it knew with it.
+    fn lost(&mut self) {
+        self.known_of = 0;
+    }
+
+    /// The plugin itself fails: it pauses for all.
+    fn failed(&mut self, generation: &Generation, failure: &PluginFailure, doing: &str) {
+        self.slot.failed(generation, failure, doing);
+        self.lost();
+    }
+}

@@ -1,0 +1,98 @@
+//! How a handler that behaves fares beside each of them, on one shard: printed, never asserted.
+//!
+//! `cargo test --release --test hostile -- --ignored --nocapture beside`; a word in
+//! `TIDEGATE_CORPUS` takes those rows that have it in their name.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::stories::{entry_that, install, witnesses};
+use super::{Case, Cue, Story, failing};
+use crate::harness::{Client, Server};
+
+const FOR: Duration = Duration::from_millis(1500);
+
+/// A message to `chat` and its delivery, again and again.
+async fn round_trips(client: &mut Client, until: Instant) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while Instant::now() < until {
+        let began = Instant::now();
+        client.try_publish("chat:lobby", json!({ "text": "hi" })).await;
+        client.data().await;
+        times.push(began.elapsed());
+    }
+    times.sort();
+    times
+}
+
+/// The same bad thing without a pause: on one channel, or on one that has not failed yet each time,
+/// so that no back-off protects anybody.
+async fn attack(server: &Server, cue: Cue, fresh: bool) {
+    let mut client = Client::connect(server).await;
+    for round in 0_u64.. {
+        let channel = if fresh { format!("bad:{round}") } else { "bad:room".to_owned() };
+        let answer = match cue {
+            Cue::Publish => client.try_publish(&channel, json!(1)).await,
+            Cue::Act => client.ask(json!({ "type": "action", "channel": "act" })).await,
+            Cue::Filter | Cue::Judge => {
+                let params = json!({ "n": if fresh { round } else { 0 } });
+                let filter = json!({ "plugin": "bad", "params": params });
+                let room = "judged";
+                client.ask(json!({ "type": "subscribe", "channel": room, "filter": filter })).await;
+                client.try_publish(room, json!(1)).await
+            }
+            _ => {
+                client.ask(json!({ "type": "subscribe", "channel": channel })).await;
+                client.ask(json!({ "type": "unsubscribe", "channel": channel })).await
+            }
+        };
+        assert!(answer["type"].is_string(), "{answer}");
+    }
+}
+
+fn p(times: &[Duration], percent: usize) -> f64 {
+    times.get(times.len() * percent / 100).or(times.last()).map_or(f64::NAN, |t| t.as_secs_f64() * 1e6)
+}
+
+async fn measured(case: &Case, cue: Cue, fresh: bool) -> (Vec<Duration>, Vec<Duration>) {
+    let server = witnesses();
+    let mut client = Client::connect(&server).await;
+    client.subscribe("chat:lobby").await;
+    install(&server, &case.guest.component());
+    entry_that(&server, |entry| entry["state"] == "active").await;
+    round_trips(&mut client, Instant::now() + FOR / 5).await;
+    let quiet = round_trips(&mut client, Instant::now() + FOR).await;
+    let beside = tokio::select! {
+        times = round_trips(&mut client, Instant::now() + FOR) => times,
+        () = attack(&server, cue, fresh) => unreachable!("an attack has no end"),
+    };
+    (quiet, beside)
+}
+
+#[tokio::test]
+#[ignore = "prints figures, and takes minutes"]
+async fn the_figures_of_a_handler_beside_each() {
+    let word = std::env::var("TIDEGATE_CORPUS").unwrap_or_default();
+    println!("| component | quiet p50 | p99 | beside it p50 | p99 | beside it on new channels p50 | p99 |");
+    println!("|---|---|---|---|---|---|---|");
+    for case in failing().iter().filter(|case| case.name.contains(&word)) {
+        let Story::Fails(cue, ..) = case.story else { continue };
+        // Who is shut out has no neighbours.
+        if matches!(cue, Cue::Connect | Cue::Authorize | Cue::Reload) {
+            continue;
+        }
+        let (quiet, beside) = measured(case, cue, false).await;
+        let (_, fresh) = measured(case, cue, true).await;
+        println!(
+            "| {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            case.name.replace('_', " "),
+            p(&quiet, 50),
+            p(&quiet, 99),
+            p(&beside, 50),
+            p(&beside, 99),
+            p(&fresh, 50),
+            p(&fresh, 99),
+        );
+    }
+}

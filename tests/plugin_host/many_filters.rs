@@ -1,0 +1,121 @@
+//! Ten thousand subscribers of one channel, each with a filter, on one shard.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tidegate::config::{self, Overrides};
+use tidegate::core::{ChannelName, Payload, Sender, UserId};
+use tidegate::hub::Shard;
+use tidegate::hub::audience::{FilterChoice, FilterFailure};
+use tidegate::hub::letter::Subscribe;
+use tidegate::hub::mesh::Mesh;
+use tidegate::hub::shard::Publication;
+use tidegate::hub::socket::Socket;
+use tidegate::plugin::{PluginEngine, Registry};
+use tidegate::server;
+
+use super::{loaded, on_a_shard, settings};
+
+const SUBSCRIBERS: usize = 10_000;
+
+/// Counts the bytes that it is given.
+struct Sink(Rc<Cell<usize>>);
+
+impl Socket for Sink {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.set(self.0.get() + bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        self.0.set(self.0.get() + length);
+        Ok(length)
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn finish(&self) {}
+
+    fn shutdown(&self) {}
+}
+
+/// So many judgements for each message, and every other subscriber gets it.
+fn judged(distinct: usize) {
+    on_a_shard(async move {
+        let engine = PluginEngine::new(None).unwrap();
+        let mut patient = settings(&[]);
+        // On a machine that is busy; what is counted here is not time.
+        patient.limits.filter_ms = 10_000;
+        let filter = loaded(&engine, "hostile-filter", &patient).await;
+        let (mesh, mut inboxes) = Mesh::new(1);
+        let config = config::load(None, std::iter::empty(), &Overrides::default()).unwrap();
+        let settings = server::shard_settings(&config, 1).unwrap();
+        let registry = Arc::new(Registry::default().with(filter.clone()));
+        let shard = Shard::new(mesh.shards().next().unwrap(), settings, mesh, registry).unwrap();
+        let running = tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
+
+        let channel = ChannelName::parse("room").unwrap();
+        let mut written = Vec::new();
+        for number in 0..SUBSCRIBERS {
+            let sink = Rc::new(Cell::new(0));
+            let connection = shard.connect(server::NATIVE, Rc::new(Sink(sink.clone()))).unwrap();
+            let sender = Sender { client: connection.id, user: UserId("ada".into()) };
+            // Of as many texts as are wanted, every other is in the message.
+            let which = number % distinct;
+            let (text, blanks) = (["x", "y"][which % 2], " ".repeat(which));
+            let params = Bytes::from(format!(r#"{{"contains":"{text}"}}{blanks}"#));
+            let id = shard.filters().add(&filter, &params).await.unwrap();
+            let choice = FilterChoice { plugin: filter.name.clone(), id, failure: FilterFailure::Closed };
+            let mut subscribe = Subscribe::plain(channel.clone(), sender, server::NATIVE);
+            subscribe.filter = Some(choice);
+            shard.subscribe(&connection, subscribe);
+            connection.until_settled().await;
+            written.push((which, sink));
+        }
+        settle().await;
+        let before: Vec<usize> = written.iter().map(|(_, sink)| sink.get()).collect();
+        for round in 1..=3 {
+            let payload = Payload::json(Bytes::from_static(b"\"x\""));
+            let publication = Publication::new(channel.clone(), Bytes::new(), payload);
+            shard.publish_as_server(publication).await.unwrap().unwrap();
+            while shard.filters().judged() < round * distinct as u64 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let delivered =
+            |(which, sink): &(usize, Rc<Cell<usize>>), before: &usize| which % 2 == 1 || sink.get() > *before;
+        while !written.iter().zip(&before).all(|(written, before)| delivered(written, before)) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(shard.filters().judged(), 3 * distinct as u64);
+        settle().await;
+        for ((which, sink), before) in written.iter().zip(before) {
+            assert_eq!(sink.get() > before, which % 2 == 0, "filter {which}");
+        }
+        running.abort();
+    });
+}
+
+/// Everything that is ready has had its turn.
+async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn ten_thousand_subscribers_with_a_hundred_filters_cost_a_hundred_judgements_a_message() {
+    judged(100);
+}
+
+#[test]
+fn ten_thousand_filters_are_ten_thousand_judgements_a_message_and_nobody_waits_for_more() {
+    judged(SUBSCRIBERS);
+}
