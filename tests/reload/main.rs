@@ -8,6 +8,7 @@ mod broken;
 mod folder;
 mod load;
 mod quarantine;
+mod record;
 mod rollback;
 mod saver;
 mod state;

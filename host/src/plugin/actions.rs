@@ -9,7 +9,9 @@ use super::bindings::types;
 use super::effects::{self, Effect};
 use super::failure::PluginFailure;
 use super::generation::Generation;
+use super::offline::{Call, said};
 use super::slot::Services;
+use super::tap::failed;
 use crate::core::{PayloadKind, Sender};
 
 impl Services {
@@ -33,6 +35,15 @@ impl Services {
             Ok(Err(denial)) => Ok(Err(denial.into())),
             Err(error) => Err(PluginFailure::of_call(&error)),
         };
+        generation.tell(|| {
+            let call =
+                Call::Action { name: name.to_owned(), who: who.clone(), data: Bytes::copy_from_slice(data) };
+            let said = checked.as_ref().map(|answer| match answer {
+                Ok((data, effects)) => said::reply(data, effects),
+                Err(denial) => said::denied(denial),
+            });
+            (call, said.map_err(failed))
+        });
         match &checked {
             Ok(_) => slot.put(live),
             Err(failure) => slot.failed(generation, failure, &format!("in the action '{name}'")),

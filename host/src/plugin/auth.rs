@@ -7,7 +7,9 @@ use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::limits::{CLAIMS_BYTES, REASON_BYTES, USER_BYTES, cut};
 use super::lot::Lot;
+use super::offline::{Call, Who, said};
 use super::slot::Services;
+use super::tap::failed;
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, PluginName};
 
@@ -146,7 +148,15 @@ impl Services {
         };
         let clock = live.arm(generation.limits.auth_ms);
         generation.conduct.called();
-        match clock.watch(live.guest.call_authenticate(&mut live.store, request)).await {
+        let answer = clock.watch(live.guest.call_authenticate(&mut live.store, request)).await;
+        generation.tell(|| {
+            let said = answer.as_ref().map(said::identity);
+            (
+                Call::Authenticate(handshake.clone()),
+                said.map_err(|error| failed(&PluginFailure::of_call(error))),
+            )
+        });
+        match answer {
             Ok(answer) => {
                 slot.put(live);
                 let checked = answer.map(check).map_err(|refusal| cut(refusal.reason, REASON_BYTES));
@@ -200,15 +210,27 @@ impl Services {
             claims: &claims,
             expires_at_ms: who.expires_at.map(|at| at.0),
         };
-        let action = match action {
+        let asked = match action {
             AuthAction::Subscribe => auth::Action::Subscribe,
             AuthAction::Publish => auth::Action::Publish,
         };
-        let (channel, captures) = (channel.as_str(), captures.pairs());
+        let taken = captures.pairs();
         let clock = live.arm(generation.limits.auth_ms);
         generation.conduct.called();
-        let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
-        match clock.watch(called).await {
+        let called = live.guest.call_authorize(&mut live.store, identity, asked, channel.as_str(), &taken);
+        let answer = clock.watch(called).await;
+        generation.tell(|| {
+            let of = Who {
+                user: who.user.clone(),
+                claims: who.claims_of(generation).cloned().unwrap_or_default(),
+                expires_at: who.expires_at,
+            };
+            let (channel, captures) = (channel.clone(), Some(captures.clone()));
+            let said = answer.as_ref().map(said::permission);
+            let said = said.map_err(|error| failed(&PluginFailure::of_call(error)));
+            (Call::Authorize { who: of, action, channel, captures }, said)
+        });
+        match answer {
             Ok(permission) => {
                 slot.put(live);
                 Ok(!matches!(permission, auth::Permission::Refused(_)))

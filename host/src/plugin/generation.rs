@@ -14,8 +14,9 @@ use super::conduct::Conduct;
 use super::failure::PluginFailure;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
-use super::offline::Recording;
+use super::offline::{Call, Recording};
 use super::store::{Clock, Owner, StoreData, arm, new_store};
+use super::tap::{Said, Taps};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
 
@@ -80,6 +81,8 @@ pub struct Generation {
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
     pub(super) conduct: Conduct,
+    /// Shared by the plugin's versions.
+    pub(super) taps: Arc<Taps>,
 }
 
 impl std::fmt::Debug for Generation {
@@ -143,6 +146,14 @@ impl Generation {
 
     pub(super) async fn actions(&self) -> Result<Live<actions::Guest>, PluginFailure> {
         self.instantiate(|s, i| self.capabilities.actions.as_ref().map(|x| x.load(s, i))).await
+    }
+
+    /// For those who listen to the plugin's calls; where nobody does, nothing is made of it.
+    pub(super) fn tell(&self, told: impl FnOnce() -> (Call, Said)) {
+        if self.taps.newest().is_some() {
+            let (call, said) = told();
+            self.taps.tell(call, said);
+        }
     }
 
     /// Counts a failure and says it in the log. `doing` is for people: "handling chat:lobby".

@@ -21,6 +21,7 @@ use super::report::{
     CanaryReport, FileError, Loaded, PluginReport, PluginState, PluginsReport, Quarantine, RolledBack, Swap,
     Version,
 };
+use super::tap::{Tap, Taps};
 use super::trial::{Trial, TrialSettings};
 use super::watcher::Note;
 use crate::core::{Pattern, PluginName};
@@ -82,6 +83,7 @@ pub struct Shared {
     pub registry: Mutex<Arc<Registry>>,
     pub on_change: Mutex<Option<OnChange>>,
     pub told: Mutex<Told>,
+    pub taps: Mutex<BTreeMap<PluginName, Arc<Taps>>>,
 }
 
 /// What the report adds to the registry.
@@ -157,6 +159,13 @@ impl PluginHost {
         let sent = self.notes.send(Note::Order(Order { plugin, want, answer }));
         sent.map_err(|_| OrderError::Gone)?;
         answered.await.map_err(|_| OrderError::Gone)?
+    }
+
+    /// The plugin's calls from now on, and the version that is in use; none: there is no such plugin.
+    pub fn listen(&self, name: &str) -> Option<(Tap, Arc<Generation>)> {
+        let name = PluginName::parse(name)?;
+        let generation = self.registry().plugin(&name)?.clone();
+        Some((generation.taps.listen(), generation))
     }
 
     pub fn report(&self) -> PluginsReport {

@@ -143,6 +143,7 @@ pub async fn load(
         recording: engine.recording.clone(),
         failures: Mutex::new(Failures::default()),
         conduct: Conduct::default(),
+        taps: Arc::default(),
         name,
     };
     generation.lasting.key_values.set_bounds(settings.key_values);

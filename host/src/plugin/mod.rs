@@ -32,6 +32,7 @@ mod report;
 mod slot;
 mod stage;
 mod store;
+mod tap;
 mod trial;
 mod watcher;
 
@@ -54,4 +55,5 @@ pub use orders::{Done, OrderError, Want};
 pub use registry::{Registry, Route};
 pub use report::PluginsReport;
 pub use slot::Services;
+pub use tap::{Observed, Tap};
 pub use trial::TrialSettings;

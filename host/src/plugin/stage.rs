@@ -52,7 +52,9 @@ impl Stage {
 
     /// A new version, or the first. Where a trial is configured it gets its share first; else it
     /// takes its place at once.
-    pub fn install(&self, generation: Generation, settings: &PluginSettings, noticed: Instant) {
+    pub fn install(&self, mut generation: Generation, settings: &PluginSettings, noticed: Instant) {
+        // Who listens to the plugin listens to all of its versions.
+        generation.taps = lock(&self.shared.taps).entry(generation.name.clone()).or_default().clone();
         generation.conduct.report_to(self.notes.clone(), generation.name.clone());
         let (generation, registry) = (Arc::new(generation), self.registry());
         let name = &generation.name;

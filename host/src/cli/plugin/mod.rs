@@ -5,6 +5,8 @@ mod call;
 mod check;
 mod file;
 mod grants;
+mod record;
+mod replay;
 mod versions;
 
 use anyhow::Result;
@@ -18,6 +20,10 @@ pub struct Plugin {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Print a plugin's calls and what came of them, on a running server
+    Record(record::Record),
+    /// Make recorded calls of another component, and show what differs
+    Replay(replay::Replay),
     /// Go back to a plugin's version before, on a running server; or end the trial of a new one
     Rollback(versions::Versioned),
     /// Let a plugin out of quarantine, on a running server
@@ -31,6 +37,8 @@ enum Command {
 impl Plugin {
     pub fn run(self) -> Result<()> {
         match self.command {
+            Command::Record(record) => record.run(),
+            Command::Replay(replay) => replay.run(),
             Command::Rollback(versioned) => versioned.run("rollback"),
             Command::Resume(versioned) => versioned.run("resume"),
             Command::Check(check) => check.run(),

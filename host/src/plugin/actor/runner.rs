@@ -14,6 +14,8 @@ use crate::plugin::conduct::Culprit;
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::Generation;
 use crate::plugin::health::Health;
+use crate::plugin::offline::{Call, said};
+use crate::plugin::tap;
 
 /// A channel in a store.
 struct Room {
@@ -22,6 +24,8 @@ struct Room {
     /// The number of the generation that handles it.
     version: u64,
     state: State,
+    /// The newest listener that was shown its state.
+    seen_by: u64,
     /// The room's own: what shares its store is not paused with it.
     health: Health,
 }
@@ -83,7 +87,8 @@ impl<S: ActorSink> Runner<S> {
                 Some(Work::Enter { channel, name, generation, captures }) => {
                     self.know(&generation);
                     let (version, state, health) = (generation.number, State::Closed, Health::default());
-                    self.rooms.insert(channel, Room { name, captures, version, state, health });
+                    let room = Room { name, captures, version, state, seen_by: 0, health };
+                    self.rooms.insert(channel, room);
                 }
                 Some(Work::Hibernate { channel }) => self.hibernate(channel).await,
                 Some(Work::Leave { channel }) => self.leave(channel).await,
@@ -170,6 +175,42 @@ impl<S: ActorSink> Runner<S> {
             return Err(PluginFailure::Quarantined);
         }
         room.health.check(Instant::now)?;
+        if version.generation.taps.newest().is_some() {
+            return Box::pin(self.call_observed(channel, job)).await;
+        }
+        Self::call_room(room, version, job).await
+    }
+
+    /// The same, for those who listen: with the state that the channel had when they began.
+    async fn call_observed(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
+        let closed = || PluginFailure::Other("the channel is closed".into());
+        let newest = |this: &Self| {
+            let room = this.rooms.get(&channel)?;
+            let version = this.versions.iter().find(|of| of.generation.number == room.version)?;
+            version.generation.taps.newest().filter(|newest| room.seen_by < *newest)
+        };
+        let mut snapshot = None;
+        if let Some(newest) = newest(self) {
+            // What cannot be had is not shown.
+            let saved = self.save(channel).await.ok().flatten();
+            if let Some(room) = self.rooms.get_mut(&channel) {
+                room.seen_by = newest;
+                snapshot = match &room.state {
+                    State::Asleep(snapshot) => Some(snapshot.to_vec()),
+                    State::Open(_) | State::Closed => saved.map(Vec::from),
+                };
+            }
+        }
+        let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
+        let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
+        let answer = Self::call_room(room, version, job).await;
+        let captures = Some(room.captures.clone());
+        let call = Call::Handle { channel: room.name.clone(), captures, snapshot, job: job.clone() };
+        version.generation.taps.tell(call, answer.as_ref().map(said::answer).map_err(tap::failed));
+        answer
+    }
+
+    async fn call_room(room: &mut Room, version: &mut Version, job: &Job) -> Result<Answer, PluginFailure> {
         version.generation.conduct.called();
         let resource = match room.open() {
             Some(resource) => resource,

@@ -21,6 +21,7 @@ use super::generation::{Generation, Live};
 use super::health::Health;
 use super::limits::{REASON_BYTES, cut, line};
 use super::lot::{Lot, Share};
+use super::offline::Call;
 use super::registry::Registry;
 use super::slot::Slot;
 use crate::core::PluginName;
@@ -28,6 +29,8 @@ use crate::core::PluginName;
 /// After a batch has failed its filters are judged one by one; at this many failures the
 /// rest of them stays closed for this batch. Those that failed pause, so the next gets further.
 const FAILURES_A_BATCH: usize = 16;
+/// Of so many filters those who listen hear, a batch.
+const FILTERS_TOLD: usize = 16;
 /// Filters that may fail while they are made anew for one fresh instance after the other.
 const FRESH_INSTANCES: usize = 8;
 
@@ -305,6 +308,9 @@ impl Filters {
         match clock.watch(live.guest.call_evaluate(&mut live.store, &guest_ids, batch)).await {
             Ok(words) => {
                 runner.slot.put(live);
+                if generation.taps.newest().is_some() {
+                    self.tell(generation, ids, messages, &words, guest_ids.len(), &columns);
+                }
                 self.judged.set(self.judged.get() + (guest_ids.len() * messages.len()) as u64);
                 Ok(Bits::Matrix { words, width: guest_ids.len(), columns })
             }
@@ -315,6 +321,28 @@ impl Filters {
                 generation.note(&failure, "filtering messages");
                 Err(failure)
             }
+        }
+    }
+
+    /// For those who listen: each filter's judgement of the batch, as a call of its own.
+    fn tell(
+        &self,
+        generation: &Generation,
+        ids: &[FilterId],
+        messages: &FilterBatch,
+        words: &[u64],
+        width: usize,
+        columns: &Columns,
+    ) {
+        let mut expressions = self.expressions.borrow_mut();
+        for (filter, id) in ids.iter().enumerate().take(FILTERS_TOLD) {
+            let Some(expression) = find(&mut expressions, *id) else { continue };
+            let passes: Option<Vec<bool>> = (0..messages.len())
+                .map(|message| bits::verdict(words, width, columns, message, filter))
+                .collect();
+            let Some(passes) = passes else { continue };
+            let call = Call::Filter { params: expression.params.clone(), messages: messages.unpacked() };
+            generation.taps.tell(call, Ok(serde_json::json!({ "passes": passes })));
         }
     }
 

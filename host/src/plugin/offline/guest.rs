@@ -38,14 +38,7 @@ impl Offline {
         let answer = clock.watch(live.guest.call_authenticate(&mut live.store, request)).await;
         let answer = answer.map_err(trapped)?;
         self.auth = Some(live);
-        Ok(match answer {
-            Ok(identity) => json!({ "identity": {
-                "user": identity.user,
-                "claims": said::pairs(&identity.claims),
-                "expires_at_ms": identity.expires_at_ms,
-            } }),
-            Err(refusal) => json!({ "refused": refusal.reason }),
-        })
+        Ok(said::identity(&answer))
     }
 
     pub(super) async fn authorize(
@@ -72,11 +65,7 @@ impl Offline {
         let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
         let permission = clock.watch(called).await.map_err(trapped)?;
         self.auth = Some(live);
-        Ok(match permission {
-            auth::Permission::Granted => json!({ "permission": "granted" }),
-            auth::Permission::GrantedFor(seconds) => json!({ "permission": { "granted_for": seconds } }),
-            auth::Permission::Refused(reason) => json!({ "permission": { "refused": reason } }),
-        })
+        Ok(said::permission(&permission))
     }
 
     async fn auth(&mut self) -> Result<super::Live<auth::Guest>, PluginFailure> {
@@ -113,7 +102,7 @@ impl Offline {
         let said = match reply {
             Ok(reply) => {
                 let (data, effects) = actions::check(reply, self.generation.limits.payload_bytes)?;
-                json!({ "reply": said::json_of(&data), "effects": said::effects(&effects) })
+                said::reply(&data, &effects)
             }
             Err(denial) => said::denied(&denial.into()),
         };

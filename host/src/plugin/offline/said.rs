@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::core::{Payload, PayloadKind};
+use crate::plugin::bindings::auth;
 use crate::plugin::{Answer, Audience, Denial, Direct, Effect, Metric, Publication, Recipient, Verdict};
 
 pub fn answer(answer: &Answer) -> Value {
@@ -30,6 +31,29 @@ pub fn answer(answer: &Answer) -> Value {
         Answer::Subscribed(Err(denial)) => denied(denial),
         Answer::Unsubscribed(list) | Answer::Timer(list) => json!({ "effects": effects(list) }),
     }
+}
+
+pub fn identity(answer: &Result<auth::IdentityResult, auth::Refusal>) -> Value {
+    match answer {
+        Ok(identity) => json!({ "identity": {
+            "user": identity.user,
+            "claims": pairs(&identity.claims),
+            "expires_at_ms": identity.expires_at_ms,
+        } }),
+        Err(refusal) => json!({ "refused": refusal.reason }),
+    }
+}
+
+pub fn permission(permission: &auth::Permission) -> Value {
+    match permission {
+        auth::Permission::Granted => json!({ "permission": "granted" }),
+        auth::Permission::GrantedFor(seconds) => json!({ "permission": { "granted_for": seconds } }),
+        auth::Permission::Refused(reason) => json!({ "permission": { "refused": reason } }),
+    }
+}
+
+pub fn reply(data: &[u8], list: &[Effect]) -> Value {
+    json!({ "reply": json_of(data), "effects": effects(list) })
 }
 
 pub fn denied(denial: &Denial) -> Value {
@@ -99,14 +123,14 @@ fn publication(publication: &Publication) -> Value {
     Value::Object(fields)
 }
 
-fn event(fields: &mut Map<String, Value>, event: &[u8]) {
+pub fn event(fields: &mut Map<String, Value>, event: &[u8]) {
     if !event.is_empty() {
         fields.insert("event".into(), String::from_utf8_lossy(event).into());
     }
 }
 
 /// `data`, `text` or `base64`, as messages are given to the tools.
-fn content(payload: &Payload) -> Map<String, Value> {
+pub fn content(payload: &Payload) -> Map<String, Value> {
     let (key, value) = match payload.kind {
         PayloadKind::Json => ("data", json_of(&payload.bytes)),
         PayloadKind::Text => ("text", String::from_utf8_lossy(&payload.bytes).into()),

@@ -16,6 +16,7 @@ mod orders;
 mod past;
 mod presence;
 mod publish;
+mod record;
 mod route;
 mod routes;
 mod send;

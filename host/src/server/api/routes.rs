@@ -6,7 +6,8 @@ use hyper::Method;
 use super::body::BodySize;
 use super::route::Route;
 use super::{
-    batch, channels, connections, groups, info, openapi, orders, past, presence, publish, send, versions,
+    batch, channels, connections, groups, info, openapi, orders, past, presence, publish, record, send,
+    versions,
 };
 use crate::config::Grant;
 
@@ -70,6 +71,12 @@ pub fn all() -> Vec<Route> {
         Route::get("/api/connections", "listConnections", "Clients, by id", connections::list),
         Route::get("/api/connections/{id}", "getConnection", "One client and its channels", connections::one),
         Route::get("/api/plugins", "listPlugins", "Plugins, their swaps and errors", info::plugins),
+        Route::post(
+            "/api/plugins/{name}/record",
+            "recordPlugin",
+            "A plugin's calls as they come, for a while",
+            record::record,
+        ),
         Route::with_query(
             Method::POST,
             "/api/plugins/{name}/rollback",
