@@ -3,17 +3,13 @@
 //!
 //! cargo bench --workspace --bench filters
 
-#[path = "../tests/hostile/corpus/guest.rs"]
-#[allow(dead_code)]
-mod guest;
-
-/// What the components' maker asks for.
+/// What the components' maker is of.
+#[path = "../tests/harness"]
 mod harness {
-    pub mod plugins {
-        pub fn root() -> std::path::PathBuf {
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-        }
-    }
+    #[allow(dead_code)]
+    pub mod guest;
+    #[allow(dead_code)]
+    pub mod plugins;
 }
 
 use std::io::{self, IoSlice};
@@ -60,7 +56,7 @@ impl Socket for Nobody {
 
 fn main() {
     let built = |path: &str| std::fs::read(harness::plugins::root().join(path)).expect("a built component");
-    let nothing = guest::Guest::of(&["filter"]).component();
+    let nothing = harness::guest::Guest::of(&["filter"]).component();
     let contains = built("tests/fixtures/hostile-filter.wasm");
     let level = built("plugins/examples/level-filter/level-filter.wasm");
     println!("| filter plugin | filters | CPU a judgement | a message |");

@@ -13,10 +13,10 @@ const units = {
   resident_bytes_per_connection: (n) => `${(n / 1024).toFixed(1)} KiB`,
 };
 function count(n) { return n >= 1e6 ? `${(n / 1e6).toFixed(2)} M` : n >= 1e4 ? `${(n / 1e3).toFixed(0)} k` : n.toFixed(0); }
-function micros(n) { return n >= 1e3 ? `${(n / 1e3).toFixed(2)} ms` : `${n.toFixed(0)} µs`; }
+function micros(n) { return n >= 1e3 ? `${(n / 1e3).toFixed(2)} ms` : `${n.toFixed(n < 100 ? 1 : 0)} µs`; }
 
 /** `2.31 M/s (2.10 M/s to 2.40 M/s)` */
-function cell(runs, key) {
+export function cell(runs, key) {
   const figures = runs.map((run) => run[key]).filter(Number.isFinite);
   if (!figures.length) return "–";
   const show = units[key];
@@ -30,13 +30,13 @@ function ratio(ours, theirs, key) {
   return Number.isFinite(value) ? `${value.toFixed(2)}×` : "–";
 }
 
-const row = (cells) => `| ${cells.join(" | ")} |`;
-const head = (cells) => [row(cells), row(cells.map(() => "---"))];
+export const row = (cells) => `| ${cells.join(" | ")} |`;
+export const head = (cells) => [row(cells), row(cells.map(() => "---"))];
 
 /** `results[scenario][peer]`: runs, or a string that says why there are none. */
 export function markdown({ scenarios, results, about }) {
   const lines = [...about, ""];
-  for (const scenario of scenarios.filter((one) => !one.own && results[one.name])) {
+  for (const scenario of scenarios.filter((one) => results[one.name])) {
     const ours = results[scenario.name].tidegate;
     const cpu = scenario.cpu;
     lines.push(`### ${scenario.title}`, "");
@@ -51,19 +51,6 @@ export function markdown({ scenarios, results, about }) {
       else if (cpu) cells.push(cell(runs, cpu), compare(cpu));
       cells.push(median(runs.map((run) => run.client_cores)).toFixed(2));
       lines.push(row(cells));
-    }
-    lines.push("");
-  }
-  const own = scenarios.filter((one) => one.own && results[one.name]);
-  if (own.length) {
-    const base = results["fan-out-64"]?.tidegate;
-    lines.push("### What only Tidegate does, beside its own fan-out with window 64", "");
-    lines.push(...head(["scenario", "deliveries", "of the fan-out's", "server CPU a million", "of the fan-out's"]));
-    for (const scenario of own) {
-      const runs = results[scenario.name].tidegate;
-      if (typeof runs === "string") { lines.push(row([scenario.title, runs, "", "", ""])); continue; }
-      const compare = (key) => (Array.isArray(base) ? ratio(runs, base, key) : "");
-      lines.push(row([scenario.title, cell(runs, scenario.main), compare(scenario.main), cell(runs, scenario.cpu), compare(scenario.cpu)]));
     }
     lines.push("");
   }

@@ -1,11 +1,11 @@
 // Runs every scenario against every server, round by round, so that what the machine does
 // meanwhile falls on all of them; writes a table with medians, spread and ratios.
-import { execFile, execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, release, totalmem } from "node:os";
+import { execFile } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
+import { machine, put } from "../page.js";
 import { markdown, median } from "./report.js";
 import { scenarios as all } from "./scenarios.js";
 import { peers, start } from "./servers.js";
@@ -38,7 +38,7 @@ for (const name of wanted) if (!measured.includes(name)) console.error(`run: ${n
 
 /** A run's figures; with `rate`, in an open loop. */
 async function measure(scenario, peer, rate) {
-  const server = await start(peer, scenario.server);
+  const server = await start(peer);
   try {
     const open = rate ? ["--rate", String(rate), "--seconds", scenario.seconds] : [];
     const args = ["bench", ...scenario.args, ...open, "--json", "--url", server.url, "--pid", String(server.pid), "--dialect", peers[peer].dialect];
@@ -83,21 +83,12 @@ for (let round = 1; round <= rounds; round++) {
   }
 }
 
-const sh = (program, args) => { try { return execFileSync(program, args, { cwd: import.meta.dirname, encoding: "utf8" }).trim(); } catch { return "?"; } };
-const memory = Math.round(totalmem() / 2 ** 30);
 const versions = measured.map((name) => `${name} ${peers[name].version()}`).join(", ");
 const about = [
-  `${new Date().toISOString().slice(0, 10)}, commit ${sh("git", ["rev-parse", "--short", "HEAD"])}: ${cpus().length} × ${cpus()[0].model}, ${memory} GiB, Linux ${release()}; load before the last run ${loadavg()[0].toFixed(1)}.`,
+  machine(),
   `Versions: ${versions}, Node ${process.versions.node}. Command: \`benches/peers/run ${process.argv.slice(2).join(" ")}\`; ${rounds} rounds, medians in bold, the spread in brackets.`,
 ];
 const text = markdown({ scenarios, results, about });
 writeFileSync(join(import.meta.dirname, "results.json"), JSON.stringify({ about, results }, null, 1));
 console.log(text);
-if (options.write) {
-  const file = join(import.meta.dirname, "../../docs/benchmarks.md");
-  const page = readFileSync(file, "utf8");
-  const [begin, end] = ["<!-- results -->", "<!-- end of results -->"];
-  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`${file} has no ${begin} … ${end}`);
-  writeFileSync(file, `${page.slice(0, from + begin.length)}\n${text}\n${page.slice(to)}`);
-}
+if (options.write) put("results", text);

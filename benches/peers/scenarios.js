@@ -1,10 +1,6 @@
-// What is measured. `own`: with what nobody else has, beside Tidegate's plain figure.
+// What is measured.
 
-import { readFileSync } from "node:fs";
-
-/** A connection is a descriptor; the load and the servers have some more. */
-const descriptors = Number(readFileSync("/proc/self/limits", "utf8").match(/Max open files\s+(\d+)/)?.[1] ?? 1024);
-const idle = Math.min(20_000, descriptors - 300);
+import { descriptors } from "../page.js";
 
 const everybody = ["tidegate", "bun", "ws", "socketio", "sockudo"];
 
@@ -13,6 +9,7 @@ const whoseUnsubscribedPublish = everybody.filter((name) => name !== "sockudo");
 
 /** `quick`: as small as it goes, to see that everything runs. */
 export function scenarios(quick) {
+  const idle = descriptors();
   const time = ["--seconds", quick ? "1" : "4"];
   const n = quick ? 100 : 1000;
   const fanOut = ["fan-out", "--subscribers", String(n)];
@@ -40,15 +37,5 @@ export function scenarios(quick) {
       name: "idle", title: `memory of each of ${quick ? 2000 : idle} idle connections`,
       args: ["connect", "--connections", String(quick ? 2000 : idle)], main: "resident_bytes_per_connection", less: true,
     },
-    // Beside Tidegate's own fan-out.
-    { name: "filters", own: true, title: `1 → ${n}, 100 filters`, args: ["filters", "--subscribers", String(n), ...time], server: { plugins: ["level-filter"] }, ...full },
-    { name: "plugin", own: true, title: `1 → ${n}, a Rust handler in the path`, args: ["plugin", "--subscribers", String(n), ...time], server: { plugins: ["chat"] }, ...full },
-    { name: "history", own: true, title: `1 → ${n}, history of 1,000`, args: [...fanOut, "--window", "64", ...time], server: { config: "[[channel]]\npattern = \"*\"\nhistory = { messages = 1000 }\n" }, ...full },
-    { name: "two-shards", own: true, title: `1 → ${n}, two shards`, args: [...fanOut, "--window", "64", ...time], server: { shards: 2 }, ...full },
-    { name: "presence", own: true, title: "100 come and go before 100", args: ["presence", ...time], ...full },
-    {
-      name: "recovery", own: true, title: `${n} come back at once for 100 messages`, args: ["recovery", "--clients", String(n)],
-      server: { config: "[[channel]]\npattern = \"*\"\nhistory = { messages = 10000, bytes = 16777216 }\n" }, ...full,
-    },
-  ].map((scenario) => ({ peers: scenario.own ? ["tidegate"] : everybody, ...scenario }));
+  ].map((scenario) => ({ peers: everybody, ...scenario }));
 }

@@ -1,6 +1,6 @@
 // The servers under load: how each is started, and where it says that it listens.
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, copyFileSync, mkdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,15 +16,7 @@ export const peers = {
   tidegate: {
     version: () => readFileSync(join(root, "Cargo.toml"), "utf8").match(/version = "(.*?)"/)[1],
     dialect: "native",
-    command: (dir, { shards = 1, plugins = [], config = "" } = {}) => {
-      mkdirSync(join(dir, "plugins"));
-      for (const name of plugins) {
-        copyFileSync(join(root, `plugins/examples/${name}/${name}.wasm`), join(dir, "plugins", `${name}.wasm`));
-      }
-      const rest = ["--plugins", join(dir, "plugins")];
-      if (config) { writeFileSync(join(dir, "tidegate.toml"), config); rest.push("--config", join(dir, "tidegate.toml")); }
-      return [tidegate, ["serve", "--listen", "127.0.0.1:0", "--shards", String(shards), ...rest]];
-    },
+    command: (dir) => [tidegate, ["serve", "--listen", "127.0.0.1:0", "--shards", "1", "--plugins", dir]],
   },
   bun: { version: () => version("bun"), dialect: "plain", command: () => [join(here, "node_modules/.bin/bun"), ["run", "bun.js"]] },
   ws: { version: () => version("ws"), dialect: "plain", command: () => [process.execPath, ["ws.js"]] },
@@ -34,7 +26,7 @@ export const peers = {
     dialect: "pusher",
     missing: () => !existsSync(join(here, "target/sockudo/bin/sockudo")),
     port: true,
-    command: (_dir, _options, port) => [join(here, "target/sockudo/bin/sockudo"), [], sockudo(port)],
+    command: (_dir, port) => [join(here, "target/sockudo/bin/sockudo"), [], sockudo(port)],
   },
 };
 
@@ -55,11 +47,11 @@ const freePort = () => new Promise((done) => {
 });
 
 /** Starts one; resolves when it listens. */
-export async function start(name, options) {
+export async function start(name) {
   const peer = peers[name];
   const dir = mkdtempSync(join(tmpdir(), "tidegate-peers-"));
   const port = peer.port ? await freePort() : 0;
-  const [program, args, more = {}] = peer.command(dir, options, port);
+  const [program, args, more = {}] = peer.command(dir, port);
   const plain = Object.entries(process.env).filter(([key]) => !key.startsWith("TIDEGATE_"));
   const env = { ...Object.fromEntries(plain), ...more };
   const child = spawn(program, args, { cwd: here, env, stdio: ["ignore", "pipe", "pipe"] });

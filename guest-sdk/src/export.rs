@@ -122,7 +122,7 @@ macro_rules! __export_auth {
 macro_rules! __export_filter {
     ($plugin:ty) => {
         const _: () = {
-            const fn is_filter<T: $crate::Filter>() {}
+            const fn is_filter<T: $crate::FilterBy>() {}
             is_filter::<$plugin>();
 
             #[cfg(target_arch = "wasm32")]

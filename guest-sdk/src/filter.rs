@@ -38,6 +38,72 @@ pub trait Filter: Sized + 'static {
     fn matches(&self, message: &FilterMessage<'_>) -> bool;
 }
 
+/// A [`Filter`] that looks at something that is read from a message once, however many filters judge it:
+/// where filters are many, reading is what costs.
+///
+/// ```
+/// use tidegate_guest::prelude::*;
+///
+/// struct AtLeast(u32);
+///
+/// impl FilterBy for AtLeast {
+///     type Read<'a> = Option<u32>;
+///
+///     fn make(params: &Data) -> Result<Self, String> {
+///         Ok(Self(params.json()?))
+///     }
+///
+///     fn read<'a>(message: &FilterMessage<'a>) -> Option<u32> {
+///         message.json()
+///     }
+///
+///     fn passes(&self, number: &Option<u32>) -> bool {
+///         number.is_some_and(|number| number >= self.0)
+///     }
+/// }
+///
+/// tidegate_guest::export!(filter: AtLeast);
+///
+/// let filter = AtLeast::make(&Data::raw("10")).unwrap();
+/// assert!(filter.passes(&AtLeast::read(&FilterMessage::for_test("", "12"))));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no filter: it implements neither `Filter` nor `FilterBy`"
+)]
+pub trait FilterBy: Sized + 'static {
+    /// What filters look at; it may borrow from the message.
+    type Read<'a>;
+
+    /// Makes a filter of a subscription's parameters (`null` where there are none).
+    ///
+    /// # Errors
+    /// Refuse the subscription with `invalid_params` and this text.
+    fn make(params: &Data) -> Result<Self, String>;
+
+    /// Reads a message, once for all filters that judge it.
+    fn read<'a>(message: &FilterMessage<'a>) -> Self::Read<'a>;
+
+    /// Does the message pass? A whole batch of messages and filters may take 5 ms.
+    fn passes(&self, read: &Self::Read<'_>) -> bool;
+}
+
+/// Each [`Filter`] looks at the whole message.
+impl<F: Filter> FilterBy for F {
+    type Read<'a> = FilterMessage<'a>;
+
+    fn make(params: &Data) -> Result<Self, String> {
+        F::new(params)
+    }
+
+    fn read<'a>(message: &FilterMessage<'a>) -> FilterMessage<'a> {
+        *message
+    }
+
+    fn passes(&self, message: &FilterMessage<'_>) -> bool {
+        self.matches(message)
+    }
+}
+
 /// A message to be judged.
 #[derive(Clone, Copy, Debug)]
 pub struct FilterMessage<'a> {
@@ -96,10 +162,10 @@ impl<T> Default for Filters<T> {
     }
 }
 
-impl<T: Filter> Filters<T> {
+impl<T: FilterBy> Filters<T> {
     pub fn add(&mut self, params: Vec<u8>) -> Result<u32, String> {
         crate::panic::install_hook();
-        let filter = T::new(&Data::raw(params))?;
+        let filter = T::make(&Data::raw(params))?;
         if let Some(id) = self.free.pop() {
             self.slots[id as usize] = Some(filter);
             return Ok(id);
@@ -129,8 +195,9 @@ impl<T: Filter> Filters<T> {
         let mut bit = 0;
         for index in 0..batch.kinds.len() {
             if let Some(message) = unpack(batch, index) {
+                let read = T::read(&message);
                 for (i, filter) in wanted.iter().enumerate() {
-                    if filter.is_some_and(|filter| filter.matches(&message)) {
+                    if filter.is_some_and(|filter| filter.passes(&read)) {
                         words[(bit + i) / 64] |= 1 << ((bit + i) % 64);
                     }
                 }
@@ -208,6 +275,29 @@ mod tests {
         let batch = batch(&[("", "a"), ("e", ""), ("", "ab"), ("x", "y")]);
         assert_eq!(filters.evaluate(&[0, 1, 2], &batch), [0b000_011_100_001]);
         assert_eq!(filters.evaluate(&[2, 1], &batch), [0b00_10_01_00]);
+    }
+
+    #[test]
+    fn reads_a_message_once_for_all_filters() {
+        thread_local!(static READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+        struct Longer(usize);
+        impl FilterBy for Longer {
+            type Read<'a> = usize;
+            fn make(params: &Data) -> Result<Self, String> {
+                Ok(Self(params.bytes().len()))
+            }
+            fn read<'a>(message: &FilterMessage<'a>) -> usize {
+                READ.set(READ.get() + 1);
+                message.bytes().len()
+            }
+            fn passes(&self, length: &usize) -> bool {
+                *length > self.0
+            }
+        }
+        let mut filters = Filters::<Longer>::default();
+        let ids = [1, 2, 3].map(|n| filters.add(vec![0; n]).unwrap());
+        assert_eq!(filters.evaluate(&ids, &batch(&[("", "xx"), ("", "xxxx")])), [0b111_001]);
+        assert_eq!(READ.get(), 2);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`Channel`] | passes, changes or refuses what is published; answers with effects | 20 ms, `open` 100 ms |
 //! | [`Auth`] | says who a connection is and what it may do | 50 ms |
-//! | [`Filter`] | says which subscribers get a message | 5 ms for a whole batch |
+//! | [`Filter`], [`FilterBy`] | says which subscribers get a message | 5 ms for a whole batch |
 //! | [`Actions`] | functions that clients call by name | 20 ms |
 //!
 //! ```
@@ -42,8 +42,8 @@
 //!
 //! # Testing
 //! On other targets nothing is exported: `cargo test` runs a plugin's own tests.
-//! There the log goes to stderr, [`config`] has what `config::set_for_test` put in, and
-//! [`store`] is a map of the test's own.
+//! There the log goes to stderr, [`config`], [`presence`], [`history`] and [`groups`] have what
+//! their `…_for_test` put in, and [`store`] is a map of the test's own.
 //!
 //! # Features
 //! `json` (on by default): payloads and parameters to and from serde's types.
@@ -62,10 +62,13 @@ mod denial;
 mod effects;
 mod export;
 mod filter;
+pub mod groups;
+pub mod history;
 pub mod log;
 mod message;
 mod name;
 mod panic;
+pub mod presence;
 mod response;
 pub mod store;
 pub mod trace;
@@ -80,7 +83,7 @@ pub use bindings::tidegate::plugin::types::{
 pub use channel::{Channel, Departure, Verdict};
 pub use data::Data;
 pub use effects::{Context, Persist, Publish, Send};
-pub use filter::{Filter, FilterMessage};
+pub use filter::{Filter, FilterBy, FilterMessage};
 pub use message::Message;
 pub use name::ChannelName;
 pub use response::Response;
@@ -99,8 +102,8 @@ pub mod __private {
 pub mod prelude {
     pub use crate::{
         Action, Actions, Auth, Caller, Channel, ChannelName, Context, Data, Denial, Departure, Effect,
-        Filter, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response, Verdict,
-        config, store,
+        Filter, FilterBy, FilterMessage, Handshake, Identity, Message, PayloadKind, Permission, Response,
+        Verdict, config, groups, history, presence, store,
     };
     pub use crate::{debug, deny, error, info, trace, warn};
 }

@@ -52,6 +52,11 @@ async fn dialects() {
 }
 
 #[tokio::test]
+async fn grants() {
+    run("docs/grants.md").await;
+}
+
+#[tokio::test]
 async fn http_api() {
     run("docs/http-api.md").await;
 }
@@ -69,6 +74,11 @@ async fn move_from_pusher() {
 #[tokio::test]
 async fn plugin_versions() {
     run("docs/plugin-versions.md").await;
+}
+
+#[tokio::test]
+async fn plugins_at_work() {
+    run("docs/plugins-at-work.md").await;
 }
 
 #[tokio::test]

@@ -42,6 +42,15 @@ fn a_fan_out_is_measured_in_a_closed_and_in_an_open_loop() {
 }
 
 #[test]
+fn a_fan_out_goes_by_as_many_channels_as_it_is_told() {
+    // More than one client may be in by default; on two shards, channels keep no common order.
+    for more in ["--subscribers 3 --channels 1500 --messages 3100", "--subscribers 2 --channels 7 --shards 2"]
+    {
+        is_positive(&figures(&format!("fan-out {more}")), "deliveries_per_second");
+    }
+}
+
+#[test]
 fn rooms_and_many_publishers_are_measured() {
     is_positive(&figures("rooms --rooms 5 --members 4 --messages 1001"), "deliveries_per_second");
     is_positive(
@@ -70,6 +79,12 @@ fn filters_and_plugins_in_the_path_are_measured() {
     is_positive(&figures("filters --subscribers 30 --filters 10 --messages 500"), "deliveries_per_second");
     is_positive(&figures("filters --subscribers 30 --mixed --messages 500"), "deliveries_per_second");
     is_positive(&figures("plugin --subscribers 20 --messages 500"), "deliveries_per_second");
+    let fixtures = plugins::root().join("tests/fixtures");
+    let refused = ["bench", "plugin", "--plugin", "nothing", "--plugins", fixtures.to_str().unwrap()];
+    let said = cli::run(&refused);
+    assert!(said.code == Some(1) && said.stderr.contains("refuses a plugin: "), "{said:?}");
+    let other = "plugin --plugin tic-tac-toe --subscribers 20 --messages 500";
+    assert!(bench(other).stderr.contains("the server refuses"), "it takes no messages");
 }
 
 #[test]
@@ -77,6 +92,21 @@ fn slow_consumers_are_closed_and_cost_nobody_a_message() {
     // More than the outbox and what the system keeps for a socket that nobody reads.
     let figures = figures("slow --subscribers 10 --slow 3 --messages 500 --bytes 20000 --window 16");
     assert_eq!(figures["slow_closed"]["median"], 3.0, "{figures:#}");
+}
+
+#[test]
+fn what_growth_and_parts_cost_is_told_by_one_command() {
+    let mut command = std::process::Command::new(plugins::root().join("benches/curves/run"));
+    command.arg("--quick").env("TIDEGATE", env!("CARGO_BIN_EXE_tidegate"));
+    let said = command.output().unwrap();
+    let (out, err) = (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap());
+    assert!(said.status.success(), "{err}");
+    for words in
+        ["| without | with |", "idle connections", "(curves/subscribers.svg)", "(curves/channels.svg)"]
+    {
+        assert!(out.contains(words), "{words} in {out}");
+    }
+    assert!(!out.contains("NaN"), "{out}");
 }
 
 #[tokio::test]
@@ -188,6 +218,7 @@ fn what_it_cannot_measure_it_says() {
         (&*gone, "is the server running?"),
         ("bench fan-out --url http://127.0.0.1:1/", "does not begin with ws://"),
         ("bench fan-out --url ws://127.0.0.1:1/ --pid 4294967295", "no process 4294967295"),
+        ("bench fan-out --channels 2 --dialect plain --url ws://127.0.0.1:1/", "--dialect native only"),
         ("bench presence --dialect plain --url ws://127.0.0.1:1/", "--dialect native only"),
         ("bench plugin --plugins /nowhere", "no chat.wasm in /nowhere"),
     ] {

@@ -33,6 +33,13 @@ async fn a_wrong_limit_or_rule_is_named() {
         ("limits.user.connections = 0", &["limits.user.connections = 0", "at least 1"][..]),
         ("limits.address.subscriptions = 0", &["limits.address.subscriptions"]),
         ("limits.user.in_flight_actions = 0", &["limits.user.in_flight_actions"]),
+        ("[plugins.a]\ncall_ms = 0", &["plugins.a.call_ms = 0", "at least 1"]),
+        ("[plugins.a]\nfilter_ms = 60_001", &["plugins.a.filter_ms", "minute"]),
+        ("[plugins.a]\nmemory_bytes = 1000", &["plugins.a.memory_bytes", "64 KiB to 256 MiB"]),
+        ("[plugins.a]\nmemory_bytes = 300_000_000", &["plugins.a.memory_bytes"]),
+        ("[plugins.a]\nhostcall_bytes = 0", &["plugins.a.hostcall_bytes = 0"]),
+        ("[plugins.a]\npayload_bytes = 100_000_000", &["plugins.a.payload_bytes", "64 MiB"]),
+        ("[plugins.a]\nstores = 0", &["plugins.a.stores = 0"]),
         ("limits.connection.idle_secs = 0", &["limits.connection.idle_secs"]),
         (
             "limits.connection.rate.messages_per_sec = 0",

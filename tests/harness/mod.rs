@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod client;
 pub mod events;
+pub mod guest;
 pub mod http;
 pub mod node;
 pub mod plugins;

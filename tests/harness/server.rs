@@ -177,6 +177,17 @@ impl Server {
         self.plugins_dir.join(format!("{name}.wasm"))
     }
 
+    /// Its configuration file, which it looks at.
+    pub fn config_file(&self) -> PathBuf {
+        self._dir.path().join("tidegate.toml")
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     // === what it says of itself ===
 
     /// What it has logged so far.

@@ -5,6 +5,7 @@ mod harness;
 
 mod call;
 mod check;
+mod test;
 
 use harness::cli::{Said, run};
 use harness::plugins;

@@ -17,6 +17,7 @@ pub async fn scenario(examples: &Examples) {
     let hardly = "ü".repeat(499) + "𝄞";
     for (text, said) in [
         ("  hello \n", "hello"),
+        ("\u{a0}\u{2003}\u{3000}hel lo\u{2028}\u{feff}x\u{202f}", "hel lo\u{2028}\u{feff}x"),
         ("\"quoted\" \\ back", "\"quoted\" \\ back"),
         ("\t\u{1}a\n b ", "\u{1}a\n b"),
         ("Grüße, 世界 𝄞", "Grüße, 世界 𝄞"),

@@ -34,6 +34,16 @@ fn build(language: &str, out: &Path) -> bool {
 }
 
 #[tokio::test]
+async fn c_does_the_same() {
+    committed("c").await;
+}
+
+#[tokio::test]
+async fn c_rebuilt_does_the_same() {
+    rebuilt("c").await;
+}
+
+#[tokio::test]
 async fn javascript_does_the_same() {
     committed("js").await;
 }
@@ -41,4 +51,16 @@ async fn javascript_does_the_same() {
 #[tokio::test]
 async fn javascript_rebuilt_does_the_same() {
     rebuilt("js").await;
+}
+
+/// With 18 MB it is not committed.
+#[tokio::test]
+async fn python_built_does_the_same() {
+    rebuilt("python").await;
+}
+
+/// Nor is this one, of 3.6 MB.
+#[tokio::test]
+async fn go_built_does_the_same() {
+    rebuilt("go").await;
 }

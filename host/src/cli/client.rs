@@ -21,6 +21,21 @@ pub struct Target {
     token: Option<String>,
 }
 
+impl Target {
+    /// One that no command line names.
+    pub fn new(url: String, token: Option<String>) -> Self {
+        Self { url, token }
+    }
+}
+
+/// What the server sends.
+#[derive(Debug)]
+pub enum Arrived {
+    Text(String),
+    Binary(Bytes),
+    Closed(u16, String),
+}
+
 /// An open connection.
 pub struct Client(WebSocket<TokioIo<hyper::upgrade::Upgraded>>);
 
@@ -73,18 +88,28 @@ impl Client {
 
     /// The next frame as it would be printed. An error once the server has closed.
     pub async fn next(&mut self) -> Result<String> {
+        match self.arrived().await? {
+            Arrived::Text(text) => Ok(text),
+            Arrived::Binary(bytes) => Ok(format!("{bytes:?}")),
+            Arrived::Closed(code, reason) => {
+                bail!("the server closed the connection with {code}: {reason}")
+            }
+        }
+    }
+
+    /// The next thing that comes, a close too.
+    pub async fn arrived(&mut self) -> Result<Arrived> {
         loop {
             let frame = self.0.read_frame().await.context("the connection is lost")?;
             match frame.opcode {
-                OpCode::Text => return Ok(String::from_utf8_lossy(&frame.payload).into_owned()),
-                OpCode::Binary => return Ok(format!("{:?}", Bytes::copy_from_slice(&frame.payload))),
+                OpCode::Text => {
+                    return Ok(Arrived::Text(String::from_utf8_lossy(&frame.payload).into_owned()));
+                }
+                OpCode::Binary => return Ok(Arrived::Binary(Bytes::copy_from_slice(&frame.payload))),
                 OpCode::Close => {
                     let (code, reason) = frame.payload.split_at_checked(2).unwrap_or_default();
                     let code = code.try_into().map_or(1005, u16::from_be_bytes);
-                    bail!(
-                        "the server closed the connection with {code}: {}",
-                        String::from_utf8_lossy(reason)
-                    );
+                    return Ok(Arrived::Closed(code, String::from_utf8_lossy(reason).into_owned()));
                 }
                 _ => {}
             }

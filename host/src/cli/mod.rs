@@ -4,6 +4,7 @@ mod api_key;
 mod bench;
 mod client;
 mod config;
+mod live;
 mod plugin;
 mod publish;
 mod serve;

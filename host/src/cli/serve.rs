@@ -8,8 +8,9 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::live::{self, Live};
 use crate::config::{self, Overrides};
-use crate::server;
+use crate::server::{self, Server};
 
 #[derive(Args)]
 pub struct Serve {
@@ -40,6 +41,7 @@ impl Serve {
             shards: self.shards,
             pusher_app: self.pusher_app,
         };
+        let live = self.config.clone().map(|file| Live::new(file, flags.clone()));
         let config = config::load(self.config.as_deref(), config::environment(), &flags)?;
         super::raise_descriptor_limit();
         let goodbye = Goodbye::listen()?;
@@ -50,7 +52,7 @@ impl Serve {
             server.address,
             began.elapsed().as_millis()
         );
-        goodbye.wait();
+        goodbye.wait(live, &server);
         tracing::info!("going away: telling the clients");
         server.stop();
         Ok(())
@@ -63,11 +65,13 @@ fn log_to_stderr() {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
-/// SIGTERM or Ctrl-C. Heard from before the server says that it is there.
+/// SIGTERM or Ctrl-C, and SIGHUP, on which the configuration is read again. Heard from before the server
+/// says that it is there.
 struct Goodbye {
     runtime: tokio::runtime::Runtime,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Goodbye {
@@ -76,15 +80,29 @@ impl Goodbye {
         let inside = runtime.enter();
         let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         drop(inside);
-        Ok(Self { runtime, terminate, interrupt })
+        Ok(Self { runtime, terminate, interrupt, hangup })
     }
 
-    fn wait(mut self) {
+    /// Meanwhile the configuration file is looked at, if there is one.
+    fn wait(mut self, mut live: Option<Live>, server: &Server) {
         self.runtime.block_on(async {
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = self.terminate.recv() => return,
+                    _ = self.interrupt.recv() => return,
+                    _ = self.hangup.recv() => match &mut live {
+                        Some(live) => live.read(server),
+                        // Nothing to read: it means what it always has, that the terminal is gone.
+                        None => return,
+                    },
+                    () = tokio::time::sleep(live::EVERY), if live.is_some() => {
+                        if let Some(live) = &mut live {
+                            live.look(server);
+                        }
+                    }
+                }
             }
         });
     }

@@ -8,7 +8,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde::Serialize;
 
 /// What the example plugin `token-auth` takes when nothing is configured.
-const DEVELOPMENT_SECRET: &str = "tidegate-development-secret";
+pub const DEVELOPMENT_SECRET: &str = "tidegate-development-secret";
 
 #[derive(Args)]
 pub struct Token {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
-use super::limits::at_least_1;
 use super::pusher::{self, PusherAppConfig};
 use super::rules;
 use super::types::{ApiKeyConfig, ChannelConfig, Config};
@@ -205,15 +204,9 @@ fn check(config: &Config) -> Result<()> {
     pusher::check(&config.pusher)?;
     for (name, plugin) in &config.plugins {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
-        let hibernate = plugin.hibernate_after_secs.map(|secs| secs as usize);
-        at_least_1(&format!("plugins.{name}.hibernate_after_secs"), hibernate)?;
+        plugin.check(&format!("plugins.{name}"))?;
+        plugin.grants.check(&format!("plugins.{name}.grants"))?;
         versions::check(name, plugin)?;
-        for (key, value) in [("store_bytes", plugin.store_bytes), ("store_keys", plugin.store_keys)] {
-            ensure!(
-                value != Some(0),
-                "plugins.{name}.{key} = 0: a limit is at least 1; leave it out for the usual one"
-            );
-        }
         for pattern in plugin.channels.iter().flatten() {
             Pattern::parse(pattern).with_context(|| format!("[plugins.{name}] channels"))?;
         }

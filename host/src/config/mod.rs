@@ -1,10 +1,12 @@
 //! The server's settings: one typed tree, from a TOML file, then the environment, then flags.
 //! Valid once built: nothing behind it checks again.
 
+mod grants;
 mod jwt;
 mod key_hash;
 mod limits;
 mod load;
+mod plugins;
 mod pusher;
 mod response;
 mod rules;
@@ -14,6 +16,7 @@ mod url;
 mod users;
 mod versions;
 
+pub use grants::GrantsConfig;
 pub use jwt::{JwtAlgorithm, JwtConfig, KeySource, Secret};
 pub use key_hash::KeyHash;
 pub use limits::{ConnectionLimits, RateConfig, SharedLimits};

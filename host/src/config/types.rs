@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml_example::TomlExample;
 
+use super::grants::GrantsConfig;
 use super::jwt::JwtConfig;
 use super::key_hash::KeyHash;
 use super::limits::{ConnectionLimits, RateConfig, SharedLimits};
@@ -338,6 +339,15 @@ pub struct PluginConfig {
     pub auth_ms: Option<u64>,
     /// Milliseconds for judging a batch of messages; 5 without.
     pub filter_ms: Option<u64>,
+    /// Milliseconds for opening a channel, making a filter, and saying what it is; 100 without.
+    pub open_ms: Option<u64>,
+    /// Milliseconds for making an instance; 250 without.
+    pub instantiate_ms: Option<u64>,
+    /// Bytes of one payload that it answers with, in a verdict or an effect; 64 KiB without.
+    pub payload_bytes: Option<usize>,
+    /// Bytes that one call may hand to the server in one crossing, its whole answer or the arguments of
+    /// what it calls; 2 MiB without.
+    pub hostcall_bytes: Option<usize>,
     /// Channels with a store of their own, a shard; beyond it channels share one. 500 without.
     pub stores: Option<usize>,
     /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if
@@ -364,6 +374,8 @@ pub struct PluginConfig {
     pub store_bytes: Option<usize>,
     /// Keys, at least 1, that it may keep in its store; 65,536 without.
     pub store_keys: Option<usize>,
+    /// What it may reach outside the server.
+    pub grants: GrantsConfig,
 }
 
 impl Default for Config {

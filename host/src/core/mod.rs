@@ -8,6 +8,7 @@ pub mod clock;
 pub mod ids;
 pub mod key;
 pub mod message;
+pub mod metadata;
 pub mod meter;
 pub mod names;
 pub mod pattern;

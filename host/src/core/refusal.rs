@@ -26,7 +26,12 @@ pub enum Refusal {
         details: String,
     },
     #[error("User '{}' not authorized for channel '{channel}'.", user.as_ref().map_or("anonymous", UserId::as_str))]
-    PermissionDenied { user: Option<UserId>, channel: ChannelName },
+    PermissionDenied {
+        user: Option<UserId>,
+        channel: ChannelName,
+        /// An auth plugin's own words.
+        reason: Option<String>,
+    },
     /// A plugin's own refusal.
     #[error("{reason}")]
     Rejected { reason: String, code: u16 },
@@ -43,6 +48,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// For dialects that have room for one sentence: an auth plugin's own, or the message.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::PermissionDenied { reason: Some(reason), .. } => reason.clone(),
+            _ => self.to_string(),
+        }
+    }
+
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadJson => "bad_json",

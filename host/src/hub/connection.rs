@@ -188,6 +188,11 @@ impl Connection {
         }
     }
 
+    /// The channels it subscribes to.
+    pub fn channels(&self) -> Vec<ChannelName> {
+        self.seats.borrow().keys().cloned().collect()
+    }
+
     /// Users' own channels that it subscribes to, and is not the user of any more.
     pub fn strange_channels(&self) -> Vec<ChannelName> {
         let strange = |name: &&ChannelName| name.user().is_some_and(|user| !self.stands_for(user));

@@ -44,10 +44,15 @@ impl Groups {
                 let _ = answer.send(self.discard(&group, &channel));
             }
             GroupInquiry::Members { answer } => {
-                let members = self.groups.get(&group).map(|members| members.iter().cloned().collect());
-                let _ = answer.send(members.unwrap_or_default());
+                let _ = answer.send(self.members(&group));
             }
         }
+    }
+
+    /// By name; empty where there is no such group.
+    pub fn members(&self, group: &GroupName) -> Vec<ChannelName> {
+        let members = self.groups.get(group).map(|members| members.iter().cloned().collect());
+        members.unwrap_or_default()
     }
 
     fn add(&mut self, group: GroupName, channel: ChannelName) -> Result<bool, Refusal> {

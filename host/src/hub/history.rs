@@ -78,7 +78,7 @@ impl History {
     }
 
     /// The last so many messages, oldest first.
-    pub fn last(&self, count: usize) -> impl Iterator<Item = &Message> {
+    pub fn last(&self, count: usize) -> impl DoubleEndedIterator<Item = &Message> {
         self.ring.iter().skip(self.ring.len().saturating_sub(count))
     }
 

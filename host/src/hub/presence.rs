@@ -136,6 +136,11 @@ impl Presence {
         self.listed.borrow_mut()[lister as usize].get_or_insert_with(|| write(self)).clone()
     }
 
+    /// The same, each with how many of its connections are there.
+    pub fn with_connections(&self) -> impl Iterator<Item = (&Member, usize)> {
+        self.members.values().map(|(member, clients)| (member, clients.len()))
+    }
+
     /// By the users' names.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values().map(|(member, _)| member)

@@ -128,6 +128,11 @@ pub trait Wire: Sync {
         Told::Said
     }
 
+    /// What a client of this dialect takes an answer to a subscription by.
+    fn subscription(&self) -> Option<RequestId> {
+        None
+    }
+
     /// Nothing appended: its clients cannot answer pings, and are not held to.
     fn ping(&self, out: &mut BytesMut);
 

@@ -1,6 +1,7 @@
 //! Asking auth plugins who a client is and what it may do. Whatever fails is a refusal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bindings::auth;
 use super::failure::PluginFailure;
@@ -89,6 +90,37 @@ pub enum AuthAction {
     Publish,
 }
 
+/// What auth plugins say of a client and what it wants to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// For so long, at least a second; none: for as long as plugins and identity are the same.
+    Granted(Option<Duration>),
+    /// Why, in the plugin's own words; may be empty.
+    Refused(String),
+}
+
+impl Permission {
+    /// Of two that both must allow it.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Granted(one), Self::Granted(other)) => Self::Granted(one.into_iter().chain(other).min()),
+            (refused @ Self::Refused(_), _) | (_, refused) => refused,
+        }
+    }
+}
+
+impl From<auth::Permission> for Permission {
+    fn from(permission: auth::Permission) -> Self {
+        match permission {
+            auth::Permission::Granted => Self::Granted(None),
+            auth::Permission::GrantedFor(seconds) => {
+                Self::Granted(Some(Duration::from_secs(u64::from(seconds.max(1)))))
+            }
+            auth::Permission::Refused(reason) => Self::Refused(cut(reason, REASON_BYTES)),
+        }
+    }
+}
+
 const DOING: &str = "authenticating a client";
 
 /// Within what a client may weigh.
@@ -173,7 +205,7 @@ impl Services {
         }
     }
 
-    /// May this client do that? All plugins must say so.
+    /// May this client do that? All plugins must say so, and the shortest time holds.
     pub async fn authorize(
         &self,
         plugins: &[Arc<Generation>],
@@ -181,15 +213,16 @@ impl Services {
         action: AuthAction,
         channel: &ChannelName,
         captures: &Captures,
-    ) -> Result<bool, (PluginName, PluginFailure)> {
+    ) -> Result<Permission, (PluginName, PluginFailure)> {
+        let mut all = Permission::Granted(None);
         for generation in plugins {
             match self.authorize_by(generation, who, action, channel, captures).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
+                Ok(refused @ Permission::Refused(_)) => return Ok(refused),
+                Ok(granted) => all = all.and(granted),
                 Err(failure) => return Err((generation.name.clone(), failure)),
             }
         }
-        Ok(true)
+        Ok(all)
     }
 
     async fn authorize_by(
@@ -199,7 +232,7 @@ impl Services {
         action: AuthAction,
         channel: &ChannelName,
         captures: &Captures,
-    ) -> Result<bool, PluginFailure> {
+    ) -> Result<Permission, PluginFailure> {
         let slot = self.auth.of(generation);
         let mut slot = slot.lock().await;
         let mut live = slot.take(generation, async |g: &Generation| g.auth().await).await?;
@@ -233,7 +266,7 @@ impl Services {
         match answer {
             Ok(permission) => {
                 slot.put(live);
-                Ok(!matches!(permission, auth::Permission::Refused(_)))
+                Ok(permission.into())
             }
             Err(error) => {
                 let failure = PluginFailure::of_call(&error);

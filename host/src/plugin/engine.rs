@@ -10,10 +10,12 @@ use anyhow::{Context, Result};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::bindings::{config, key_values, log, trace, types};
+use super::bindings::{config, groups, history, key_values, log, presence, trace, types};
+use super::grants::{self, Courier};
 use super::lasting::AllLasting;
 use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 use super::offline::{self, Recording};
+use super::reads::Reads;
 use super::store::StoreData;
 
 /// Deadlines are counted in ticks of this length.
@@ -37,7 +39,10 @@ pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) own_stores: Arc<AtomicUsize>,
+    pub(super) courier: Arc<Courier>,
     pub(super) lasting: Arc<AllLasting>,
+    /// Who is asked for what plugins read.
+    pub(super) reads: Reads,
     /// What plugins read is answered from this, and not by a server.
     pub(super) recording: Option<Recording>,
 }
@@ -62,10 +67,15 @@ impl PluginEngine {
         };
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(plain)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(plain)?;
+        grants::add_to_linker(&mut linker).map_err(plain)?;
         log::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         config::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         key_values::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         trace::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        presence::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        history::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
+        groups::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         types::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         start_clock(&engine)?;
         Ok(Self {
@@ -73,18 +83,20 @@ impl PluginEngine {
             linker: Arc::new(linker),
             own_stores: Arc::default(),
             lasting: Arc::default(),
+            courier: Arc::default(),
+            reads: Reads::default(),
             recording: None,
         })
     }
 
     /// Its plugins read from a recording, and not of a server.
     pub fn offline(cache_dir: Option<&Path>, recording: Recording) -> Result<Self> {
-        let Self { engine, linker, own_stores, lasting, .. } = Self::new(cache_dir)?;
-        let mut linker = Linker::clone(&linker);
+        let engine = Self::new(cache_dir)?;
+        let mut linker = Linker::clone(&engine.linker);
         // In front of a server's own.
         linker.allow_shadowing(true);
         offline::add_to_linker(&mut linker).map_err(plain)?;
-        Ok(Self { engine, linker: Arc::new(linker), own_stores, lasting, recording: Some(recording) })
+        Ok(Self { linker: Arc::new(linker), recording: Some(recording), ..engine })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use wasmtime::{Trap, WasmBacktrace};
 
+use super::grants::NotGranted;
 use super::limits::{REASON_BYTES, line};
 
 /// Of one function's name.
@@ -59,6 +60,9 @@ pub enum PluginFailure {
     OpenRefused(String),
     #[error("it does not go on from the channel's snapshot: {0}")]
     SnapshotRefused(String),
+    /// The text says what to grant.
+    #[error("{0}")]
+    NotGranted(String),
     #[error("{0}")]
     Other(String),
 }
@@ -78,6 +82,7 @@ impl PluginFailure {
             Self::Quarantined => "quarantined",
             Self::OpenRefused(_) => "open_refused",
             Self::SnapshotRefused(_) => "snapshot_refused",
+            Self::NotGranted(_) => "not_granted",
             Self::Other(_) => "other",
         }
     }
@@ -92,6 +97,9 @@ impl PluginFailure {
         }
         if let Some(table) = error.downcast_ref::<TableTooLarge>() {
             return Self::Table { limit: table.limit };
+        }
+        if let Some(refused) = error.downcast_ref::<NotGranted>() {
+            return Self::NotGranted(refused.0.clone());
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::UnreachableCodeReached) => Self::Panic(where_it_was(error)),

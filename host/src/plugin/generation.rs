@@ -12,13 +12,20 @@ use wasmtime::component::InstancePre;
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::conduct::Conduct;
 use super::failure::PluginFailure;
+use super::grants::Grants;
+use super::host::PluginSettings;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::offline::{Call, Recording};
+use super::reads::Reads;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
 use super::tap::{Said, Taps};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
+
+/// Imports whose functions may wait: WASI's timers, and other shards' answers.
+const WAITING: [&str; 4] =
+    ["wasi:io/", "tidegate:plugin/presence@", "tidegate:plugin/history@", "tidegate:plugin/groups@"];
 
 /// What a component can do: the interfaces it exports, looked up once.
 #[derive(Clone, Default)]
@@ -72,7 +79,11 @@ pub struct Generation {
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    /// All that the operator says of it.
+    pub(super) configured: Box<PluginSettings>,
+    pub(super) grants: Arc<Grants>,
     pub(super) lasting: Arc<Lasting>,
+    pub(super) reads: Reads,
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
     pub(super) own_stores: Arc<AtomicUsize>,
@@ -110,9 +121,11 @@ impl Generation {
             plugin: self.name.to_string(),
             version: self.version.clone(),
             settings: self.settings.clone(),
+            grants: self.grants.clone(),
             lasting: self.lasting.clone(),
+            reads: self.reads.clone(),
             recording: self.recording.clone(),
-            waits: self.imports.iter().any(|import| import.starts_with("wasi:io/")),
+            waits: self.imports.iter().any(|import| WAITING.iter().any(|begin| import.starts_with(begin))),
         }
     }
 
@@ -120,7 +133,7 @@ impl Generation {
         &self,
         load: impl FnOnce(&mut Store<StoreData>, &wasmtime::component::Instance) -> Option<wasmtime::Result<G>>,
     ) -> Result<Live<G>, PluginFailure> {
-        let mut store = new_store(self.pre.engine(), self.owner(), self.limits.memory_bytes);
+        let mut store = new_store(self.pre.engine(), self.owner(), &self.limits);
         let clock = arm(&mut store, self.limits.instantiate_ms);
         let instance = clock
             .watch(self.pre.instantiate_async(&mut store))
@@ -141,7 +154,11 @@ impl Generation {
     }
 
     pub(super) async fn filter(&self) -> Result<Live<filter::Guest>, PluginFailure> {
-        self.instantiate(|s, i| self.capabilities.filter.as_ref().map(|x| x.load(s, i))).await
+        let filter = self.instantiate(|s, i| self.capabilities.filter.as_ref().map(|x| x.load(s, i))).await;
+        filter.map(|mut live| {
+            live.store.data_mut().is_filter = true;
+            live
+        })
     }
 
     pub(super) async fn actions(&self) -> Result<Live<actions::Guest>, PluginFailure> {

@@ -12,10 +12,12 @@ use tokio::sync::oneshot;
 
 use super::engine::PluginEngine;
 use super::generation::Generation;
+use super::grants::GrantSettings;
 use super::keeper::Keeper;
 use super::key_values::StoreBounds;
 use super::limits::PluginLimits;
 use super::orders::{Done, Order, OrderError, Want};
+use super::reads::{Reader, Reads};
 use super::registry::Registry;
 use super::report::{
     CanaryReport, FileError, Loaded, PluginReport, PluginState, PluginsReport, Quarantine, RolledBack, Swap,
@@ -27,12 +29,13 @@ use super::watcher::Note;
 use crate::core::{Pattern, PluginName};
 
 /// What the operator says of one plugin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginSettings {
     /// Instead of the plugin's own.
     pub channels: Option<Vec<Pattern>>,
     pub config: BTreeMap<String, String>,
     pub limits: PluginLimits,
+    pub grants: GrantSettings,
     /// Channels with a store of their own, a shard; each store takes about four of the
     /// 65,530 memory mappings that Linux gives a process.
     pub stores: usize,
@@ -56,6 +59,7 @@ impl Default for PluginSettings {
             channels: None,
             config: BTreeMap::new(),
             limits: PluginLimits::default(),
+            grants: GrantSettings::default(),
             stores: 500,
             hibernate_after: 300,
             trial: None,
@@ -108,6 +112,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub struct PluginHost {
     shared: Arc<Shared>,
     notes: mpsc::Sender<Note>,
+    reads: Reads,
 }
 
 /// The thread ends with the host. Its watcher has a sender too, so silence does not tell it.
@@ -123,7 +128,7 @@ impl PluginHost {
     /// never fatal.
     pub fn start(config: PluginsConfig) -> Result<Self> {
         let engine = PluginEngine::new(config.cache_dir.as_deref())?;
-        let shared = Arc::new(Shared::default());
+        let (shared, reads) = (Arc::new(Shared::default()), engine.reads.clone());
         let (notes, inbox) = mpsc::channel();
         let mut keeper = Keeper::new(engine, config, shared.clone(), &notes)?;
         let (ready, looked) = mpsc::channel();
@@ -137,7 +142,18 @@ impl PluginHost {
             })
             .context("cannot start the plugin host's thread")?;
         looked.recv().context("the plugin host's thread has ended")?;
-        Ok(Self { shared, notes })
+        Ok(Self { shared, notes, reads })
+    }
+
+    /// Who answers what plugins ask of the server. Only the first counts.
+    pub fn read_by(&self, reader: Arc<dyn Reader>) {
+        self.reads.answer_by(reader);
+    }
+
+    /// Hands the plugins new settings, without a restart. What comes of it is in the log and the report.
+    pub fn reconfigure(&self, plugins: BTreeMap<String, PluginSettings>) {
+        // The thread is there as long as this is.
+        let _ = self.notes.send(Note::Settings(plugins));
     }
 
     pub fn registry(&self) -> Arc<Registry> {

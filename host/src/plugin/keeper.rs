@@ -14,9 +14,10 @@ use anyhow::{Context, Result};
 
 use super::engine::PluginEngine;
 use super::folder::{self, Found, Stamp};
+use super::generation::Generation;
 use super::host::{PluginSettings, PluginsConfig, Shared};
 use super::limits::FILE_BYTES;
-use super::loader::{self, LoadError, Source, load, settings_of};
+use super::loader::{self, LoadError, Source, load, renew, settings_of};
 use super::orders::{Order, Want};
 use super::stage::Stage;
 use super::watcher::{Note, Watcher};
@@ -73,9 +74,9 @@ impl Keeper {
         notes: &mpsc::Sender<Note>,
     ) -> Result<Self> {
         let watcher = Watcher::new(&config.dir, notes.clone());
-        // For the timers of WASI: nothing else here waits for a runtime.
+        // For what a component may do while it is asked what it is: WASI has timers, files and requests.
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .context("cannot make the plugin host's runtime")?;
         if !config.dir.is_dir() {
@@ -114,6 +115,7 @@ impl Keeper {
                                 self.stage.trouble(&plugin, self.settings(&plugin), now);
                             }
                             Note::Order(order) => self.obey(order),
+                            Note::Settings(plugins) => self.reconfigure(plugins, now),
                             Note::End => return,
                         }
                     }
@@ -152,6 +154,10 @@ impl Keeper {
             Want::Rollback => self.stage.roll_back(&plugin, self.settings(&plugin)),
             Want::Resume => self.stage.resume(&plugin),
         };
+        // The version before has the settings of its time.
+        if let Some(current) = self.stage.current(&plugin) {
+            self.renew(&current, Instant::now());
+        }
         // Who asked may be gone.
         let _ = answer.send(done);
     }
@@ -170,6 +176,34 @@ impl Keeper {
                     self.files.insert(path, Followed::new(stamp, now, true));
                 }
             }
+        }
+    }
+
+    /// Takes what the operator now says. A version whose settings are others gives way to one of the same
+    /// component; one that does not start with them stays as it is.
+    fn reconfigure(&mut self, plugins: BTreeMap<String, PluginSettings>, now: Instant) {
+        self.config.plugins = plugins;
+        for generation in self.stage.all() {
+            self.renew(&generation, now);
+        }
+        // What was refused, or is on trial with other settings, may be right now.
+        for file in self.files.values_mut().filter(|file| file.missing_since.is_none()) {
+            if file.name.as_ref().is_some_and(|name| self.stage.is_on_trial(name)) {
+                file.dealt_with = None;
+            }
+            file.state = Follow::Settling(now);
+        }
+    }
+
+    /// Gives a version the settings as they are.
+    fn renew(&self, generation: &Generation, now: Instant) {
+        let settings = settings_of(&self.config.plugins, &generation.name);
+        if *settings == *generation.configured {
+            return;
+        }
+        match self.runtime.block_on(renew(&self.engine, generation, settings)) {
+            Ok(renewed) => self.stage.renew(renewed, now),
+            Err(error) => self.stage.refuse(&generation.name, &generation.file, &error),
         }
     }
 

@@ -17,6 +17,8 @@ pub struct PluginLimits {
     pub instantiate_ms: u64,
     /// One payload in an effect or a verdict, in bytes.
     pub payload_bytes: usize,
+    /// What a call may hand to the host in one crossing, arguments and results together, in bytes.
+    pub hostcall_bytes: usize,
 }
 
 impl Default for PluginLimits {
@@ -29,6 +31,7 @@ impl Default for PluginLimits {
             open_ms: 100,
             instantiate_ms: 250,
             payload_bytes: 64 << 10,
+            hostcall_bytes: 2 << 20,
         }
     }
 }
@@ -51,18 +54,21 @@ pub const METRIC_NAME_BYTES: usize = 64;
 pub const REASON_BYTES: usize = 1024;
 /// What a channel may save, in bytes.
 pub const SNAPSHOT_BYTES: usize = 1 << 20;
-/// Bytes a call may hand to the host in one crossing, arguments and results together.
-pub const HOSTCALL_BYTES: usize = 2 << 20;
-/// Elements of a table, tables, memories and core instances of one store.
+/// Elements of a table, tables, memories and core instances of one store. A component of Python is 38
+/// instances, of QuickJS 3 memories.
 pub const TABLE_ELEMENTS: usize = 20_000;
 pub const TABLES: usize = 8;
 pub const MEMORIES: usize = 4;
-pub const INSTANCES: usize = 16;
+pub const INSTANCES: usize = 64;
 /// Calls of the contract's `store` in one call of a plugin.
 pub const KEY_VALUE_CALLS: u32 = 64;
 /// Resources that one store knows: each of its channels is one, and what a component makes of
 /// the host's. wasmtime's own bound of 100,000 is less than a shared store may have channels.
 pub const HANDLES: usize = 1_000_000;
+/// What a store holds of WASI at a time: streams, files, requests, headers.
+pub const WASI_HANDLES: usize = 1024;
+/// A request's or an answer's headers, in bytes as they lie in memory.
+pub const FIELDS_BYTES: usize = 64 << 10;
 /// A component file, in bytes.
 pub const FILE_BYTES: u64 = 32 << 20;
 

@@ -16,6 +16,7 @@ use super::conduct::Conduct;
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
+use super::grants::Grants;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
 use super::store::{arm, new_store};
@@ -26,12 +27,19 @@ const PACKAGE: &str = "tidegate:plugin/";
 /// The contract this server speaks: `wit/` at 0.1.
 pub const CONTRACT: &str = "0.1";
 const KNOWN_EXPORTS: &str = "channel-handler, auth, filter, actions";
-const OFFERED: &str = "log, config, store and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, io, random, sockets of wasi@0.2";
+const OFFERED: &str = "log, config, store, presence, history, groups and trace of tidegate:plugin@0.1.0, and cli, clocks, filesystem, http, io, random, sockets of wasi@0.2";
 /// A name in a file and in an error, in bytes; unknown imports that are named.
 const NAME_BYTES: usize = 128;
 const MOST_NAMED: usize = 16;
-const WASI: [&str; 6] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const WASI: [&str; 7] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
 
 /// Why a file is not a plugin that can be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +76,12 @@ pub enum LoadError {
     DoesNotStart(PluginFailure),
     #[error("its `info` names the channel pattern {0}")]
     BadPattern(crate::core::pattern::BadPattern),
+    #[error("with its new settings: {0}")]
+    NewSettings(Box<LoadError>),
     #[error("its `info` names {0} channel patterns; at most {PATTERNS} are allowed")]
     TooManyPatterns(usize),
+    #[error("its grants in the configuration cannot be given: {0}")]
+    Grants(String),
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     #[error("`{0}` is no plugin name: use a-z, 0-9 and -, at most 64")]
@@ -108,25 +120,66 @@ pub async fn load(
     source: Source,
     settings: &PluginSettings,
 ) -> Result<Generation, LoadError> {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
     let Source { name, file, bytes } = source;
     look(&bytes)?;
     let began = Instant::now();
     let component =
         Component::from_binary(&engine.engine, &bytes).map_err(|error| LoadError::Invalid(said(&error)))?;
+    let compiled =
+        Compiled { name, file, sha256: sha256(&bytes), size: bytes.len() as u64, component, began };
+    make(engine, compiled, settings).await
+}
+
+/// The same component with other settings: a version of its own, to which channels move as to any.
+pub async fn renew(
+    engine: &PluginEngine,
+    generation: &Generation,
+    settings: &PluginSettings,
+) -> Result<Generation, LoadError> {
+    let compiled = Compiled {
+        name: generation.name.clone(),
+        file: generation.file.clone(),
+        sha256: generation.sha256.clone(),
+        size: generation.size,
+        component: generation.pre.component().clone(),
+        began: Instant::now(),
+    };
+    let made = make(engine, compiled, settings).await;
+    made.map_err(|error| LoadError::NewSettings(Box::new(error)))
+}
+
+/// A component, and where it is from.
+struct Compiled {
+    name: PluginName,
+    file: PathBuf,
+    sha256: String,
+    size: u64,
+    component: Component,
+    began: Instant,
+}
+
+async fn make(
+    engine: &PluginEngine,
+    compiled: Compiled,
+    settings: &PluginSettings,
+) -> Result<Generation, LoadError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let Compiled { name, file, sha256, size, component, began } = compiled;
     let imports = imports(engine, &component)?;
     let pre =
         engine.linker.instantiate_pre(&component).map_err(|error| LoadError::WrongImports(said(&error)))?;
     let capabilities = capabilities(engine, &component, &pre)?;
+    let granted = Grants::new(name.clone(), settings.grants.clone(), &engine.courier);
+    let grants = granted.map_err(|error| LoadError::Grants(line(format!("{error:#}"), REASON_BYTES)))?;
     // So that the first room does not pay for it; where it cannot be done, it does.
     let _ = component.initialize_copy_on_write_image();
     let mut generation = Generation {
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
-        sha256: sha256(&bytes),
+        sha256,
         version: String::new(),
         summary: String::new(),
         file,
-        size: bytes.len() as u64,
+        size,
         capabilities,
         imports,
         actions: Vec::new(),
@@ -137,7 +190,10 @@ pub async fn load(
         loaded_at: UnixMillis::now(),
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,
         settings: Arc::new(settings.config.clone()),
+        configured: Box::new(settings.clone()),
+        grants,
         lasting: engine.lasting.of(&name),
+        reads: engine.reads.clone(),
         pre,
         own_stores: engine.own_stores.clone(),
         recording: engine.recording.clone(),
@@ -252,7 +308,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     let called = |error: wasmtime::Error| LoadError::DoesNotStart(PluginFailure::of_call(&error));
     let wrong = |error: wasmtime::Error| LoadError::WrongExports(said(&error));
     let limits = &generation.limits;
-    let mut store = new_store(generation.pre.engine(), generation.owner(), limits.memory_bytes);
+    let mut store = new_store(generation.pre.engine(), generation.owner(), limits);
     let clock = arm(&mut store, limits.instantiate_ms);
     let instance = clock.watch(generation.pre.instantiate_async(&mut store)).await.map_err(failed)?;
     let has = &generation.capabilities;

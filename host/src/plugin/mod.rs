@@ -16,6 +16,7 @@ mod failure;
 mod filter;
 mod folder;
 mod generation;
+mod grants;
 mod health;
 mod host;
 mod imports;
@@ -27,6 +28,7 @@ mod loader;
 mod lot;
 pub mod offline;
 mod orders;
+pub mod reads;
 mod registry;
 mod report;
 mod slot;
@@ -37,7 +39,7 @@ mod trial;
 mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
-pub use auth::{AuthAction, Handshake, Identity, Refused};
+pub use auth::{AuthAction, Handshake, Identity, Permission, Refused};
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
     Verdict,
@@ -46,10 +48,11 @@ pub use engine::PluginEngine;
 pub use failure::PluginFailure;
 pub use filter::{Bits, Columns, FilterBatch, FilterId, FilterRefusal, Filters};
 pub use generation::Generation;
+pub use grants::{BadOrigin, Environment, GrantSettings, HttpGrant, Origin};
 pub use host::{PluginHost, PluginSettings, PluginsConfig};
 pub use key_values::{KeyValues, StoreBounds, StoreError, StoreUse};
 pub use limits::PluginLimits;
-pub use loader::{CONTRACT, LoadError, Source, load};
+pub use loader::{CONTRACT, LoadError, Source, load, sha256};
 pub use lot::{Lot, Share};
 pub use orders::{Done, OrderError, Want};
 pub use registry::{Registry, Route};

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::generation::Generation;
+use super::grants::GrantsReport;
 use super::trial::Trial;
 use crate::core::clock::UnixMillis;
 
@@ -141,6 +142,7 @@ pub struct Loaded {
     /// Unix time in seconds.
     pub loaded_at: f64,
     pub compile_ms: f64,
+    pub grants: GrantsReport,
     pub failures: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
@@ -189,6 +191,7 @@ impl Loaded {
             actions: generation.actions.clone(),
             loaded_at: seconds(generation.loaded_at),
             compile_ms: generation.compile_ms,
+            grants: generation.grants.report(),
             failures: failures.by_class,
             last_failure: failures.last,
         }

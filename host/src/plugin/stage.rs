@@ -13,6 +13,7 @@ use super::loader::LoadError;
 use super::orders::{Done, OrderError};
 use super::registry::Registry;
 use super::report::{FileError, Loaded, Quarantine, RolledBack, Swap, seconds};
+use super::tap::Taps;
 use super::trial::{Ruling, Trial, TrialSettings};
 use super::watcher::Note;
 use crate::core::PluginName;
@@ -30,6 +31,11 @@ impl Stage {
 
     fn registry(&self) -> Arc<Registry> {
         lock(&self.shared.registry).clone()
+    }
+
+    /// All that are in use.
+    pub fn all(&self) -> Vec<Arc<Generation>> {
+        self.registry().plugins().cloned().collect()
     }
 
     pub fn current(&self, name: &PluginName) -> Option<Arc<Generation>> {
@@ -54,7 +60,7 @@ impl Stage {
     /// takes its place at once.
     pub fn install(&self, mut generation: Generation, settings: &PluginSettings, noticed: Instant) {
         // Who listens to the plugin listens to all of its versions.
-        generation.taps = lock(&self.shared.taps).entry(generation.name.clone()).or_default().clone();
+        generation.taps = self.taps(&generation.name);
         generation.conduct.report_to(self.notes.clone(), generation.name.clone());
         let (generation, registry) = (Arc::new(generation), self.registry());
         let name = &generation.name;
@@ -77,6 +83,23 @@ impl Stage {
                     "loaded {}: {}", generation.file.display(), generation.capabilities.names().join(", "));
             }
         }
+    }
+
+    /// The version in use with other settings. What it may go back to is still the version before.
+    pub fn renew(&self, mut renewed: Generation, now: Instant) {
+        renewed.taps = self.taps(&renewed.name);
+        renewed.conduct.report_to(self.notes.clone(), renewed.name.clone());
+        let Some(current) = self.current(&renewed.name) else { return };
+        let name = renewed.name.clone();
+        self.end_trial(&name, "its settings have changed");
+        let previous = lock(&self.shared.told).previous.get(&name).cloned();
+        self.mended(&name);
+        self.replace(&current, &Arc::new(renewed), now);
+        let mut told = lock(&self.shared.told);
+        match previous {
+            Some(previous) => told.previous.insert(name, previous),
+            None => told.previous.remove(&name),
+        };
     }
 
     fn replace(&self, old: &Arc<Generation>, new: &Arc<Generation>, noticed: Instant) {
@@ -152,7 +175,16 @@ impl Stage {
         lock(&self.shared.told).ignored.retain(|path, _| is_there(path));
     }
 
+    /// Who listens to a plugin.
+    fn taps(&self, name: &PluginName) -> Arc<Taps> {
+        lock(&self.shared.taps).entry(name.clone()).or_default().clone()
+    }
+
     // === trials ===
+
+    pub fn is_on_trial(&self, name: &PluginName) -> bool {
+        lock(&self.shared.told).trials.contains_key(name)
+    }
 
     fn trial(&self, name: &PluginName) -> Option<Trial> {
         lock(&self.shared.told).trials.get(name).cloned()

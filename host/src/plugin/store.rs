@@ -1,5 +1,4 @@
-//! What stands behind one store: its limits, its clock, and the little of WASI that is
-//! there but grants nothing.
+//! What stands behind one store: its limits, its clock, and WASI, as far as it is granted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,13 +7,18 @@ use std::time::Duration;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::failure::{OutOfMemory, OutOfTime, TableTooLarge};
+use super::grants::{Grants, Hooks};
 use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
 use super::lasting::Lasting;
-use super::limits::{HANDLES, HOSTCALL_BYTES, INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::limits::{
+    FIELDS_BYTES, HANDLES, INSTANCES, MEMORIES, PluginLimits, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
+};
 use super::offline::Recording;
+use super::reads::Reads;
 use crate::core::TraceParent;
 
 /// Who a store belongs to, for its log lines and settings.
@@ -23,11 +27,21 @@ pub struct Owner {
     pub plugin: String,
     pub version: String,
     pub settings: Arc<BTreeMap<String, String>>,
+    pub grants: Arc<Grants>,
     pub lasting: Arc<Lasting>,
+    pub reads: Reads,
     /// What it reads is answered from this, and not by a server.
     pub recording: Option<Recording>,
-    /// Its component can wait in the host: WASI has timers.
+    /// Its component can wait in the host, for a timer of WASI or an answer.
     pub waits: bool,
+}
+
+/// What WASI keeps for one store.
+struct Wasi {
+    context: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: Hooks,
 }
 
 pub struct StoreData {
@@ -35,9 +49,13 @@ pub struct StoreData {
     pub(super) log: LogBudget,
     /// Calls of the contract's `store` in the call under way.
     pub(super) key_value_calls: u32,
+    /// Questions to the server in the call under way.
+    pub(super) reads: u32,
+    /// What it answers must depend on what it is given.
+    pub(super) is_filter: bool,
     /// Of the request that brought about the call under way.
     pub(super) trace: Option<TraceParent>,
-    wasi: Option<Box<(WasiCtx, ResourceTable)>>,
+    wasi: Option<Box<Wasi>>,
     memory_limit: usize,
     /// Of all its memories together.
     memory: usize,
@@ -52,22 +70,24 @@ impl StoreData {
     }
 }
 
-/// A store for one instance. Its memory limit is in bytes.
-pub fn new_store(engine: &Engine, owner: Owner, memory_limit: usize) -> Store<StoreData> {
+/// A store for one instance.
+pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<StoreData> {
     let data = StoreData {
         owner,
         log: LogBudget::default(),
         key_value_calls: 0,
+        reads: 0,
+        is_filter: false,
         trace: None,
         wasi: None,
-        memory_limit,
+        memory_limit: limits.memory_bytes,
         memory: 0,
         ticks: 0,
         budget: 0,
     };
     let mut store = Store::new(engine, data);
     store.limiter(|data| data);
-    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.set_hostcall_fuel(limits.hostcall_bytes);
     store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
@@ -87,19 +107,21 @@ pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock {
     let data = store.data_mut();
     data.ticks = 0;
     data.key_value_calls = 0;
+    data.reads = 0;
     data.budget = ms;
-    let waits = data.owner.waits;
+    let waits = data.owner.waits.then(|| data.owner.grants.patience());
     store.set_epoch_deadline(1);
     Clock { ms, waits }
 }
 
-/// Ticks count while the component runs. One that waits in the host, for a timer of WASI,
-/// does not run: the wall clock ends it.
+/// Ticks count while the component runs. One that waits in the host, for a timer of WASI or for an
+/// answer of the server's, does not run: the wall clock ends it.
 #[derive(Clone, Copy)]
 #[must_use = "a call that waits in the host ends only by `watch`"]
 pub struct Clock {
     ms: u64,
-    waits: bool,
+    /// None: it cannot wait. Else how long it may for what is outside, beyond its own time.
+    waits: Option<Duration>,
 }
 
 impl Clock {
@@ -108,10 +130,8 @@ impl Clock {
 
     /// Awaits the call. After an error the store must not be used again.
     pub async fn watch<T>(self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-        if !self.waits {
-            return call.await;
-        }
-        match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE, call).await {
+        let Some(patience) = self.waits else { return call.await };
+        match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE + patience, call).await {
             Ok(done) => done,
             Err(_) => Err(OutOfTime { ms: self.ms }.into()),
         }
@@ -156,15 +176,32 @@ impl ResourceLimiter for StoreData {
     }
 }
 
-impl WasiView for StoreData {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
+impl StoreData {
+    /// Made when first used: most plugins never do.
+    fn wasi(&mut self) -> &mut Wasi {
         let owner = &self.owner;
-        // Made when first used: most plugins never do.
-        let wasi = self.wasi.get_or_insert_with(|| {
+        self.wasi.get_or_insert_with(|| {
             let mut builder = WasiCtx::builder();
             builder.stdout(LineLog::new(owner.clone())).stderr(LineLog::new(owner.clone()));
-            Box::new((builder.build(), ResourceTable::new()))
-        });
-        WasiCtxView { ctx: &mut wasi.0, table: &mut wasi.1 }
+            owner.grants.furnish(&mut builder);
+            let (mut table, mut http) = (ResourceTable::new(), WasiHttpCtx::new());
+            table.set_max_capacity(WASI_HANDLES);
+            http.set_field_size_limit(FIELDS_BYTES);
+            Box::new(Wasi { context: builder.build(), table, http, hooks: Hooks(owner.grants.clone()) })
+        })
+    }
+}
+
+impl WasiView for StoreData {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self.wasi();
+        WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
+    }
+}
+
+impl WasiHttpView for StoreData {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let wasi = self.wasi();
+        WasiHttpCtxView { ctx: &mut wasi.http, table: &mut wasi.table, hooks: &mut wasi.hooks }
     }
 }

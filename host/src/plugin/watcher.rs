@@ -1,5 +1,6 @@
 //! Events of the plugin folder, as hints: that something has changed, not what is so now.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -7,6 +8,7 @@ use std::sync::mpsc;
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use super::host::PluginSettings;
 use super::orders::Order;
 use crate::core::PluginName;
 
@@ -19,6 +21,8 @@ pub enum Note {
     Trouble(PluginName),
     /// Somebody wants a plugin's former version, or the present one out of quarantine.
     Order(Order),
+    /// What the operator now says of the plugins.
+    Settings(BTreeMap<String, PluginSettings>),
     /// The host is gone.
     End,
 }

@@ -107,7 +107,9 @@ async fn shard(setup: ShardSetup) {
         limits,
         rules,
         apps,
+        keeper: Rc::default(),
     });
+    context.keep();
     let (api, proxies) = (Api::new(&config), Proxies::new(&config));
     let router = Rc::new(Router { context, config, plugins, api, proxies });
     loop {

@@ -21,4 +21,4 @@ mod stream;
 mod webhooks;
 mod websocket;
 
-pub use run::{NATIVE, Server, check, serve, shard_settings};
+pub use run::{NATIVE, Server, cache_dir, check, serve, shard_settings};

@@ -17,7 +17,7 @@ use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
 use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
-use crate::hub::shard::{Admission, Settings};
+use crate::hub::shard::{Admission, MeshReader, Settings};
 use crate::hub::wire::{Wire, WireId, Wires};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry, StoreBounds};
 use crate::session;
@@ -53,9 +53,19 @@ pub struct Server {
     pub address: SocketAddr,
     threads: Vec<std::thread::JoinHandle<()>>,
     stop: tokio::sync::watch::Sender<bool>,
+    plugins: Arc<PluginHost>,
 }
 
 impl Server {
+    /// Takes the settings of plugins from a new configuration. Nothing else of it is looked at.
+    ///
+    /// # Errors
+    /// Names what cannot be understood; then all is as it was.
+    pub fn reconfigure(&self, config: &Config) -> Result<()> {
+        self.plugins.reconfigure(plugins_config(config)?.plugins);
+        Ok(())
+    }
+
     /// Tells every client 1001 and ends when they have heard it, or after five seconds.
     pub fn stop(self) {
         let _ = self.stop.send(true);
@@ -73,6 +83,7 @@ impl Server {
 /// Names the setting and the file.
 pub fn check(config: &Config) -> Result<()> {
     Apps::new(&config.pusher)?;
+    plugins_config(config)?;
     config.jwt.as_ref().map_or(Ok(()), |jwt| Verifier::new(jwt).map(drop))
 }
 
@@ -89,6 +100,7 @@ pub fn serve(config: &Config) -> Result<Server> {
         None => std::thread::available_parallelism().map_or(1, usize::from).min(256),
     };
     let (mesh, inboxes) = Mesh::new(shards);
+    plugins.read_by(Arc::new(MeshReader(mesh.clone())));
     let listeners = listener::bind(&config.listen, shards)
         .with_context(|| format!("cannot listen on {}: is another server running there?", config.listen))?;
     let address = listeners[0].local_addr()?;
@@ -119,7 +131,7 @@ pub fn serve(config: &Config) -> Result<Server> {
         threads.push(thread);
     }
     plugins.on_change(move |registry| install(&mesh, &registry));
-    Ok(Server { address, threads, stop })
+    Ok(Server { address, threads, stop, plugins })
 }
 
 /// With keys from elsewhere, somebody is sent for them.
@@ -244,17 +256,17 @@ fn admission(config: &Config) -> Result<Admission> {
 
 fn plugins_config(config: &Config) -> Result<PluginsConfig> {
     let plugins = config.plugins.iter().map(|(name, plugin)| {
-        let settings = config::version_settings(name, plugin, plugin_settings(plugin)?)?;
+        let settings = config::version_settings(name, plugin, plugin_settings(name, plugin)?)?;
         Ok((name.clone(), settings))
     });
     Ok(PluginsConfig {
         dir: config.plugins_dir.clone(),
-        cache_dir: config.cache_dir.clone().or_else(default_cache_dir),
+        cache_dir: cache_dir(config),
         plugins: plugins.collect::<Result<_>>()?,
     })
 }
 
-fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
+fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> {
     let defaults = PluginSettings::default();
     let limits = defaults.limits.clone();
     let channels = plugin.channels.as_ref().map(|patterns| {
@@ -270,6 +282,7 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
     Ok(PluginSettings {
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
+        grants: plugin.grants.settings(name)?,
         stores: plugin.stores.unwrap_or(defaults.stores),
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         key_values: StoreBounds {
@@ -281,10 +294,18 @@ fn plugin_settings(plugin: &PluginConfig) -> Result<PluginSettings> {
             call_ms: plugin.call_ms.unwrap_or(limits.call_ms),
             auth_ms: plugin.auth_ms.unwrap_or(limits.auth_ms),
             filter_ms: plugin.filter_ms.unwrap_or(limits.filter_ms),
-            ..limits
+            open_ms: plugin.open_ms.unwrap_or(limits.open_ms),
+            instantiate_ms: plugin.instantiate_ms.unwrap_or(limits.instantiate_ms),
+            payload_bytes: plugin.payload_bytes.unwrap_or(limits.payload_bytes),
+            hostcall_bytes: plugin.hostcall_bytes.unwrap_or(limits.hostcall_bytes),
         },
         ..defaults
     })
+}
+
+/// Where compiled plugins are kept, if anywhere.
+pub fn cache_dir(config: &Config) -> Option<std::path::PathBuf> {
+    config.cache_dir.clone().or_else(default_cache_dir)
 }
 
 fn default_cache_dir() -> Option<std::path::PathBuf> {

@@ -3,7 +3,9 @@
 
 mod expiry;
 pub mod jwt;
+mod keeper;
 pub mod limits;
+mod permissions;
 pub mod pusher;
 pub mod rules;
 mod standing;
@@ -22,6 +24,8 @@ use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
 use crate::plugin::{AuthAction, FilterRefusal, Handshake, Lot, Services};
 
+pub use keeper::Keeper;
+use keeper::KeeperOf;
 use limits::{Allowance, Limits};
 use rules::{KnownRules, Rule, Rules};
 use standing::{Standing, denied};
@@ -45,6 +49,17 @@ pub struct Context {
     pub rules: Arc<Rules>,
     /// Served in the Pusher Channels protocol.
     pub apps: Arc<pusher::Apps>,
+    /// Asks auth plugins again about those who are connected.
+    pub keeper: Rc<Keeper>,
+}
+
+impl Context {
+    /// From now on subscriptions on this shard are judged again when it is time.
+    pub fn keep(self: &Rc<Self>) {
+        let judge = KeeperOf { keeper: self.keeper.clone(), context: Rc::downgrade(self) };
+        self.shard.set_judge(Rc::new(judge));
+        tokio::task::spawn_local(self.keeper.clone().run(Rc::downgrade(self)));
+    }
 }
 
 /// The connection was told why and is closing; nothing more is read from it.

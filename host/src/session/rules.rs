@@ -84,7 +84,7 @@ impl Rules {
     ) -> Result<Option<Bytes>, Refusal> {
         let Some(rule) = self.find(channel.as_str()) else { return Ok(params) };
         if rule.require_auth && anonymous {
-            return Err(Refusal::PermissionDenied { user: None, channel: channel.clone() });
+            return Err(Refusal::PermissionDenied { user: None, channel: channel.clone(), reason: None });
         }
         rule.params(channel, params)
     }

@@ -1,35 +1,31 @@
 //! Who a client is, as the auth plugins or the built-in verifier see it, and what it has been
 //! allowed.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::expiry::close_after;
 use super::jwt::{Admitted, Grants};
 use super::limits::{Allowance, TooMany};
+use super::permissions::Permissions;
 use super::{Context, Ended};
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, Refusal, UserId};
 use crate::hub::Connection;
 use crate::hub::shard::AbortOnDrop;
-use crate::plugin::{AuthAction, Handshake, Identity, Registry};
-
-/// Verdicts on publishing that a connection keeps; past it they are asked for anew.
-const KEPT_VERDICTS: usize = 256;
+use crate::plugin::{AuthAction, Handshake, Identity, Permission, Registry};
 
 const NOT_AUTHENTICATED: u16 = 4001;
 const TOO_MANY_CONNECTIONS: u16 = 4009;
 
 enum State {
-    Known(Known),
+    /// As its permissions have it.
+    Known,
     /// Refused without a token: an `auth` frame may still come, until the timer ends it.
-    Refused {
-        reason: String,
-        _timer: AbortOnDrop,
-    },
+    Refused { reason: String, _timer: AbortOnDrop },
 }
 
+#[derive(Clone)]
 pub(super) struct Known {
     pub(super) identity: Identity,
     /// By the built-in verifier; none where the auth plugins say who may what.
@@ -37,12 +33,9 @@ pub(super) struct Known {
 }
 
 pub struct Standing {
-    handshake: Handshake,
     allowance: Option<Rc<Allowance>>,
     state: State,
-    /// May it publish there? Of the set of plugins with number `asked_of`.
-    verdicts: HashMap<ChannelName, bool>,
-    asked_of: u64,
+    permissions: Rc<Permissions>,
 }
 
 impl Standing {
@@ -52,34 +45,40 @@ impl Standing {
         handshake: Handshake,
         allowance: Option<Rc<Allowance>>,
     ) -> Result<Self, Ended> {
-        let state = match authenticate(context, &context.shard.registry(), &handshake).await {
-            Ok(known) => State::Known(known),
-            Err(reason) if handshake.token.is_some() => return Err(refuse(context, connection, &reason)),
+        let authenticated = authenticate(context, &context.shard.registry(), &handshake).await;
+        let has_token = handshake.token.is_some();
+        let permissions = Permissions::new(connection.id, handshake, &context.keeper);
+        let state = match authenticated {
+            Ok(known) => {
+                permissions.know(known);
+                State::Known
+            }
+            Err(reason) if has_token => return Err(refuse(context, connection, &reason)),
             Err(reason) => {
                 let timer = close_after(context, connection, context.handshake, reason.clone());
                 State::Refused { reason, _timer: timer }
             }
         };
-        let verdicts = HashMap::new();
-        let mut standing = Self { handshake, allowance, state, verdicts, asked_of: 0 };
+        let mut standing = Self { allowance, state, permissions };
         standing.settle(context, connection)?;
         Ok(standing)
     }
 
     /// A client that somebody else answers for: nobody is asked, and it is anonymous here.
-    pub fn of_guest(handshake: Handshake) -> Self {
-        let state = State::Known(Known { identity: Identity::default(), grants: None });
-        Self { handshake, allowance: None, state, verdicts: HashMap::new(), asked_of: 0 }
+    pub fn of_guest(context: &Context, connection: &Connection, handshake: Handshake) -> Self {
+        let permissions = Permissions::of_guest(connection.id, handshake, &context.keeper);
+        permissions.know(Known { identity: Identity::default(), grants: None });
+        Self { allowance: None, state: State::Known, permissions }
     }
 
-    pub fn handshake(&self) -> &Handshake {
-        &self.handshake
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
     }
 
     /// Anything but an `auth` frame needs a known client.
     pub fn require(&self, context: &Rc<Context>, connection: &Rc<Connection>) -> Result<(), Ended> {
         match &self.state {
-            State::Known(_) => Ok(()),
+            State::Known => Ok(()),
             State::Refused { reason, .. } => Err(refuse(context, connection, reason)),
         }
     }
@@ -91,19 +90,30 @@ impl Standing {
         connection: &Rc<Connection>,
         token: String,
     ) -> Result<UserId, Ended> {
-        self.handshake.token = Some(token);
-        match authenticate(context, &context.shard.registry(), &self.handshake).await {
-            Ok(known) => self.state = State::Known(known),
+        self.permissions.show(token);
+        match authenticate(context, &context.shard.registry(), &self.permissions.handshake()).await {
+            Ok(known) => self.know(known),
             Err(reason) => return Err(refuse(context, connection, &reason)),
         }
-        self.verdicts.clear();
+        self.permissions.forget(None);
         self.settle_anew(context, connection).await?;
         Ok(connection.sender().user)
     }
 
+    fn know(&mut self, known: Known) {
+        self.permissions.know(known);
+        self.state = State::Known;
+    }
+
+    /// None: refused so far.
+    fn known(&self) -> Option<Rc<Known>> {
+        self.permissions.known().filter(|_| matches!(self.state, State::Known))
+    }
+
     /// Tells the connection its user and starts the identity's clock.
     fn settle(&mut self, context: &Rc<Context>, connection: &Rc<Connection>) -> Result<(), Ended> {
-        let State::Known(Known { identity, .. }) = &self.state else { return Ok(()) };
+        let Some(known) = self.known() else { return Ok(()) };
+        let identity = &known.identity;
         let user = match identity.user.as_str() {
             "" => connection.id.to_string().into(),
             user => Arc::from(user),
@@ -134,7 +144,7 @@ impl Standing {
 
     /// Nobody has named its user.
     pub fn is_anonymous(&self) -> bool {
-        !matches!(&self.state, State::Known(known) if !known.identity.user.is_empty())
+        self.known().is_none_or(|known| known.identity.user.is_empty())
     }
 
     /// Asks the auth plugins, or the token's own lists; a plugin's verdict on publishing is kept.
@@ -157,24 +167,20 @@ impl Standing {
         if built_in && context.jwt.is_none() {
             return owner.map_or(Ok(()), |owner| owned(connection, owner));
         }
-        if self.asked_of != registry.number {
-            self.verdicts.clear();
-            self.asked_of = registry.number;
-        }
         let kept = match action {
-            AuthAction::Publish => self.verdicts.get(channel.as_str()).copied(),
+            AuthAction::Publish => self.permissions.may_publish(channel, registry.number),
             AuthAction::Subscribe => None,
         };
-        let is_known = match &self.state {
-            State::Known(known) if built_in => known.grants.is_some(),
-            State::Known(known) => known.identity.is_known_to(registry.auth()),
-            State::Refused { .. } => true,
+        let is_known = match self.known() {
+            Some(known) if built_in => known.grants.is_some(),
+            Some(known) => known.identity.is_known_to(registry.auth()),
+            None => true,
         };
         if !is_known {
             // An auth plugin has come since, or the last one has gone: who decides now has not
             // been asked yet.
-            match Box::pin(authenticate(context, &registry, &self.handshake)).await {
-                Ok(anew) => self.state = State::Known(anew),
+            match Box::pin(authenticate(context, &registry, &self.permissions.handshake())).await {
+                Ok(anew) => self.know(anew),
                 Err(_) => return Err(denied(connection, channel)),
             }
             let settled = self.settle_anew(context, connection).await;
@@ -183,31 +189,41 @@ impl Standing {
         if let Some(owner) = owner {
             return owned(connection, owner);
         }
-        if let State::Known(known) = &mut self.state {
-            // The server's API may have moved it.
-            known.identity.expires_at = connection.expires_at();
+        if let Some(verdict) = kept {
+            return verdict.map_err(|reason| denied_because(connection, channel, reason));
         }
-        let allowed = match (kept, &self.state) {
-            (Some(allowed), _) => allowed,
-            (None, State::Refused { .. }) => false,
-            (None, State::Known(Known { grants: Some(grants), .. })) => grants.allow(action, channel),
-            (None, State::Known(Known { identity, grants: None })) => {
-                let allowed = Box::pin(authorize(context, &registry, identity, action, channel)).await?;
-                if action == AuthAction::Publish {
-                    if self.verdicts.len() >= KEPT_VERDICTS {
-                        self.verdicts.clear();
-                    }
-                    self.verdicts.insert(channel.clone(), allowed);
-                }
-                allowed
-            }
-        };
-        if allowed { Ok(()) } else { Err(denied(connection, channel)) }
+        // The server's API may have moved it.
+        self.permissions.moved(connection.expires_at());
+        let Some(known) = self.known() else { return Err(denied(connection, channel)) };
+        if let Some(grants) = &known.grants {
+            let allowed = grants.allow(action, channel);
+            return if allowed { Ok(()) } else { Err(denied(connection, channel)) };
+        }
+        let asked = authorize(context, &registry, &known.identity, action, channel);
+        let permission = Box::pin(asked).await?;
+        match action {
+            AuthAction::Publish => self.permissions.keep(channel, &permission),
+            AuthAction::Subscribe => self.permissions.allowed(connection, channel, &permission),
+        }
+        match permission {
+            Permission::Granted(_) => Ok(()),
+            Permission::Refused(reason) => Err(denied_because(connection, channel, reason)),
+        }
     }
 }
 
+/// With an auth plugin's words, if it had any.
+pub fn denied_because(connection: &Connection, channel: &ChannelName, reason: String) -> Refusal {
+    let (user, reason) = (connection.sender().named().cloned(), Some(reason).filter(|r| !r.is_empty()));
+    Refusal::PermissionDenied { user, channel: channel.clone(), reason }
+}
+
 pub fn denied(connection: &Connection, channel: &ChannelName) -> Refusal {
-    Refusal::PermissionDenied { user: connection.sender().named().cloned(), channel: channel.clone() }
+    Refusal::PermissionDenied {
+        user: connection.sender().named().cloned(),
+        channel: channel.clone(),
+        reason: None,
+    }
 }
 
 /// Asks the auth plugins whether a client may do that.
@@ -220,7 +236,7 @@ pub(super) async fn authorize(
     identity: &Identity,
     action: AuthAction,
     channel: &ChannelName,
-) -> Result<bool, Refusal> {
+) -> Result<Permission, Refusal> {
     let name = channel.as_str();
     let patterns = context.rules.pattern(name).into_iter().chain(registry.pattern(name));
     let captures = Captures::of(patterns, name);

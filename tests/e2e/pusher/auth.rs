@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{KEY, Pusher, config, publish, server, signed};
+use crate::harness::guest::Guest;
 use crate::harness::{Client, Server};
 
 #[tokio::test]
@@ -117,4 +118,29 @@ async fn other_clients_get_into_private_channels_only_by_name() {
     ada.subscribe("private-x").await;
     let answer = ada.ask(json!({ "type": "subscribe", "channel": "#server-to-user-ada" })).await;
     assert_eq!(answer["code"], "permission_denied", "{answer}");
+}
+
+/// What a signature has opened stays open: auth plugins have not been asked about it.
+#[tokio::test]
+async fn an_auth_plugins_new_version_judges_what_it_has_let_in() {
+    let server = with_plugin("");
+    let mut eve = Pusher::connect(&server).await;
+    let answer = eve.ask("private-x", "bearer:eve", None).await;
+    assert_eq!(answer["event"], "pusher_internal:subscription_succeeded", "{answer}");
+    eve.subscribe("private-signed").await;
+    let new = Guest::of(&["auth"])
+        .with("(data (i32.const 3000) \"Not any more.\")")
+        .answer("authorize", &[2, 3000, 13])
+        .component();
+    let unfinished = server.plugins_dir.join("new.tmp");
+    std::fs::write(&unfinished, new).unwrap();
+    std::fs::rename(unfinished, server.plugin("test-auth")).unwrap();
+    let told = eve.next().await;
+    assert_eq!(
+        (&told["event"], &told["channel"]),
+        (&json!("pusher:subscription_error"), &json!("private-x"))
+    );
+    publish(&server, "private-x", "e", "1").await;
+    publish(&server, "private-signed", "e", "2").await;
+    assert_eq!(eve.next().await["channel"], "private-signed");
 }

@@ -4,8 +4,8 @@
 //! that, address and length of the effects. An answer to `open` is: 1 for a refusal, its text.
 
 use super::Cue::{Act, Authorize, Connect, Judge, Publish, Reload, Subscribe};
-use super::guest::Guest;
 use super::{corpus, fails};
+use crate::harness::guest::Guest;
 
 fn handler() -> Guest {
     Guest::of(&["channel-handler"])

@@ -1,8 +1,8 @@
 //! Components whose calls do not end well.
 
 use super::Cue::{Act, Authorize, Connect, Filter, Judge, Leave, Publish, Reload, Subscribe};
-use super::guest::Guest;
 use super::{corpus, fails};
+use crate::harness::guest::Guest;
 
 const FOREVER: &str = "(loop $l (br $l)) unreachable";
 const TRAP: &str = "unreachable";

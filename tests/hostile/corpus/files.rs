@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::BAD;
-use super::guest::Guest;
 use super::stories::{self, entry_that, install, witnesses};
+use crate::harness::guest::Guest;
 use crate::harness::{Client, Server, plugins};
 
 fn handler() -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! Components that abuse the handles of their own channels.
 
 use super::Cue::{Publish, Reload};
-use super::guest::Guest;
 use super::{corpus, fails};
+use crate::harness::guest::Guest;
 
 fn handler() -> Guest {
     Guest::of(&["channel-handler"])

@@ -1,7 +1,7 @@
 //! Components that must not be loaded.
 
-use super::guest::Guest;
 use super::{corpus, refused};
+use crate::harness::guest::Guest;
 
 fn handler() -> Guest {
     Guest::of(&["channel-handler"])

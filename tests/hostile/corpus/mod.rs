@@ -8,12 +8,11 @@ mod answers;
 mod beside;
 mod calls;
 mod files;
-mod guest;
 mod handles;
 mod loading;
 pub mod stories;
 
-use guest::Guest;
+use crate::harness::guest::Guest;
 
 /// The plugin's name, wherever there is one.
 pub const BAD: &str = "bad";

@@ -2,16 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use wit_component::{StringEncoding, dummy_module, embed_component_metadata};
-use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
+use wit_parser::{LiftLowerAbi, ManglingAndAbi};
 
 /// `world` is a name in the package in `wit`; its dependencies are in `wit/deps`.
 pub fn module(wit: &Path, world: &str) -> Result<Vec<u8>> {
-    let mut resolve = Resolve::default();
-    let (package, _) =
-        resolve.push_dir(wit).with_context(|| format!("cannot read the WIT in {}", wit.display()))?;
-    let world = resolve.select_world(&[package], Some(world))?;
+    let (resolve, world) = super::world::read(wit, world)?;
     let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     Ok(module)

@@ -6,23 +6,42 @@ use std::fmt;
 /// first is of kind 0, the next of kind 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sees {
-    kinds: u8,
-    /// Of kind 0 to 7, by bit.
-    passes: u8,
+    kinds: u32,
+    /// Kinds from the first to before the second.
+    from: u32,
+    until: u32,
 }
 
 impl Sees {
-    pub const ALL: Self = Self { kinds: 1, passes: 1 };
+    pub const ALL: Self = Self { kinds: 1, from: 0, until: 1 };
 
-    /// Those of so many kinds (1 to 8) that are `from` or later.
-    pub fn from_kind(from: u8, kinds: u8) -> Self {
-        let passes = (from..kinds).fold(0, |passes, kind| passes | 1 << kind);
-        Self { kinds, passes }
+    /// Those of so many kinds (1 at least) that are `from` or later.
+    pub fn from_kind(from: u32, kinds: u32) -> Self {
+        Self { kinds, from, until: kinds }
+    }
+
+    /// One of so many kinds.
+    pub fn only_kind(kind: u32, kinds: u32) -> Self {
+        Self { kinds, from: kind, until: kind + 1 }
     }
 
     pub fn passes(self, number: u64) -> bool {
-        let kind = (number.wrapping_sub(1) % u64::from(self.kinds)) as u8;
-        self.passes >> kind & 1 == 1
+        (self.from..self.until).contains(&self.kind(number))
+    }
+
+    fn kind(self, number: u64) -> u32 {
+        (number.wrapping_sub(1) % u64::from(self.kinds)) as u32
+    }
+
+    /// The first after a message that passes; none if no kind does.
+    fn next(self, last: u64) -> Option<u64> {
+        let kind = self.kind(last + 1);
+        let later = match kind {
+            kind if kind < self.from => self.from - kind,
+            kind if kind < self.until => 0,
+            kind => self.kinds - kind + self.from,
+        };
+        (self.from < self.until).then(|| last + 1 + u64::from(later))
     }
 }
 
@@ -85,7 +104,7 @@ impl Checker {
 
     /// None if it sees no kind at all.
     fn next(&self) -> Option<u64> {
-        (self.last + 1..=self.last + u64::from(self.sees.kinds)).find(|number| self.sees.passes(*number))
+        self.sees.next(self.last)
     }
 }
 
@@ -141,5 +160,15 @@ mod tests {
         assert_eq!(seen(sees, [4, 9]).unwrap_err(), Inexact::Skipped { expected: 5, got: 9 });
         assert_eq!(seen(sees, [4]).unwrap().end(5), Err(Inexact::Missing { after: 4, sent: 5 }));
         assert_eq!(seen(sees, []).unwrap().end(3).err(), None, "none was meant for it");
+        assert_eq!(seen(Sees::from_kind(5, 5), []).unwrap().end(9), Ok(()), "it sees none at all");
+    }
+
+    #[test]
+    fn one_channel_of_several_has_its_own_order() {
+        let sees = Sees::only_kind(1, 3);
+        assert_eq!(seen(sees, [2, 5, 8]).unwrap().end(10), Ok(()));
+        assert_eq!(seen(sees, [2, 5, 8]).unwrap().end(11), Err(Inexact::Missing { after: 8, sent: 11 }));
+        assert_eq!(seen(sees, [5]).unwrap_err(), Inexact::Skipped { expected: 2, got: 5 });
+        assert_eq!(seen(sees, [3]).unwrap_err(), Inexact::Unasked { number: 3 });
     }
 }

@@ -116,7 +116,8 @@ impl Metric {
             Unit::Seconds => format!("{figure:.3} s"),
             Unit::Micros if figure >= 1e6 => format!("{:.2} s", figure / 1e6),
             Unit::Micros if figure >= 1e3 => format!("{:.2} ms", figure / 1e3),
-            Unit::Micros => format!("{figure:.0} µs"),
+            Unit::Micros if figure >= 1e2 => format!("{figure:.0} µs"),
+            Unit::Micros => format!("{figure:.1} µs"),
             Unit::Bytes if figure >= 1e6 => format!("{:.1} MiB", figure / f64::from(1 << 20)),
             Unit::Bytes => format!("{:.1} KiB", figure / 1024.0),
             Unit::Share => format!("{figure:.2}"),
@@ -147,6 +148,7 @@ mod tests {
         assert_eq!(DELIVERIES.show(2_345_678.0), "2.35 M");
         assert_eq!(CONNECTIONS.show(987.4), "987");
         assert_eq!(P99.show(1234.0), "1.23 ms");
+        assert_eq!((&*P99.show(123.4), &*P99.show(12.34)), ("123 µs", "12.3 µs"));
         assert_eq!(A_CONNECTION.show(3788.8), "3.7 KiB");
         assert_eq!(CPU_A_MILLION.show(0.2664), "0.266 s");
     }

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::check::Sees;
 use super::options::{LoadOptions, OutputOptions, TargetOptions};
+use super::plan::{Plan, padded};
 use super::scenario::{self, Defaults};
 use super::target::Needs;
-use super::traffic::{Plan, padded};
 
 /// Of the example plugin `level-filter`, ascending.
 const LEVELS: [&str; 5] = ["debug", "info", "warn", "error", "fatal"];
@@ -46,7 +46,7 @@ impl Filters {
                 format!(r#","filter":{{"plugin":"level","params":{{"min":"{level}","n":{filter}}}}}"#)
             },
             sees: |plan, at| match plan.mixed {
-                true => Sees::from_kind((at % plan.filters % LEVELS.len()) as u8, LEVELS.len() as u8),
+                true => Sees::from_kind((at % plan.filters % LEVELS.len()) as u32, LEVELS.len() as u32),
                 false => Sees::ALL,
             },
             texts: |plan, dialect, channel, mark, bytes| {

@@ -3,8 +3,10 @@
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 
-/// Three digits hold from a microsecond to ten minutes; what is longer counts as that.
-const LONGEST: u64 = 600_000_000;
+/// What is counted in, in nanoseconds.
+const UNIT: u64 = 100;
+/// Three digits hold from a unit to ten minutes; what is longer counts as that.
+const LONGEST: u64 = 600_000_000_000 / UNIT;
 
 pub struct Latency(Histogram<u64>);
 
@@ -15,7 +17,7 @@ impl Latency {
 
     /// Something that took from one point of the load's clock to another, in nanoseconds.
     pub fn took(&mut self, from: u64, to: u64) {
-        self.0.saturating_record(to.saturating_sub(from) / 1000);
+        self.0.saturating_record(to.saturating_sub(from) / UNIT);
     }
 
     pub fn clear(&mut self) {
@@ -24,12 +26,16 @@ impl Latency {
 
     /// In microseconds.
     pub fn at(&self, quantile: f64) -> f64 {
-        self.0.value_at_quantile(quantile) as f64
+        micros(self.0.value_at_quantile(quantile))
     }
 
     pub fn longest(&self) -> f64 {
-        self.0.max() as f64
+        micros(self.0.max())
     }
+}
+
+fn micros(units: u64) -> f64 {
+    (units * UNIT) as f64 / 1000.0
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod latency;
 mod mark;
 mod options;
 mod pace;
+mod plan;
 mod plugin;
 mod presence;
 mod process;

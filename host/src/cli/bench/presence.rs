@@ -8,9 +8,9 @@ use super::check::Sees;
 use super::figures;
 use super::mark;
 use super::options::{LoadOptions, OutputOptions, TargetOptions};
+use super::plan::Plan;
 use super::scenario::{self, Defaults};
 use super::target::Needs;
-use super::traffic::Plan;
 
 #[derive(Args)]
 pub struct Presence {

@@ -4,9 +4,9 @@ use anyhow::Result;
 use clap::Args;
 
 use super::options::{LoadOptions, OutputOptions, TargetOptions};
+use super::plan::Plan;
 use super::scenario::{self, Defaults};
 use super::target::Needs;
-use super::traffic::Plan;
 
 #[derive(Args)]
 pub struct Publish {

@@ -13,12 +13,12 @@ use super::figures::{self, Figures};
 use super::latency::Latency;
 use super::mark::{Finder, Mark};
 use super::options::{CrowdOptions, OutputOptions, TargetOptions};
+use super::plan::padded;
 use super::progress::Progress;
 use super::report::{self, Subject};
 use super::stream::{Stream, Template};
 use super::swarm::{Id, Listener, Swarm};
 use super::target::{Needs, Target};
-use super::traffic::padded;
 use super::usage::Usage;
 
 /// Keeps as much as the scenario may ask for.

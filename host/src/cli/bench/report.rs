@@ -85,7 +85,7 @@ mod tests {
         let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(rows[1], ["3", "runs", "median", "min", "max"]);
         assert_eq!(rows[2], ["deliveries/s", "20.0", "k", "10.0", "k", "30.0", "k"]);
-        assert_eq!(rows[3], ["latency", "p50", "20", "µs", "10", "µs", "30", "µs"]);
+        assert_eq!(rows[3], ["latency", "p50", "20.0", "µs", "10.0", "µs", "30.0", "µs"]);
         let json = json(&subject, &runs);
         assert_eq!(json["figures"]["latency_p50_us"], json!({ "median": 20.0, "min": 10.0, "max": 30.0 }));
         assert_eq!(json["runs"][1]["deliveries_per_second"], 30_000.0);

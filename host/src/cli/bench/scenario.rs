@@ -6,9 +6,10 @@ use serde_json::json;
 use super::mark;
 use super::options::{LoadOptions, OutputOptions, TargetOptions};
 use super::pace::{Length, Pace};
+use super::plan::Plan;
 use super::report::{self, Subject};
 use super::target::{Needs, Target};
-use super::traffic::{self, Plan};
+use super::traffic;
 
 /// What a scenario publishes if its options do not say.
 pub struct Defaults {
@@ -20,7 +21,7 @@ pub fn run(
     scenario: &'static str,
     words: String,
     plan: &Plan,
-    needs: Needs,
+    needs: Needs<'_>,
     defaults: Defaults,
     (target, load, output): (&TargetOptions, &LoadOptions, &OutputOptions),
 ) -> Result<()> {
@@ -37,7 +38,7 @@ pub fn run(
         words,
         settings: json!({
             "dialect": target.dialect.name(), "rooms": plan.rooms, "subscribers": plan.members,
-            "publishers": plan.publishers, "slow": plan.slow, "filters": plan.filters, "bytes": load.bytes,
+            "publishers": plan.publishers, "channels": plan.channels, "slow": plan.slow, "filters": plan.filters, "bytes": load.bytes,
             "window": pace.window(), "rate": load.rate, "messages": length.messages(), "seconds": load.seconds,
         }),
     };

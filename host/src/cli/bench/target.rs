@@ -13,9 +13,9 @@ use super::swarm::Door;
 
 /// What a scenario needs of a server that is started for it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Needs {
+pub struct Needs<'a> {
     /// Plugins, by their files' names without `.wasm`.
-    pub plugins: &'static [&'static str],
+    pub plugins: &'a [&'a str],
     /// TOML.
     pub config: &'static str,
 }
@@ -37,7 +37,7 @@ struct Own {
 impl Target {
     /// # Errors
     /// If the URL is none, the process is not there, or the server does not start.
-    pub fn reach(options: &TargetOptions, needs: Needs) -> Result<Self> {
+    pub fn reach(options: &TargetOptions, needs: Needs<'_>) -> Result<Self> {
         let Some(url) = &options.url else {
             let (own, address) = Own::start(options, needs)?;
             let process = Some(Process::of(own.child.id()));
@@ -79,7 +79,7 @@ fn request(host: &str, path: &str, token: Option<&str>) -> Vec<u8> {
 }
 
 impl Own {
-    fn start(options: &TargetOptions, needs: Needs) -> Result<(Self, SocketAddr)> {
+    fn start(options: &TargetOptions, needs: Needs<'_>) -> Result<(Self, SocketAddr)> {
         let dir = folder()?;
         for name in needs.plugins {
             let file = plugin(&options.plugins, name)?;
@@ -118,6 +118,11 @@ impl Own {
             address
         });
         let Some(address) = address else { bail!("the server did not start:\n{}", said.join("\n")) };
+        // It serves without a plugin that it refuses, and would be measured without it.
+        let refusal = said.iter().find_map(|line| line.split_once(": refused ").map(|(_, why)| why));
+        if let Some(why) = refusal {
+            bail!("the server refuses a plugin: {why}");
+        }
         // Read on, so that the server never waits for its log.
         std::thread::spawn(move || lines.for_each(drop));
         let address = address.split(' ').next().unwrap_or_default();

@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
-use super::check::{Checker, Sees};
+use super::check::Checker;
 use super::dialect::Dialect;
-use super::entrance::{self, BEAT, Entrance, Host, PATIENCE, Wish};
-use super::figures::{self, Figures, Metric};
+use super::entrance::{self, BEAT, Entrance, Host, PATIENCE};
+use super::figures::{self, Figures};
 use super::latency::Latency;
 use super::mark::{Finder, Mark};
 use super::options::TargetOptions;
 use super::pace::{Length, Pace};
+use super::plan::Plan;
 use super::progress::Progress;
 use super::stream::{Stream, Template};
 use super::swarm::{Id, Listener, Swarm};
@@ -20,89 +21,8 @@ use super::usage::Usage;
 
 /// So long after the last delivery a double would still be seen.
 const QUIET: Duration = Duration::from_millis(250);
-
-/// Who publishes what to whom.
-pub struct Plan {
-    pub rooms: usize,
-    /// Subscribers of a room.
-    pub members: usize,
-    /// Publishers of a room.
-    pub publishers: usize,
-    /// Subscribers of the first room, besides, that never read.
-    pub slow: usize,
-    /// What the rooms' channels are called, before their number.
-    pub channel: String,
-    /// Fields of a subscriber's request beside the channel, by its number in the room.
-    pub more: fn(&Plan, usize) -> String,
-    /// Which messages a subscriber sees, by its number in the room.
-    pub sees: fn(&Plan, usize) -> Sees,
-    /// The frames of a publisher, one of each kind.
-    pub texts: fn(&Plan, Dialect, &str, Mark, usize) -> Vec<String>,
-    /// The number of the message that a frame with this mark is.
-    pub number: fn(&[u8], Mark) -> u64,
-    /// What is counted when a message is published.
-    pub published: Metric,
-    /// How many filters differ, where there are some.
-    pub filters: usize,
-    /// Messages of several levels, so that filters have something to refuse.
-    pub mixed: bool,
-}
-
-impl Plan {
-    /// One publisher a room of as many members, everybody sees everything.
-    pub fn new(channel: &str) -> Self {
-        Self {
-            rooms: 1,
-            members: 1,
-            publishers: 1,
-            slow: 0,
-            channel: channel.to_owned(),
-            more: |_, _| String::new(),
-            sees: |_, _| Sees::ALL,
-            texts: |_, dialect, channel, mark, bytes| {
-                vec![dialect.publish(channel, &padded(r#"{"text":""#, mark, bytes))]
-            },
-            number: |_, mark| mark.number,
-            published: figures::PUBLISHED,
-            filters: 0,
-            mixed: false,
-        }
-    }
-
-    fn subscribers(&self) -> usize {
-        self.rooms * self.members
-    }
-
-    fn streams(&self) -> usize {
-        self.rooms * self.publishers
-    }
-
-    fn channel_of(&self, dialect: Dialect, room: usize) -> String {
-        dialect.channel(&format!("{}-{room:05}", self.channel))
-    }
-
-    /// What a connection subscribes to: subscribers come first, then publishers, then those who
-    /// do not read.
-    fn wish(&self, dialect: Dialect, id: Id) -> Option<Wish> {
-        let (subscribers, quick) = (self.subscribers(), self.subscribers() + self.streams());
-        let (room, more) = match id {
-            id if id < subscribers => (id / self.members, (self.more)(self, id % self.members)),
-            id if id >= quick => (0, String::new()),
-            id if dialect.publishers_subscribe() => ((id - subscribers) / self.publishers, String::new()),
-            _ => return None,
-        };
-        Some(Wish { channel: self.channel_of(dialect, room), more })
-    }
-}
-
-/// JSON that begins as given, has the mark in a string, and is so many bytes long.
-pub fn padded(begin: &str, mark: Mark, bytes: usize) -> String {
-    let mut data = format!("{begin}{} ", mark.text());
-    // Not blanks, which a plugin may trim, and which compress.
-    let padding = bytes.saturating_sub(data.len() + 2);
-    data.extend(std::iter::repeat_n('x', padding));
-    data + "\"}"
-}
+/// Subscriptions of one connection on their way at once; their answers fit into any outbox.
+const SUBSCRIPTIONS: usize = 100;
 
 /// One run.
 pub fn run(
@@ -121,6 +41,7 @@ pub fn run(
     let at_once = 100;
     let is_slow = |id| id >= quick;
     entrance::let_in(&mut swarm, &mut traffic, quick + plan.slow, at_once, is_slow, &mut progress)?;
+    traffic.widen(&mut swarm, &mut progress)?;
     for id in quick..quick + plan.slow {
         swarm.pause(id)?;
     }
@@ -157,7 +78,7 @@ struct Traffic<'a> {
     dialect: Dialect,
     entrance: Entrance,
     finder: Finder,
-    /// Of each subscriber, its room's publishers in order.
+    /// Of each subscriber, its room's publishers in order; of each of these, the room's channels.
     checkers: Vec<Checker>,
     streams: Vec<Stream>,
     /// Streams whose window has got room.
@@ -175,15 +96,19 @@ impl<'a> Traffic<'a> {
         let dialect = options.dialect;
         let mut streams = Vec::new();
         for stream in 0..plan.streams() {
-            let channel = plan.channel_of(dialect, stream / plan.publishers);
-            let texts = (plan.texts)(plan, dialect, &channel, Mark { stream, number: 0 }, bytes);
+            let room = stream / plan.publishers;
+            let texts: Vec<String> = (0..plan.channels)
+                .map(|at| plan.channel_of(dialect, room, at))
+                .flat_map(|channel| (plan.texts)(plan, dialect, &channel, Mark { stream, number: 0 }, bytes))
+                .collect();
             let audience = (1..=texts.len() as u64)
                 .map(|number| (0..plan.members).filter(|at| (plan.sees)(plan, *at).passes(number)).count());
             let audience = audience.map(|count| count as u64).collect();
             streams.push(Stream::new(texts.iter().map(|text| Template::new(text)).collect(), audience));
         }
-        let checkers = (0..plan.subscribers() * plan.publishers)
-            .map(|at| Checker::new((plan.sees)(plan, at / plan.publishers % plan.members)))
+        let member = |at: usize| at / plan.channels / plan.publishers % plan.members;
+        let checkers = (0..plan.subscribers() * plan.publishers * plan.channels)
+            .map(|at| Checker::new(plan.sees_in(member(at), at % plan.channels)))
             .collect();
         Ok(Self {
             plan,
@@ -202,6 +127,28 @@ impl<'a> Traffic<'a> {
 
     fn published(&self) -> u64 {
         self.streams.iter().map(|stream| stream.sent).sum()
+    }
+
+    /// Subscribes everybody to the channels beyond the first.
+    fn widen(&mut self, swarm: &mut Swarm, progress: &mut Progress) -> Result<()> {
+        let (plan, dialect) = (self.plan, self.dialect);
+        let beyond: Vec<usize> = (1..plan.channels).collect();
+        for some in beyond.chunks(SUBSCRIPTIONS) {
+            let (end, began) = (self.entrance.inside + some.len() * plan.subscribers(), Instant::now());
+            for id in 0..plan.subscribers() {
+                for at in some {
+                    let channel = plan.channel_of(dialect, id / plan.members, *at);
+                    dialect.subscribe(&channel, "", "", "", swarm.out(id))?;
+                }
+                swarm.flush(id)?;
+            }
+            while self.entrance.inside < end {
+                swarm.turn(BEAT, self)?;
+                progress.tick(|| format!("{} of {} channels", some[0], plan.channels));
+                ensure!(began.elapsed() < PATIENCE, "no answers to subscriptions for {PATIENCE:?}");
+            }
+        }
+        Ok(())
     }
 
     /// Publishes for so long, and returns when all is delivered.
@@ -320,6 +267,7 @@ impl<'a> Traffic<'a> {
 
     fn check_end(&self) -> Result<()> {
         for (at, checker) in self.checkers.iter().enumerate() {
+            let at = at / self.plan.channels;
             let (id, publisher) = (at / self.plan.publishers, at % self.plan.publishers);
             let stream = id / self.plan.members * self.plan.publishers + publisher;
             if let Err(wrong) = checker.end(self.streams[stream].sent) {
@@ -339,7 +287,9 @@ impl<'a> Traffic<'a> {
             bail!("subscriber {id} got a message of publisher {}, who is in another room", mark.stream);
         };
         let number = (plan.number)(payload, mark);
-        if let Err(wrong) = self.checkers[id * plan.publishers + publisher].see(number) {
+        let channel = (number.wrapping_sub(1) % plan.channels as u64) as usize;
+        let checker = (id * plan.publishers + publisher) * plan.channels + channel;
+        if let Err(wrong) = self.checkers[checker].see(number) {
             bail!("subscriber {id}, publisher {}: {wrong}", mark.stream);
         }
         let done = stream.done;

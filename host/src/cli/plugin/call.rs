@@ -9,7 +9,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::file;
+use crate::config::Config;
 use crate::plugin::offline;
+use crate::server;
 
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -41,14 +43,15 @@ breaks the contract. A refusal that the plugin means is no failure.";
 
 impl Call {
     pub fn run(self) -> Result<()> {
-        file::log_to_stderr();
+        file::log_to_stderr("warn,plugin=trace");
         let parse = |json: &String| {
             offline::Call::parse(&self.function, json).with_context(|| format!("--json {json}"))
         };
         let calls = self.json.iter().map(parse).collect::<Result<Vec<_>>>()?;
         let recorded = file::recorded(self.host.as_deref())?;
+        let cache = server::cache_dir(&Config::default());
         file::block_on(async {
-            let mut loaded = file::load(&self.file, recorded).await?;
+            let mut loaded = file::load(&self.file, recorded, cache.as_deref()).await?;
             for call in &calls {
                 let said = loaded.plugin.call(call).await;
                 let written = {

@@ -47,8 +47,8 @@ struct Report {
 
 impl Check {
     pub fn run(self) -> Result<()> {
-        file::log_to_stderr();
-        let loaded = file::block_on(file::load(&self.file, Recorded::default()));
+        file::log_to_stderr("warn,plugin=trace");
+        let loaded = file::block_on(file::load(&self.file, Recorded::default(), None));
         match (loaded, self.json) {
             (Ok(loaded), true) => println!("{:#}", serde_json::to_value(report(&loaded))?),
             (Ok(loaded), false) => print!("{}", report(&loaded).table()),

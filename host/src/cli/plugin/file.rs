@@ -34,13 +34,14 @@ fn name_of(file: &Path) -> Option<(PluginName, Option<String>)> {
 }
 
 /// Loads it as a server would, but for what it reads: that is answered by the recording.
-pub async fn load(file: &Path, recorded: Recorded) -> Result<Loaded> {
+/// `cache` is where compiled code is kept; without it is compiled anew.
+pub async fn load(file: &Path, recorded: Recorded, cache: Option<&Path>) -> Result<Loaded> {
     let said = || file.display().to_string();
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", said()))?;
     let (name, renamed) = name_of(file).with_context(|| format!("{} has no name", said()))?;
     let settings = PluginSettings { config: recorded.config.clone(), ..PluginSettings::default() };
     let recording: Recording = Arc::new(Mutex::new(recorded));
-    let engine = PluginEngine::offline(None, recording.clone())?;
+    let engine = PluginEngine::offline(cache, recording.clone())?;
     let source = Source { name, file: file.to_owned(), bytes };
     let plugin = Offline::load(source, &settings, &engine).await;
     let plugin = plugin.map_err(|error| anyhow!("{}: {error}", said()))?;
@@ -56,9 +57,9 @@ pub fn recorded(file: Option<&Path>) -> Result<Recorded> {
 }
 
 /// Its log lines, without what only a server's log needs.
-pub fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,plugin=trace"));
+/// `usual` is what is shown where the environment does not say otherwise.
+pub fn log_to_stderr(usual: &str) {
+    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -7,6 +7,7 @@ mod file;
 mod grants;
 mod record;
 mod replay;
+mod test;
 mod versions;
 
 use anyhow::Result;
@@ -32,6 +33,8 @@ enum Command {
     Check(check::Check),
     /// Call one function of a component, without a server
     Call(call::Call),
+    /// Play scripted conversations with a server that has the component
+    Test(test::Test),
 }
 
 impl Plugin {
@@ -43,6 +46,7 @@ impl Plugin {
             Command::Resume(versioned) => versioned.run("resume"),
             Command::Check(check) => check.run(),
             Command::Call(call) => call.run(),
+            Command::Test(test) => test.run(),
         }
     }
 }

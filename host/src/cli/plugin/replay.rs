@@ -55,13 +55,13 @@ struct Failed {
 
 impl Replay {
     pub fn run(self) -> Result<()> {
-        file::log_to_stderr();
+        file::log_to_stderr("warn,plugin=warn");
         let said = self.recording.display();
         let recording =
             std::fs::File::open(&self.recording).with_context(|| format!("cannot read {said}"))?;
         let recorded = file::recorded(self.host.as_deref())?;
         let (same, differ) = file::block_on(async {
-            let loaded = file::load(&self.component, recorded).await?;
+            let loaded = file::load(&self.component, recorded, None).await?;
             let mut places: HashMap<String, Offline> = HashMap::new();
             let (mut same, mut differ) = (0, 0);
             for (line, number) in BufReader::new(recording).lines().zip(1..) {

@@ -80,7 +80,7 @@ mod tests {
         let rejected = Refusal::Rejected { reason: "No.".into(), code: 1 };
         assert_eq!(Bridge.refused(Some(&subscription), &rejected), Told::Close(4003));
         assert_eq!(Bridge.refused(None, &rejected), Told::Unsaid);
-        let denied = Refusal::PermissionDenied { user: None, channel: channel() };
+        let denied = Refusal::PermissionDenied { user: None, channel: channel(), reason: None };
         assert_eq!(Bridge.refused(None, &denied), Told::Close(4003));
         assert_eq!(Bridge.refused(None, &Refusal::ChannelNotFound(channel())), Told::Close(4004));
         assert_eq!(Bridge.refused(None, &Refusal::TooLarge(1)), Told::Close(1009));

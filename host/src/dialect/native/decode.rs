@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::core::metadata::{BadMetadata, Metadata};
 use crate::core::names::NameError;
 use crate::core::{ChannelName, IdempotencyKey, Offset, Payload, Refusal};
 use crate::dialect::{Command, FilterRequest, Request};
@@ -18,8 +19,6 @@ use crate::hub::wire::{Epoch, Position, RequestId};
 
 /// Actions are named by clients, so their names are bounded like channels'.
 const MAX_ACTION_NAME: usize = 255;
-/// What a member of a channel says of itself is kept for as long as it is there. In bytes.
-const MAX_METADATA: usize = 4096;
 /// Characters of a refused name: one that is a little too long is shown whole.
 const MOST_OF_A_NAME: usize = 300;
 
@@ -205,14 +204,12 @@ impl<'a> Fields<'a> {
     /// What a member says of itself: a JSON object without the server's own fields.
     fn metadata(&self, message: &Bytes) -> Result<Option<Bytes>, Refusal> {
         let Some(raw) = self.data else { return Ok(None) };
-        if raw.get().len() > MAX_METADATA {
-            return Err(self.wrong(&format!("data: has more than {MAX_METADATA} bytes")));
-        }
-        let Ok(object) = serde_json::from_str::<BTreeMap<Cow<'_, str>, IgnoredAny>>(raw.get()) else {
-            return Err(self.wrong("data: is not an object"));
-        };
-        if let Some(own) = ["user_id", "joined_at"].into_iter().find(|own| object.contains_key(*own)) {
-            return Err(self.wrong(&format!("data.{own}: is the server's own field")));
+        match Metadata::check(raw.get().as_bytes()) {
+            Err(BadMetadata::OwnField(own)) => {
+                return Err(self.wrong(&format!("data.{own}: is the server's own field")));
+            }
+            Err(why) => return Err(self.wrong(&format!("data: {why}"))),
+            Ok(()) => {}
         }
         Ok(Some(message.slice_ref(raw.get().as_bytes())))
     }

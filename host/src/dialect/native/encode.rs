@@ -164,6 +164,7 @@ impl Wire for Native {
 fn more(refusal: &Refusal, object: &mut Object<'_>) {
     match refusal {
         Refusal::InvalidParams { details, .. } => object.field("details", details),
+        Refusal::PermissionDenied { reason: Some(reason), .. } => object.field("reason", reason),
         Refusal::Rejected { code, .. } => object.raw("reason_code", code.to_string().as_bytes()),
         Refusal::RateLimited { retry_after_secs } => {
             object.raw("retry_after", retry_after_secs.to_string().as_bytes());

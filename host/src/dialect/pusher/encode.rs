@@ -48,6 +48,10 @@ impl Wire for Pusher {
         self.event(channel, if event.is_empty() { UNNAMED } else { &event }, payload, None, out);
     }
 
+    fn subscription(&self) -> Option<RequestId> {
+        Some(subscription())
+    }
+
     fn presence(&self, channel: &ChannelName, event: &PresenceEvent, out: &mut BytesMut) {
         let member = event.member();
         if self.0.online(channel.as_str()).is_some() {
@@ -437,7 +441,7 @@ mod tests {
         );
         let refusal = || Reply::Refused {
             channel: Some(room.clone()),
-            refusal: Refusal::PermissionDenied { user: None, channel: room.clone() },
+            refusal: Refusal::PermissionDenied { user: None, channel: room.clone(), reason: None },
         };
         assert_eq!(
             said(|p, out| p.reply(Some(&subscription()), refusal(), out)),

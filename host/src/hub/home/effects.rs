@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::Homes;
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, ClientId, Refusal, Sender};
+use crate::core::{ChannelName, ClientId, Sender};
 use crate::hub::groups::{GroupInquiry, GroupName};
 use crate::hub::letter::{Fate, Letter, Order, Origin, PUBLICATIONS_A_MESSAGE, Publish};
 use crate::hub::post::Post;
@@ -157,21 +157,19 @@ impl Homes {
     /// A plugin makes a client's user a member.
     pub fn enter(&mut self, channel: &ChannelName, who: &Sender, metadata: Option<Bytes>, post: &Post) {
         let shards = self.shards(post);
-        let entered = self.open(channel, shards).and_then(|home| {
-            if home.rule.presence == PresenceRule::Off {
-                let details = "presence is not kept in this channel".to_owned();
-                return Err(Refusal::InvalidParams { subject: channel.to_string(), details });
+        let refused = |why: String| {
+            tracing::warn!(%channel, client = %who.client, why, "a plugin lets a client join, which was refused");
+        };
+        let home = match self.open(channel, shards) {
+            Ok(home) if home.rule.presence == PresenceRule::Off => {
+                return refused("presence is not kept in this channel".into());
             }
-            home.used();
-            Ok(home.presence.get_or_insert_default().join(who, metadata, UnixMillis::now()))
-        });
-        match entered {
-            Ok(events) => self.tell(channel, events, post),
-            Err(refusal) => {
-                tracing::warn!(%channel, client = %who.client, refusal = refusal.to_string(),
-                    "a plugin lets a client join, which was refused");
-            }
-        }
+            Ok(home) => home,
+            Err(refusal) => return refused(refusal.to_string()),
+        };
+        home.used();
+        let events = home.presence.get_or_insert_default().join(who, metadata, UnixMillis::now());
+        self.tell(channel, events, post);
     }
 }
 

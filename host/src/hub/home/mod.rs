@@ -10,6 +10,7 @@ mod notices;
 mod occupancy;
 mod plugins;
 mod questions;
+mod reads;
 mod repeats;
 mod subscribers;
 mod timers;
@@ -327,7 +328,11 @@ fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
     if allowed {
         return Ok(());
     }
-    Err(Refusal::PermissionDenied { user: sender.named().cloned(), channel: publish.channel.clone() })
+    Err(Refusal::PermissionDenied {
+        user: sender.named().cloned(),
+        channel: publish.channel.clone(),
+        reason: None,
+    })
 }
 
 /// Tells whoever published a message how many it reached.

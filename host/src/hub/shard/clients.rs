@@ -210,7 +210,7 @@ impl Shard {
                 Told::Unsaid => {
                     return tracing::debug!(client = %connection.id, refusal = refusal.to_string(), "unsaid");
                 }
-                Told::Close(code) => return self.close(connection, code, &refusal.to_string()),
+                Told::Close(code) => return self.close(connection, code, &refusal.reason()),
             }
         }
         let mut out = BytesMut::new();

@@ -7,19 +7,23 @@ mod census;
 mod clients;
 mod ending;
 mod expiry;
+mod judging;
 mod occupancy;
 mod orders;
 mod plugged;
+mod reads;
 mod time;
 mod writing;
 
 pub use ask::Unanswered;
 pub use census::{ConnectionFacts, Counts, Page};
 pub use clients::Publication;
+pub use judging::{Judge, JudgedAgain, Which};
 pub use orders::Whom;
 pub use plugged::Admission;
+pub use reads::MeshReader;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,6 +86,7 @@ pub struct Shard {
     second: Cell<u64>,
     counters: RefCell<Counters>,
     orders: plugged::Orders,
+    judge: OnceCell<Rc<dyn Judge>>,
 }
 
 impl Shard {
@@ -90,6 +95,7 @@ impl Shard {
     /// # Errors
     /// Without a descriptor left for its alarm.
     pub fn new(me: ShardId, settings: Settings, mesh: Mesh, registry: Arc<Registry>) -> io::Result<Rc<Self>> {
+        reads::this_thread_is(me);
         let post = Rc::new(Post::new(me, mesh));
         let filters = Rc::new(Filters::new());
         filters.install(&registry);
@@ -111,6 +117,7 @@ impl Shard {
             second: Cell::new(0),
             counters: RefCell::default(),
             orders: plugged::Orders::default(),
+            judge: OnceCell::new(),
         }))
     }
 
@@ -243,6 +250,7 @@ impl Shard {
             Letter::Install { registry, done } => {
                 self.filters.install(&registry);
                 homes.install(registry, &self.post);
+                self.tell_judge();
                 // The plugin host may have stopped waiting.
                 let _ = done.send(());
             }

@@ -163,7 +163,7 @@ impl Shard {
     ) -> Result<(), Refusal> {
         if channel.user().is_some_and(|user| !connection.stands_for(user)) {
             let user = connection.sender().named().cloned();
-            return Err(Refusal::PermissionDenied { user, channel: channel.clone() });
+            return Err(Refusal::PermissionDenied { user, channel: channel.clone(), reason: None });
         }
         if connection.subscriptions() >= limit && !connection.is_subscribed(channel.as_str()) {
             return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
@@ -180,7 +180,7 @@ impl Shard {
     }
 
     /// Those here who are meant, and are not being closed.
-    fn found(&self, whom: &Whom) -> Vec<Rc<Connection>> {
+    pub(super) fn found(&self, whom: &Whom) -> Vec<Rc<Connection>> {
         let delivery = self.delivery.borrow();
         let mut found: Vec<_> = match whom {
             Whom::Client(client) => delivery.find(*client).cloned().into_iter().collect(),

@@ -3,6 +3,7 @@
 mod config;
 mod key_values;
 pub mod log;
+mod reads;
 pub mod stdio;
 mod trace;
 

@@ -457,14 +457,14 @@ mod tests {
         let both = r#"{"channel":"a","data":1,"text":"x"}"#;
         assert_eq!(wrong("publish", both), "a message has one of `data` (JSON), `text` and `base64`");
         assert!(wrong("publish", r#"{"channel":"a","dat":1}"#).starts_with("`dat`: unknown field `dat`"));
-        assert!(wrong("publish", r#"{"channel":"a b","data":1}"#).starts_with("`channel`: `a b` "));
+        assert!(wrong("publish", r#"{"channel":"","data":1}"#).starts_with("`channel`: `` "));
         assert!(
             wrong("filter", r#"{"messages":[{"data":1},{"data":1,"x":2}]}"#).starts_with("`messages[1].x`")
         );
         assert!(wrong("timer", r#"{"channel":"a","id":1} {}"#).starts_with("there is more than one"));
         assert!(wrong("shout", "{}").starts_with("there is no function `shout`; there are authenticate, "));
         let client = wrong("publish", r#"{"channel":"a","data":1,"client":"x"}"#);
-        assert_eq!(client, "`client`: `x` is not sixteen hexadecimal digits");
+        assert!(client.starts_with("`client`: `x` is not sixteen hexadecimal digits"), "{client}");
     }
 
     #[test]

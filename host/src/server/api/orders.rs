@@ -1,4 +1,4 @@
-//! What is done to clients: `POST /api/subscribe`, `unsubscribe`, `disconnect` and `refresh`.
+//! What is done to clients: `POST /api/subscribe`, `unsubscribe`, `disconnect`, `refresh` and `reauthorize`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::error::{ApiError, FailureText};
 use super::publish::{channel_name, client_id};
 use super::route::Call;
 use crate::core::clock::UnixMillis;
-use crate::hub::shard::Whom;
+use crate::hub::shard::{JudgedAgain, Which, Whom};
 
 /// Where the caller names no code: disconnected by the API.
 pub const DISCONNECTED: u16 = 4004;
@@ -51,6 +51,27 @@ pub struct Refresh {
     user: Option<String>,
     /// Unix time in seconds. One that has passed ends the connection with 4001.
     expires_at: f64,
+}
+
+/// At least one of `client`, `user` and `channel` is required, and not both of `client` and `user`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reauthorization {
+    /// A client id.
+    client: Option<String>,
+    /// A user: all its connections.
+    user: Option<String>,
+    /// The subscriptions to this channel alone; of everybody, where no client or user is named.
+    channel: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Reauthorized {
+    /// Subscriptions that auth plugins were asked about.
+    judged: usize,
+    /// Of those, how many have ended.
+    ended: usize,
 }
 
 /// For how many connections it was done.
@@ -135,6 +156,21 @@ pub async fn refresh(call: Call, order: Refresh) -> Result<Refreshed, ApiError> 
     }
     let expires_at = UnixMillis((order.expires_at * 1000.0) as u64);
     Ok(Refreshed { refreshed: call.shard().refresh_whom(whom, expires_at).await? })
+}
+
+/// Answers when all have been judged; a client that is told so has lost its subscription by then.
+pub async fn reauthorize(call: Call, order: Reauthorization) -> Result<Reauthorized, ApiError> {
+    let Reauthorization { client, user, channel } = order;
+    let whom = match (&client, &user, &channel) {
+        (None, None, None) => {
+            return Err(ApiError::invalid("At least one of client, user and channel is required."));
+        }
+        (None, None, Some(_)) => None,
+        _ => Some(whom(client, user)?),
+    };
+    let channel = channel.as_deref().map(channel_name).transpose()?;
+    let JudgedAgain { judged, ended } = call.shard().judge_again(Which { whom, channel }).await?;
+    Ok(Reauthorized { judged, ended })
 }
 
 pub fn whom(client: Option<String>, user: Option<String>) -> Result<Whom, ApiError> {

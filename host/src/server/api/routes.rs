@@ -37,6 +37,12 @@ pub fn all() -> Vec<Route> {
         Route::post("/api/unsubscribe", "unsubscribe", "Ends clients' subscriptions", orders::unsubscribe),
         Route::post("/api/disconnect", "disconnect", "Closes clients' connections", orders::disconnect),
         Route::post("/api/refresh", "refresh", "Gives clients' identities a new end", orders::refresh),
+        Route::post(
+            "/api/reauthorize",
+            "reauthorize",
+            "Has auth plugins judge clients' subscriptions again",
+            orders::reauthorize,
+        ),
         Route::get("/api/channels", "listChannels", "Channels in use, by name", channels::list),
         Route::get(HISTORY, "readHistory", "Messages that a channel keeps", past::read),
         Route::with_query(

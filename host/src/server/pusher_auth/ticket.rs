@@ -109,7 +109,7 @@ fn socket_id<'a>(context: &Context, form: &'a Form) -> Result<&'a str, ApiError>
 
 fn allowed(judged: Judged) -> Result<Identity, ApiError> {
     match judged {
-        Judged::Allowed(identity) => Ok(identity),
+        Judged::Allowed(identity, _) => Ok(identity),
         Judged::Refused(reason) => Err(ApiError::forbidden(&reason)),
         Judged::Unasked => Err(ApiError::forbidden(
             "Nobody here can say who a client is: load an auth plugin, or configure [jwt].",

@@ -9,7 +9,7 @@ use crate::plugin::AuthAction;
 
 /// `channels` holds for both actions, `publish` narrows publishing. A list that is not there
 /// limits nothing; an empty one allows nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Grants {
     channels: Option<Vec<Pattern>>,
     publish: Option<Vec<Pattern>>,

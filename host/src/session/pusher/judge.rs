@@ -1,11 +1,12 @@
 //! Auth plugins, or the built-in verifier, in place of a signature.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::Guest;
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal, UserId};
-use crate::plugin::{AuthAction, Handshake, Identity};
+use crate::plugin::{AuthAction, Handshake, Identity, Permission};
 use crate::session::standing::{Known, authenticate, authorize};
 use crate::session::{Context, Session};
 
@@ -26,7 +27,8 @@ pub enum Judged {
     Unasked,
     /// Why not.
     Refused(String),
-    Allowed(Identity),
+    /// For so long, if not for as long as it is there.
+    Allowed(Identity, Option<Duration>),
 }
 
 /// Asks who this is, and, where a channel is named, whether it may do that there.
@@ -49,13 +51,16 @@ pub async fn judge(
     if identity.expires_at.is_some_and(|at| at <= UnixMillis::now()) {
         return Ok(Judged::Refused("The token has expired.".into()));
     }
-    let Some((action, channel)) = what else { return Ok(Judged::Allowed(identity)) };
-    let allowed = match &grants {
-        Some(grants) => grants.allow(action, channel),
+    let Some((action, channel)) = what else { return Ok(Judged::Allowed(identity, None)) };
+    let permission = match &grants {
+        Some(grants) if grants.allow(action, channel) => Permission::Granted(None),
+        Some(_) => Permission::Refused(String::new()),
         None => authorize(context, &registry, &identity, action, channel).await?,
     };
-    if allowed {
-        return Ok(Judged::Allowed(identity));
+    match permission {
+        Permission::Granted(after) => return Ok(Judged::Allowed(identity, after)),
+        Permission::Refused(reason) if !reason.is_empty() => return Ok(Judged::Refused(reason)),
+        Permission::Refused(_) => {}
     }
     let user = if identity.user.is_empty() { "anonymous" } else { &identity.user };
     Ok(Judged::Refused(format!("User '{user}' is not authorized for this channel.")))
@@ -73,15 +78,19 @@ impl Guest {
         channel: &ChannelName,
     ) -> Result<Verdict, Refusal> {
         let Session { context, connection, standing, .. } = &self.session;
-        let mut handshake = standing.handshake().clone();
+        let mut handshake = Handshake::clone(&standing.permissions().handshake());
         if let Some(token) = token {
             handshake.token = Some(token.to_owned());
         }
-        let identity = match judge(context, &handshake, Some((action, channel))).await? {
+        let (identity, after) = match judge(context, &handshake, Some((action, channel))).await? {
             Judged::Unasked => return Ok(Verdict::Unasked),
             Judged::Refused(_) => return Ok(Verdict::Refused),
-            Judged::Allowed(identity) => identity,
+            Judged::Allowed(identity, after) => (identity, after),
         };
+        if action == AuthAction::Subscribe {
+            let permission = Permission::Granted(after);
+            standing.permissions().allowed_by(connection, channel, handshake, &permission);
+        }
         if identity.expires_at.is_some() {
             context.shard.expire_at(connection, identity.expires_at);
         }

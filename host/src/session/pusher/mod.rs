@@ -64,7 +64,7 @@ impl Guest {
         }
         let socket_id = context.apps.socket_id(connection.id);
         context.shard.send(&connection, encode::established(&socket_id, app.activity_timeout_secs));
-        let standing = Standing::of_guest(handshake);
+        let standing = Standing::of_guest(&context, &connection, handshake);
         let known_rules = KnownRules::default();
         Self {
             session: Session {
@@ -158,6 +158,7 @@ impl Guest {
             // The seat must be there to be left.
             connection.until_settled().await;
             self.judged.remove(&channel);
+            self.session.standing.permissions().left(&channel);
             context.shard.unsubscribe(connection, channel, None);
         }
     }

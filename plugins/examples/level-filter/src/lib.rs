@@ -43,14 +43,20 @@ struct Line<'a> {
     level: Cow<'a, str>,
 }
 
-impl Filter for AtLeast {
-    fn new(params: &Data) -> Result<Self, String> {
+/// A message's level is read once, however many filters there are.
+impl FilterBy for AtLeast {
+    type Read<'a> = Option<Level>;
+
+    fn make(params: &Data) -> Result<Self, String> {
         let min = params.json().ok().and_then(|Params { min }| Level::parse(&min));
         Ok(Self(min.ok_or("`min` must be one of debug, info, warn, error, fatal.")?))
     }
 
-    fn matches(&self, message: &FilterMessage<'_>) -> bool {
-        let level = message.json().and_then(|Line { level }| Level::parse(&level));
+    fn read<'a>(message: &FilterMessage<'a>) -> Option<Level> {
+        message.json().and_then(|Line { level }| Level::parse(&level))
+    }
+
+    fn passes(&self, level: &Option<Level>) -> bool {
         level.is_some_and(|level| level >= self.0)
     }
 }
@@ -65,8 +71,8 @@ mod tests {
     use super::*;
 
     fn passes(params: &str, payload: &str) -> bool {
-        let filter = AtLeast::new(&Data::raw(params)).unwrap();
-        filter.matches(&FilterMessage::for_test("", payload))
+        let filter = AtLeast::make(&Data::raw(params)).unwrap();
+        filter.passes(&AtLeast::read(&FilterMessage::for_test("", payload)))
     }
 
     #[test]
@@ -99,7 +105,7 @@ mod tests {
     fn refuses_parameters_without_a_level() {
         let expected = "`min` must be one of debug, info, warn, error, fatal.";
         for params in ["null", "{}", r#"{"min":4}"#, r#"{"min":"loud"}"#] {
-            assert_eq!(AtLeast::new(&Data::raw(params)), Err(expected.to_owned()), "{params}");
+            assert_eq!(AtLeast::make(&Data::raw(params)), Err(expected.to_owned()), "{params}");
         }
     }
 }

@@ -11,7 +11,7 @@ use wit_parser::{
     WasmExportKind, WasmImport, WorldItem, WorldKey,
 };
 
-use crate::harness::plugins::root;
+use super::plugins::root;
 
 const ABI: ManglingAndAbi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
 

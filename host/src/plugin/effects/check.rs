@@ -1,137 +1,16 @@
-//! What a handler wants done, checked: nothing of an answer that breaks the contract is applied.
+//! Whether an answer keeps to the contract. One effect that does not spoils all of them.
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::actor::Denial;
-use super::bindings::{channel_handler, types};
-use super::failure::PluginFailure;
-use super::limits::{AUDIENCE, EFFECTS, METRIC_NAME_BYTES, REASON_BYTES, cut, line};
+use super::{Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication};
+use super::{Recipient, Response, Verdict};
+use crate::core::metadata::Metadata;
 use crate::core::{ChannelName, ClientId, Payload, PayloadKind};
-
-#[derive(Debug)]
-pub struct Publication {
-    pub channel: ChannelName,
-    pub event: Bytes,
-    pub payload: Payload,
-    pub to: Audience,
-}
-
-/// Which of a channel's subscribers get a publication.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Audience {
-    All,
-    Others(ClientId),
-    /// Without an offset, and not kept.
-    Only(Box<[ClientId]>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recipient {
-    Client(ClientId),
-    /// By its own channel.
-    User(ChannelName),
-}
-
-#[derive(Debug)]
-pub struct Direct {
-    pub to: Recipient,
-    pub event: Bytes,
-    pub payload: Payload,
-}
-
-#[derive(Debug)]
-pub struct Dismissal {
-    pub client: ClientId,
-    pub reason: String,
-}
-
-/// A figure of the plugin's own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metric {
-    /// 1 to 64 letters, digits and `_`.
-    pub name: String,
-    /// Finite.
-    pub value: f64,
-}
-
-#[derive(Debug)]
-pub enum Effect {
-    Publish(Publication),
-    /// Its audience is [`Audience::All`].
-    Persist(Publication),
-    Send(Direct),
-    /// `params` is JSON.
-    Subscribe {
-        client: ClientId,
-        channel: ChannelName,
-        params: Option<Bytes>,
-    },
-    Unsubscribe {
-        client: ClientId,
-        channel: ChannelName,
-    },
-    Kick(Dismissal),
-    /// `data` is JSON.
-    Join {
-        client: ClientId,
-        channel: ChannelName,
-        data: Option<Bytes>,
-    },
-    Leave {
-        client: ClientId,
-        channel: ChannelName,
-    },
-    /// `group` is what may name a channel.
-    GroupAdd {
-        group: ChannelName,
-        channel: ChannelName,
-    },
-    GroupDiscard {
-        group: ChannelName,
-        channel: ChannelName,
-    },
-    /// Not negative.
-    Count(Metric),
-    Gauge(Metric),
-    SetTimer {
-        id: u32,
-        after_ms: u32,
-    },
-    CancelTimer(u32),
-}
-
-#[derive(Debug)]
-pub enum Verdict {
-    Pass,
-    /// Of the message's own kind.
-    Replace(Bytes),
-    Drop,
-    Deny {
-        code: u16,
-        reason: String,
-    },
-}
-
-#[derive(Debug)]
-pub struct Outcome {
-    pub verdict: Verdict,
-    pub effects: Vec<Effect>,
-}
-
-/// A message for one new subscriber.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    pub event: Bytes,
-    pub payload: Payload,
-}
-
-/// A handler's yes to a subscription.
-#[derive(Debug)]
-pub struct Acceptance {
-    pub response: Option<Response>,
-    pub effects: Vec<Effect>,
-}
+use crate::plugin::actor::Denial;
+use crate::plugin::bindings::{channel_handler, types};
+use crate::plugin::failure::PluginFailure;
+use crate::plugin::limits::{AUDIENCE, EFFECTS, METRIC_NAME_BYTES, REASON_BYTES, cut, line};
 
 impl Acceptance {
     pub fn check(
@@ -176,10 +55,7 @@ impl From<types::Denial> for Denial {
 }
 
 /// Checks a list of effects; one that breaks the contract breaks all.
-pub(super) fn effects(
-    effects: Vec<types::Effect>,
-    payload_bytes: usize,
-) -> Result<Vec<Effect>, PluginFailure> {
+pub fn effects(effects: Vec<types::Effect>, payload_bytes: usize) -> Result<Vec<Effect>, PluginFailure> {
     if effects.len() > EFFECTS {
         return bad(format!("{} effects; at most {EFFECTS} are allowed", effects.len()));
     }
@@ -187,7 +63,7 @@ pub(super) fn effects(
 }
 
 /// The same for an action, which has no channel.
-pub(super) fn effects_of_action(
+pub fn effects_of_action(
     list: Vec<types::Effect>,
     payload_bytes: usize,
 ) -> Result<Vec<Effect>, PluginFailure> {
@@ -223,7 +99,7 @@ fn check(effect: types::Effect, payload_bytes: usize) -> Result<Effect, PluginFa
         types::Effect::Join(types::Member { client, channel, data }) => Effect::Join {
             client: ClientId(client),
             channel: name(channel, "lets a client join")?,
-            data: data.map(|json| json_of(json, payload_bytes)).transpose()?,
+            data: data.map(metadata).transpose()?,
         },
         types::Effect::Leave(types::Place { client, channel }) => {
             Effect::Leave { client: ClientId(client), channel: name(channel, "lets a client leave")? }
@@ -288,6 +164,13 @@ fn publication(said: types::Publication, payload_bytes: usize) -> Result<Publica
     })
 }
 
+fn metadata(said: Vec<u8>) -> Result<Bytes, PluginFailure> {
+    match Metadata::check(&said) {
+        Ok(()) => Ok(said.into()),
+        Err(why) => bad(format!("it lets a client join with `data` that {why}")),
+    }
+}
+
 fn metric(said: types::Metric) -> Result<Metric, PluginFailure> {
     let types::Metric { name, value } = said;
     let named = (1..=METRIC_NAME_BYTES).contains(&name.len())
@@ -306,7 +189,7 @@ fn json_of(bytes: Vec<u8>, limit: usize) -> Result<Bytes, PluginFailure> {
 }
 
 /// A payload of a plugin is what it says it is, or it breaks every client's decoder.
-pub(super) fn payload(kind: PayloadKind, bytes: Vec<u8>, limit: usize) -> Result<Payload, PluginFailure> {
+pub fn payload(kind: PayloadKind, bytes: Vec<u8>, limit: usize) -> Result<Payload, PluginFailure> {
     if bytes.len() > limit {
         return bad(format!("a payload of {} bytes; at most {limit} are allowed", bytes.len()));
     }
@@ -358,5 +241,83 @@ mod tests {
         assert!(!of(PayloadKind::Text, b"\xff"));
         assert!(of(PayloadKind::Binary, b"\xff"));
         assert!(!of(PayloadKind::Binary, b"12345678901"));
+    }
+
+    fn is_legal(effect: types::Effect) -> bool {
+        match effects(vec![effect], 10) {
+            Ok(checked) => checked.len() == 1,
+            Err(PluginFailure::BadOutput(_)) => false,
+            Err(other) => panic!("not a fault of the answer: {other}"),
+        }
+    }
+
+    fn publication(to: types::Audience) -> types::Publication {
+        let (channel, event) = ("x".to_owned(), String::new());
+        types::Publication { channel, event, kind: types::PayloadKind::Json, payload: b"1".to_vec(), to }
+    }
+
+    #[test]
+    fn an_audience_has_a_bound_and_what_is_persisted_has_none() {
+        let only = |clients: usize| publication(types::Audience::Only(vec![1; clients]));
+        assert!(
+            is_legal(types::Effect::Publish(only(AUDIENCE))) && is_legal(types::Effect::Publish(only(0)))
+        );
+        assert!(!is_legal(types::Effect::Publish(only(AUDIENCE + 1))));
+        assert!(is_legal(types::Effect::Persist(publication(types::Audience::All))));
+        assert!(!is_legal(types::Effect::Persist(only(1))));
+        assert!(!is_legal(types::Effect::Persist(publication(types::Audience::Others(1)))));
+    }
+
+    #[test]
+    fn a_call_has_so_many_effects() {
+        let cancel = |count: u32| (0..count).map(types::Effect::CancelTimer).collect();
+        assert!(effects(cancel(EFFECTS as u32), 10).is_ok());
+        assert!(effects(cancel(EFFECTS as u32 + 1), 10).is_err());
+        assert!(effects_of_action(cancel(1), 10).is_err(), "an action has no channel");
+    }
+
+    #[test]
+    fn what_names_something_is_a_name() {
+        let place = |channel: &str| types::Place { client: 0, channel: channel.to_owned() };
+        let grouping =
+            |group: &str, channel: &str| types::Grouping { group: group.into(), channel: channel.into() };
+        for bad in ["", " x", "$own", &"x".repeat(256)] {
+            assert!(!is_legal(types::Effect::Unsubscribe(place(bad))), "{bad}");
+            assert!(!is_legal(types::Effect::Leave(place(bad))), "{bad}");
+            assert!(!is_legal(types::Effect::GroupAdd(grouping(bad, "x"))), "{bad}");
+            assert!(!is_legal(types::Effect::GroupDiscard(grouping("x", bad))), "{bad}");
+        }
+        assert!(is_legal(types::Effect::Leave(place("$user:ada"))));
+        assert!(is_legal(types::Effect::GroupAdd(grouping("x", "x"))));
+    }
+
+    #[test]
+    fn what_stands_for_a_client_is_json() {
+        let (client, channel) = (0, || "x".to_owned());
+        let of = |params: Option<&[u8]>| {
+            let params = params.map(<[u8]>::to_vec);
+            types::Effect::Subscribe(types::Subscription { client, channel: channel(), params })
+        };
+        assert!(is_legal(of(None)) && is_legal(of(Some(b"[1]"))));
+        assert!(!is_legal(of(Some(b"{"))) && !is_legal(of(Some(b"[1,2,3,4,5,6]"))));
+        let of = |data: Option<&[u8]>| {
+            let data = data.map(<[u8]>::to_vec);
+            types::Effect::Join(types::Member { client, channel: channel(), data })
+        };
+        assert!(is_legal(of(None)) && is_legal(of(Some(br#"{"longer":"than a payload"}"#))));
+        assert!(!is_legal(of(Some(b"1"))) && !is_legal(of(Some(br#"{"user_id":1}"#))));
+    }
+
+    #[test]
+    fn a_figure_has_a_name_and_is_a_number() {
+        let metric = |name: &str, value: f64| types::Metric { name: name.to_owned(), value };
+        for bad in ["", "a-b", "\u{e4}", &"x".repeat(65)] {
+            assert!(!is_legal(types::Effect::Gauge(metric(bad, 1.0))), "{bad}");
+        }
+        assert!(is_legal(types::Effect::Gauge(metric(&"x".repeat(64), -1.0))));
+        assert!(is_legal(types::Effect::Count(metric("A_1", 0.0))));
+        for bad in [f64::NAN, f64::INFINITY, -0.1] {
+            assert!(!is_legal(types::Effect::Count(metric("a", bad))), "{bad}");
+        }
     }
 }
