@@ -107,7 +107,11 @@ fn replies(channel: &ChannelName, message: &Message, id: Option<&RequestId>, wor
         Refusal::ChannelNotFound(channel.clone()),
         Refusal::ActionNotFound(words.into()),
         Refusal::InvalidParams { subject: words.into(), details: words.into() },
-        Refusal::PermissionDenied { user: Some(user.clone()), channel: channel.clone() },
+        Refusal::PermissionDenied {
+            user: Some(user.clone()),
+            channel: channel.clone(),
+            reason: (code % 2 == 0).then(|| words.into()),
+        },
         Refusal::Rejected { reason: words.into(), code },
         Refusal::RateLimited { retry_after_secs: f64::from(code) / 8.0 },
         Refusal::TooLarge(code.into()),

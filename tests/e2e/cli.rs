@@ -189,6 +189,8 @@ async fn a_wrong_configuration_names_what_is_wrong_and_where() {
             &["`*` latest_key", "payloads"],
         ),
         ("[plugins.Chat]\nstores = 1", &["plugins.Chat", "a-z"]),
+        ("[plugins.chat]\nleave_grace_secs = 0", &["plugins.chat.leave_grace_secs", "1 to 3600"]),
+        ("[plugins.chat]\nleave_grace_secs = 3601", &["plugins.chat.leave_grace_secs", "1 to 3600"]),
         ("= 1", &["tidegate.toml"]),
     ] {
         std::fs::write(&file, toml).unwrap();

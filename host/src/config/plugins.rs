@@ -31,6 +31,10 @@ impl PluginConfig {
         }
         let hibernate = self.hibernate_after_secs.map(u64::from);
         at_least_1(of, "hibernate_after_secs", hibernate)?;
+        ensure!(
+            self.leave_grace_secs.is_none_or(|secs| (1..=3600).contains(&secs)),
+            "{of}.leave_grace_secs is not 1 to 3600: leave it out for none"
+        );
         for (key, number) in
             [("stores", self.stores), ("store_bytes", self.store_bytes), ("store_keys", self.store_keys)]
         {

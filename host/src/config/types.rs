@@ -369,6 +369,9 @@ pub struct PluginConfig {
     /// A version that would be put into quarantine while younger than this, in seconds, at least 1,
     /// is replaced by the one before it instead; 600 without.
     pub rollback_within_secs: Option<u64>,
+    /// Seconds, 1 to 3,600, that a user whose connection has ended has to come back to a channel before
+    /// the handler hears that it has left; it hears at once without.
+    pub leave_grace_secs: Option<u32>,
     /// Bytes, at least 1, that it may keep in its store: keys and values, and 128 for each key;
     /// 16 MiB without.
     pub store_bytes: Option<usize>,

@@ -326,6 +326,11 @@ pub enum Letter {
         id: u32,
         serial: u64,
     },
+    /// A client whose connection has ended might have come back until now.
+    GraceOver {
+        channel: ChannelName,
+        who: Sender,
+    },
     /// A plugin makes a client's user a member. `metadata` as in [`About::Join`].
     Enter {
         channel: ChannelName,

@@ -30,6 +30,8 @@ pub struct Mesh {
     boxes: Arc<[Letterbox]>,
     /// Keyed once a process, so that nobody outside can aim all channels at one shard.
     hasher: RandomState,
+    /// Shards that have said goodbye to all their clients.
+    drained: Arc<AtomicUsize>,
 }
 
 /// A shard's own letterbox.
@@ -49,7 +51,7 @@ impl Mesh {
                 (Letterbox { sender, waiting: waiting.clone() }, Inbox { receiver, waiting })
             })
             .unzip();
-        (Self { boxes: boxes.into(), hasher: RandomState::new() }, inboxes)
+        (Self { boxes: boxes.into(), hasher: RandomState::new(), drained: Arc::default() }, inboxes)
     }
 
     pub fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
@@ -70,6 +72,15 @@ impl Mesh {
         let target = &self.boxes[to.index()];
         target.waiting.fetch_add(weight, Ordering::Relaxed);
         let _ = target.sender.send(Batch { letters, weight });
+    }
+
+    /// A shard has no client any more, and what it had to say of them has arrived.
+    pub fn shard_is_drained(&self) {
+        self.drained.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn all_are_drained(&self) -> bool {
+        self.drained.load(Ordering::Relaxed) >= self.boxes.len()
     }
 
     /// Some shard lags behind with its letters.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
@@ -76,6 +76,8 @@ pub struct Generation {
     pub stores: usize,
     /// Seconds without a call after which a channel is saved and dropped.
     pub hibernate_after: u32,
+    /// That a user whose connection has ended has to come back to a channel.
+    pub leave_grace: Option<Duration>,
     pub loaded_at: UnixMillis,
     pub compile_ms: f64,
     pub(super) settings: Arc<BTreeMap<String, String>>,

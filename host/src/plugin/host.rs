@@ -49,6 +49,8 @@ pub struct PluginSettings {
     pub quarantine_percent: u8,
     /// A version that is broken while younger than this is replaced by the one before.
     pub rollback_within: Duration,
+    /// That a user whose connection has ended has to come back; none: no time.
+    pub leave_grace: Option<Duration>,
     /// What it may keep by key, in the whole process.
     pub key_values: StoreBounds,
 }
@@ -66,6 +68,7 @@ impl Default for PluginSettings {
             pin: None,
             quarantine_percent: 10,
             rollback_within: Duration::from_secs(600),
+            leave_grace: None,
             key_values: StoreBounds::default(),
         }
     }

@@ -187,6 +187,7 @@ async fn make(
         limits: settings.limits.clone(),
         stores: settings.stores,
         hibernate_after: settings.hibernate_after,
+        leave_grace: settings.leave_grace,
         loaded_at: UnixMillis::now(),
         compile_ms: began.elapsed().as_secs_f64() * 1000.0,
         settings: Arc::new(settings.config.clone()),

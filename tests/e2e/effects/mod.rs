@@ -1,6 +1,7 @@
 //! What handlers and actions have the server do: all together, in their order, or not at all.
 
 mod clients;
+mod departures;
 mod messages;
 mod places;
 mod reads;

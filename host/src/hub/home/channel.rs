@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::departures::Graces;
 use super::timers::Timers;
 use super::waiting::Waiting;
 use super::{count, limits};
@@ -44,10 +45,11 @@ pub struct Home {
     pub meter: Option<Box<Meter>>,
     /// Subscriptions that the handler judges, or that wait for a count: their places are taken.
     pub joining: u32,
-    /// Messages that the handler judges, and timers that it answers.
+    /// Messages that the handler judges, and timers and departures that it answers.
     pub judging: u32,
     /// Those that the handler has set.
     pub timers: Option<Box<Timers>>,
+    pub graces: Option<Box<Graces>>,
     /// The last message of the server's API, where the rule says so.
     cached: Option<Box<Cached>>,
     pub told: Option<Box<count::Told>>,
@@ -91,6 +93,7 @@ impl Home {
             cached: None,
             told: None,
             timers: None,
+            graces: None,
             rule,
         }
     }
@@ -135,7 +138,8 @@ impl Home {
             || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_idle())
             || self.cached.is_some();
         let timers = self.timers.as_ref().is_some_and(|timers| !timers.is_empty());
-        let handled = self.joining > 0 || self.judging > 0 || timers;
+        let graces = self.graces.as_ref().is_some_and(|graces| !graces.is_empty());
+        let handled = self.joining > 0 || self.judging > 0 || timers || graces;
         if keeps || handled || limits::owes(self) || self.has_subscribers() || self.has_open_turn() {
             self.idle = 0;
             return false;

@@ -4,6 +4,7 @@
 mod census;
 mod channel;
 mod count;
+mod departures;
 mod effects;
 mod limits;
 mod notices;
@@ -58,6 +59,8 @@ pub struct Homes {
     registry: Arc<Registry>,
     actors: Actors<Verdicts>,
     homes: HashMap<ChannelName, Home>,
+    /// Handlers' calls about subscribers that have left, under way.
+    departures: usize,
     groups: Groups,
     /// Channels with an open turn.
     dirty: Vec<ChannelName>,
@@ -93,6 +96,7 @@ impl Homes {
             registry,
             actors,
             homes: HashMap::new(),
+            departures: 0,
             groups: Groups::new(limit),
             dirty: Vec::new(),
             open_messages: 0,

@@ -26,12 +26,12 @@ impl Homes {
                 }
                 (_, Route::Handler(generation, route)) => {
                     let captures = captures(rule, route, &name);
-                    home.timers = None;
+                    (home.timers, home.graces) = (None, None);
                     home.handler = Some(attach(&self.actors, generation, &name, captures));
                 }
                 (None, Route::None) => {}
                 (Some(_), Route::None) if is_open => {
-                    (home.handler, home.timers) = (None, None);
+                    (home.handler, home.timers, home.graces) = (None, None, None);
                 }
                 (_, Route::Retired | Route::None) => self.close(&name, post),
             }

@@ -20,9 +20,11 @@ impl Homes {
                 (Err(refusal), _) => refuse_subscription(subscribe, refusal, post),
                 (Ok(()), Some((_, actor))) => {
                     home.joining += 1;
+                    let (channel, user) = (home.name.clone(), subscribe.sender.user.clone());
                     let (who, params) = (subscribe.sender.clone(), subscribe.params.clone());
                     let respond = home.rule.default_response;
                     actor.send(Job::Subscribe { who, params, respond }, Ticket::Subscribe(subscribe));
+                    self.may_return(&channel, &user);
                 }
                 (Ok(()), None) => self.admit(subscribe, None, post),
             },
@@ -36,18 +38,16 @@ impl Homes {
         {
             self.gone(&channel, client, post);
         }
-        let handler = self.homes.get_mut(&channel).and_then(|home| {
+        let is_handled = self.homes.get_mut(&channel).is_some_and(|home| {
             if subscribed {
                 home.forget(client.shard());
             }
-            home.handler.as_ref().filter(|_| subscribed)
+            home.handler.is_some()
         });
-        match handler {
-            Some((_, actor)) => {
-                let job = Job::Unsubscribe { who: unsubscribe.sender.clone(), why: unsubscribe.why };
-                actor.send(job, Ticket::Unsubscribe(unsubscribe));
-            }
-            None => confirm_unsubscribed(unsubscribe, post),
+        // A client that leaves has left, whatever its channel's handler makes of it.
+        confirm_unsubscribed(&unsubscribe, post);
+        if is_handled && subscribed {
+            self.depart(unsubscribe, post);
         }
         if subscribed {
             self.notice_going(&channel);
@@ -131,9 +131,10 @@ pub(super) fn refuse_subscription(subscribe: Subscribe, refusal: Refusal, post: 
     post.send(subscribe.sender.client.shard(), Letter::Subscribed(answer));
 }
 
-pub(super) fn confirm_unsubscribed(unsubscribe: Unsubscribe, post: &Post) {
+fn confirm_unsubscribed(unsubscribe: &Unsubscribe, post: &Post) {
     let Unsubscribe { channel, sender: Sender { client, .. }, request, .. } = unsubscribe;
     if let Some(request) = request {
+        let (channel, client, request) = (channel.clone(), *client, request.clone());
         post.send(client.shard(), Letter::Unsubscribed { channel, client, request });
     }
 }

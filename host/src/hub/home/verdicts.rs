@@ -1,9 +1,9 @@
 //! What handlers have answered.
 
-use super::subscribers::{confirm_unsubscribed, refuse_subscription};
+use super::subscribers::refuse_subscription;
 use super::{Homes, Ticket};
 use crate::core::{ChannelName, Refusal};
-use crate::hub::letter::{PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe};
+use crate::hub::letter::{PUBLICATIONS_A_MESSAGE, Publish, Published, Subscribe, Unsubscribe};
 use crate::hub::post::Post;
 use crate::hub::wire::Epoch;
 use crate::plugin::{Acceptance, Answer, Outcome, PluginFailure, Verdict};
@@ -12,6 +12,10 @@ impl Homes {
     /// A handler has answered.
     pub fn decided(&mut self, ticket: Ticket, answer: Result<Answer, PluginFailure>, post: &Post) {
         self.counted_down(&ticket);
+        if let Ticket::Subscribe(Subscribe { channel, sender, .. }) = &ticket {
+            let came_back = matches!(answer, Ok(Answer::Subscribed(Ok(_))));
+            self.has_returned(channel, &sender.user, came_back);
+        }
         match (ticket, answer) {
             (Ticket::Publish(publish), Ok(Answer::Published(outcome))) => self.judged(publish, outcome, post),
             (Ticket::Subscribe(subscribe), Ok(Answer::Subscribed(result))) => match result {
@@ -25,9 +29,7 @@ impl Homes {
                     refuse_subscription(subscribe, refusal, post);
                 }
             },
-            (Ticket::Unsubscribe(unsubscribe), Ok(Answer::Unsubscribed(effects))) => {
-                let (channel, budget) = (unsubscribe.channel.clone(), unsubscribe.budget);
-                confirm_unsubscribed(unsubscribe, post);
+            (Ticket::Unsubscribe(Unsubscribe { channel, budget, .. }), Ok(Answer::Unsubscribed(effects))) => {
                 self.apply(&channel, effects, budget, post);
             }
             (Ticket::Timer { channel }, Ok(Answer::Timer(effects))) => {
@@ -36,8 +38,10 @@ impl Homes {
             (Ticket::Timer { channel }, Err(failure)) => {
                 tracing::warn!(%channel, %failure, "a timer's call failed; the timer is gone");
             }
-            // A client that leaves has left, whatever its channel's handler makes of it.
-            (Ticket::Unsubscribe(unsubscribe), _) => confirm_unsubscribed(unsubscribe, post),
+            (Ticket::Unsubscribe(Unsubscribe { channel, sender, .. }), Err(failure)) => {
+                tracing::warn!(%channel, client = %sender.client, %failure,
+                    "the handler has not heard that a client has left");
+            }
             (Ticket::Publish(publish), Err(failure)) => {
                 let refusal = self.failed(&publish.channel, &failure);
                 self.answer(publish.channel, publish.origin, Err(refusal), post);
@@ -46,7 +50,7 @@ impl Homes {
                 let refusal = self.failed(&subscribe.channel, &failure);
                 refuse_subscription(subscribe, refusal, post);
             }
-            (Ticket::Publish(_) | Ticket::Subscribe(_) | Ticket::Timer { .. }, Ok(_)) => {
+            (_, Ok(_)) => {
                 debug_assert!(false, "an actor answers the job that it was given");
             }
         }
@@ -60,12 +64,16 @@ impl Homes {
                     home.joining = home.joining.saturating_sub(1);
                 }
             }
-            Ticket::Publish(Publish { channel, .. }) | Ticket::Timer { channel } => {
+            Ticket::Unsubscribe(Unsubscribe { channel, .. })
+            | Ticket::Publish(Publish { channel, .. })
+            | Ticket::Timer { channel } => {
+                if matches!(ticket, Ticket::Unsubscribe(_)) {
+                    self.departures = self.departures.saturating_sub(1);
+                }
                 if let Some(home) = self.homes.get_mut(channel) {
                     home.judging = home.judging.saturating_sub(1);
                 }
             }
-            Ticket::Unsubscribe(_) => {}
         }
     }
 

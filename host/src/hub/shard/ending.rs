@@ -12,12 +12,15 @@ use crate::hub::home::Homes;
 
 /// How long the messages that are on their way have to arrive.
 const ARRIVAL: Duration = Duration::from_secs(1);
+/// How long handlers have, beyond that of all shards' goodbyes, to hear who has left.
+const DEPARTURES: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(5);
 
 impl Shard {
     /// Says goodbye to everyone, once what homes have acknowledged has come, and waits until they
     /// are gone, at most as long as one goodbye takes.
     pub async fn drain(&self) {
-        let deadline = Instant::now() + LINGER;
+        let deadline = Instant::now() + LINGER + ARRIVAL / 4;
         self.deliver_all().await;
         let all: Vec<_> = self.delivery.borrow().connections().cloned().collect();
         for connection in all {
@@ -25,6 +28,35 @@ impl Shard {
         }
         while self.delivery.borrow().connection_count() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.tell_departures(deadline).await;
+    }
+
+    /// Until the handlers of the channels that are at home here have heard that everyone has left.
+    async fn tell_departures(&self, deadline: Instant) {
+        let arrival = Instant::now() + ARRIVAL;
+        // Their homes have heard it when they answer.
+        self.until_done(arrival, self.every_shard(), |_, _| ()).await;
+        self.post.mesh().shard_is_drained();
+        while !self.post.mesh().all_are_drained() && Instant::now() < deadline + ARRIVAL {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.until_done(Instant::now() + ARRIVAL, std::iter::once(self.post.me()), |_, homes| {
+            homes.end_graces();
+        })
+        .await;
+        let deadline = deadline.max(Instant::now()) + DEPARTURES;
+        loop {
+            let left = self.homes.borrow().departures();
+            if left == 0 {
+                return;
+            }
+            if Instant::now() >= deadline {
+                return tracing::warn!(
+                    "{left} clients have left, and their channels' handlers have not heard it"
+                );
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -192,7 +224,7 @@ mod tests {
                 }
                 shards[0].disconnect(&connection);
             };
-            tokio::join!(shards[0].drain(), gone);
+            tokio::join!(shards[0].drain(), shards[1].drain(), gone);
             assert_eq!(String::from_utf8_lossy(&socket.0.borrow()), "last words;bye");
         };
         tokio::task::LocalSet::new().run_until(run).await;

@@ -214,6 +214,7 @@ impl Shard {
             Letter::Inquiry { channel, inquiry } => homes.inquiry(&channel, inquiry, &self.post),
             Letter::Timer { channel, id, serial } => homes.timer(channel, id, serial),
             Letter::Gone { channel, client } => homes.gone(&channel, client, &self.post),
+            Letter::GraceOver { channel, who } => homes.grace_over(&channel, &who),
             Letter::Enter { channel, sender, metadata } => {
                 homes.enter(&channel, &sender, metadata, &self.post);
             }

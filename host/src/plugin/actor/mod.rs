@@ -4,6 +4,7 @@
 //! A channel has a store of its own, so that its failure is its own, until the plugin has as
 //! many on this shard as it may; beyond that channels share one, and its fate.
 
+mod owed;
 mod runner;
 mod version;
 
@@ -100,11 +101,32 @@ pub trait ActorSink: 'static {
 }
 
 enum Work<T> {
-    Enter { channel: u32, name: ChannelName, generation: Arc<Generation>, captures: Captures },
-    Job { channel: u32, job: Job, ticket: T },
-    Swap { channel: u32, generation: Arc<Generation>, captures: Captures },
-    Hibernate { channel: u32 },
-    Leave { channel: u32 },
+    Enter {
+        channel: u32,
+        name: ChannelName,
+        generation: Arc<Generation>,
+        captures: Captures,
+    },
+    Job {
+        channel: u32,
+        job: Job,
+        ticket: T,
+    },
+    Swap {
+        channel: u32,
+        generation: Arc<Generation>,
+        captures: Captures,
+    },
+    Hibernate {
+        channel: u32,
+    },
+    /// Departures that the handler has failed to take are tried again.
+    Retry {
+        channel: u32,
+    },
+    Leave {
+        channel: u32,
+    },
 }
 
 struct Mailbox<T> {
@@ -210,7 +232,9 @@ impl<S: ActorSink> Actor<S> {
         self.rest.set(Rest::Quiet { seconds: 0, of });
         let mailbox = &self.mailbox;
         let bytes = mailbox.bytes.get() + job.weight();
-        if bytes > WAITING_BYTES || mailbox.work.borrow().len() >= WAITING_JOBS {
+        // That somebody has left is never refused: nobody would say it again. Each was let in before.
+        let must = matches!(job, Job::Unsubscribe { .. });
+        if !must && (bytes > WAITING_BYTES || mailbox.work.borrow().len() >= WAITING_JOBS) {
             return self.sink.decided(ticket, Err(PluginFailure::Busy));
         }
         mailbox.bytes.set(bytes);

@@ -1,12 +1,13 @@
 //! A store's task: its channels' jobs in their order, and their moves between versions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::component::ResourceAny;
 
+use super::owed::Owed;
 use super::version::Version;
 use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
 use crate::core::{Captures, ChannelName};
@@ -18,7 +19,7 @@ use crate::plugin::offline::{Call, said};
 use crate::plugin::tap;
 
 /// A channel in a store.
-struct Room {
+pub(super) struct Room<T> {
     name: ChannelName,
     captures: Captures,
     /// The number of the generation that handles it.
@@ -28,6 +29,10 @@ struct Room {
     seen_by: u64,
     /// The room's own: what shares its store is not paused with it.
     health: Health,
+    /// Departures that it has not taken yet, in their order. They come before any other job.
+    pub(super) owed: VecDeque<Owed<T>>,
+    /// A [`Work::Retry`] is on its way.
+    pub(super) retrying: bool,
 }
 
 enum State {
@@ -38,7 +43,7 @@ enum State {
     Asleep(Box<[u8]>),
 }
 
-impl Room {
+impl<T> Room<T> {
     fn open(&self) -> Option<ResourceAny> {
         match self.state {
             State::Open(resource) => Some(resource),
@@ -50,9 +55,9 @@ impl Room {
 /// Channels that share a store share its task. After a reload there may be two stores: that of
 /// the new version, and that of the one before it for the channels that the new one refuses.
 pub struct Runner<S: ActorSink> {
-    sink: Rc<S>,
+    pub(super) sink: Rc<S>,
     versions: Vec<Version>,
-    rooms: HashMap<u32, Room>,
+    pub(super) rooms: HashMap<u32, Room<S::Ticket>>,
     _own: Option<OwnStore>,
 }
 
@@ -74,8 +79,14 @@ impl<S: ActorSink> Runner<S> {
                 }
                 Some(Work::Job { channel, job, ticket }) => {
                     mailbox.bytes.set(mailbox.bytes.get().saturating_sub(job.weight()));
-                    let answer = self.take(channel, &job).await;
-                    self.sink.decided(ticket, answer);
+                    match job {
+                        Job::Unsubscribe { who, why } => self.owe(channel, who, why, ticket, &handles).await,
+                        job => {
+                            self.settle(channel, &handles).await;
+                            let answer = self.take(channel, &job).await;
+                            self.sink.decided(ticket, answer);
+                        }
+                    }
                     calls += 1;
                     if calls % CALLS_IN_A_ROW == 0 {
                         tokio::task::yield_now().await;
@@ -87,8 +98,15 @@ impl<S: ActorSink> Runner<S> {
                 Some(Work::Enter { channel, name, generation, captures }) => {
                     self.know(&generation);
                     let (version, state, health) = (generation.number, State::Closed, Health::default());
-                    let room = Room { name, captures, version, state, seen_by: 0, health };
+                    let (owed, retrying) = (VecDeque::new(), false);
+                    let room = Room { name, captures, version, state, seen_by: 0, health, owed, retrying };
                     self.rooms.insert(channel, room);
+                }
+                Some(Work::Retry { channel }) => {
+                    if let Some(room) = self.rooms.get_mut(&channel) {
+                        room.retrying = false;
+                    }
+                    self.settle(channel, &handles).await;
                 }
                 Some(Work::Hibernate { channel }) => self.hibernate(channel).await,
                 Some(Work::Leave { channel }) => self.leave(channel).await,
@@ -130,7 +148,10 @@ impl<S: ActorSink> Runner<S> {
 
     async fn leave(&mut self, channel: u32) {
         let Some(room) = self.rooms.remove(&channel) else { return };
-        self.drop_resource(room.version, room.open()).await;
+        let closed = || PluginFailure::Other("the channel is closed".into());
+        let (version, resource) = (room.version, room.open());
+        room.owed.into_iter().for_each(|owed| self.sink.decided(owed.ticket, Err(closed())));
+        self.drop_resource(version, resource).await;
         self.prune();
     }
 
@@ -143,7 +164,7 @@ impl<S: ActorSink> Runner<S> {
 
     // === jobs ===
 
-    async fn take(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
+    pub(super) async fn take(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
         let answer = self.call(channel, job).await;
         if let Err(failure) = &answer
             && !is_an_answer(failure)
@@ -210,7 +231,11 @@ impl<S: ActorSink> Runner<S> {
         answer
     }
 
-    async fn call_room(room: &mut Room, version: &mut Version, job: &Job) -> Result<Answer, PluginFailure> {
+    async fn call_room(
+        room: &mut Room<S::Ticket>,
+        version: &mut Version,
+        job: &Job,
+    ) -> Result<Answer, PluginFailure> {
         version.generation.conduct.called();
         let resource = match room.open() {
             Some(resource) => resource,
