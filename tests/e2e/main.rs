@@ -10,6 +10,7 @@ mod bad_input;
 mod bench;
 mod bridge;
 mod captures;
+mod chains;
 mod channels;
 mod cli;
 mod counts;

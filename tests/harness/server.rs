@@ -44,6 +44,12 @@ impl Builder {
         self
     }
 
+    /// One of them under other names.
+    pub fn plugin_as(mut self, names: &[&str], of: &str) -> Self {
+        self.plugins.extend(names.iter().map(|name| (name.to_string(), plugins::path(of))));
+        self
+    }
+
     /// Plugins out of a folder.
     pub fn plugins_from(mut self, folder: &Path, names: &[&str]) -> Self {
         for name in names {

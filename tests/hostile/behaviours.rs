@@ -127,3 +127,24 @@ async fn a_connection_may_end_while_its_message_is_judged() {
     works_again(&mut witness, "hostile:a").await;
     server.assert_alive();
 }
+
+/// What costs a shard milliseconds each time is not borne for ever, on however many channels it is.
+#[tokio::test]
+async fn calls_that_are_ended_again_and_again_put_the_version_in_quarantine() {
+    let server = server();
+    let (mut client, mut witness) = (Client::connect(&server).await, Client::connect(&server).await);
+    for n in 0.. {
+        let channel = format!("hostile:{n}");
+        assert_eq!(provoke(&mut client, &channel, "loop").await, failed(&channel));
+        if !server.logged(&["in quarantine for"]).is_empty() {
+            break;
+        }
+        assert!(n < 100, "never");
+    }
+    assert_eq!(provoke(&mut client, "hostile:good", "ok").await, failed("hostile:good"));
+    let report = server.report().await;
+    let hostile = report["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "hostile");
+    assert!(hostile.unwrap()["loaded"]["quarantined_ms"].as_u64() > Some(0), "{report:#}");
+    witness.publish("chat:a", json!({ "text": "hi" })).await;
+    works_again(&mut client, "hostile:good").await;
+}

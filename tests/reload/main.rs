@@ -7,6 +7,7 @@ mod harness;
 mod broken;
 mod folder;
 mod load;
+mod long;
 mod quarantine;
 mod record;
 mod rollback;

@@ -329,6 +329,9 @@ impl Grant {
 pub struct PluginConfig {
     /// Patterns of the channels it handles, instead of its own.
     pub channels: Option<Vec<String>>,
+    /// Where several plugins handle a channel, each is asked in this order, lower ones first, then by
+    /// their names; 0 without.
+    pub order: i32,
     /// Handed to the plugin through `config`: strings as they are, anything else as JSON.
     pub config: BTreeMap<String, toml::Value>,
     /// Memory of an instance in bytes; 64 MiB without.

@@ -17,6 +17,7 @@ use super::host::PluginSettings;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::offline::{Call, Recording};
+use super::quarantine::Quarantine;
 use super::reads::Reads;
 use super::store::{Clock, Owner, StoreData, arm, new_store};
 use super::tap::{Said, Taps};
@@ -96,6 +97,7 @@ pub struct Generation {
     pub(super) conduct: Conduct,
     /// Shared by the plugin's versions.
     pub(super) taps: Arc<Taps>,
+    pub(super) quarantine: Quarantine,
 }
 
 impl std::fmt::Debug for Generation {
@@ -184,5 +186,9 @@ impl Generation {
         self.conduct.failed(Instant::now());
         tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
             "the plugin failed {doing}: {failure}");
+        if let Some(ms) = self.quarantine.failed(failure) {
+            tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
+                "in quarantine for {ms} ms: too many of its calls had to be ended");
+        }
     }
 }

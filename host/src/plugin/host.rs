@@ -34,6 +34,8 @@ pub struct PluginSettings {
     /// Instead of the plugin's own.
     pub channels: Option<Vec<Pattern>>,
     pub config: BTreeMap<String, String>,
+    /// Among the handlers of a channel: lower ones are asked first.
+    pub order: i32,
     pub limits: PluginLimits,
     pub grants: GrantSettings,
     /// Channels with a store of their own, a shard; each store takes about four of the
@@ -60,6 +62,7 @@ impl Default for PluginSettings {
         Self {
             channels: None,
             config: BTreeMap::new(),
+            order: 0,
             limits: PluginLimits::default(),
             grants: GrantSettings::default(),
             stores: 500,

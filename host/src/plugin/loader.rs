@@ -19,6 +19,7 @@ use super::generation::{Capabilities, Failures, Generation};
 use super::grants::Grants;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
+use super::quarantine::Quarantine;
 use super::store::{arm, new_store};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -201,6 +202,7 @@ async fn make(
         failures: Mutex::new(Failures::default()),
         conduct: Conduct::default(),
         taps: Arc::default(),
+        quarantine: Quarantine::default(),
         name,
     };
     generation.lasting.key_values.set_bounds(settings.key_values);

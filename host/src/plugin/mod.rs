@@ -28,6 +28,7 @@ mod loader;
 mod lot;
 pub mod offline;
 mod orders;
+mod quarantine;
 pub mod reads;
 mod registry;
 mod report;

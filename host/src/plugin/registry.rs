@@ -10,10 +10,10 @@ use super::lot::{Lot, Share};
 use crate::core::{Pattern, PluginName};
 
 /// Who handles a channel.
-#[derive(Debug)]
-pub enum Route<'a> {
-    /// By this pattern of its own.
-    Handler(&'a Arc<Generation>, &'a Pattern),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// One plugin or several: [`Registry::chain`].
+    Handled,
     /// A plugin handled it whose file is gone. No open rule applies: a moderated channel must
     /// not become an unmoderated one because a file vanished.
     Retired,
@@ -26,11 +26,19 @@ pub struct Registry {
     pub number: u64,
     plugins: BTreeMap<PluginName, Arc<Generation>>,
     auth: Vec<Arc<Generation>>,
-    /// Most specific first, then by the plugin's name.
-    routes: Vec<(Pattern, Arc<Generation>)>,
-    retired: BTreeMap<PluginName, Vec<Pattern>>,
-    /// New versions on trial. Where a channel goes is said by the version in use.
+    /// Of channels, in the order in which they are asked; the patterns of each, most specific first.
+    handlers: Vec<(Arc<Generation>, Vec<Pattern>)>,
+    retired: BTreeMap<PluginName, Retired>,
+    /// New versions on trial. Which channels they get is said by the versions in use.
     canaries: BTreeMap<PluginName, (Arc<Generation>, Share)>,
+}
+
+/// A plugin whose file is gone.
+#[derive(Clone, Debug)]
+struct Retired {
+    number: u64,
+    sha256: String,
+    routes: Vec<Pattern>,
 }
 
 impl Registry {
@@ -48,7 +56,9 @@ impl Registry {
     pub fn without(&self, name: &PluginName) -> Self {
         let (mut plugins, mut retired) = (self.plugins.clone(), self.retired.clone());
         if let Some(generation) = plugins.remove(name) {
-            retired.insert(name.clone(), generation.routes.clone());
+            let Generation { number, sha256, routes, .. } = &*generation;
+            let gone = Retired { number: *number, sha256: sha256.clone(), routes: routes.clone() };
+            retired.insert(name.clone(), gone);
         }
         let mut canaries = self.canaries.clone();
         canaries.remove(name);
@@ -69,16 +79,18 @@ impl Registry {
     fn build(
         number: u64,
         plugins: BTreeMap<PluginName, Arc<Generation>>,
-        retired: BTreeMap<PluginName, Vec<Pattern>>,
+        retired: BTreeMap<PluginName, Retired>,
         canaries: BTreeMap<PluginName, (Arc<Generation>, Share)>,
     ) -> Self {
         let auth = plugins.values().filter(|g| g.capabilities.auth.is_some()).cloned().collect();
-        let pairs =
-            plugins.values().flat_map(|g| g.routes.iter().map(|pattern| (pattern.clone(), g.clone())));
-        let mut routes: Vec<_> = pairs.collect();
+        let routed = plugins.values().filter(|g| !g.routes.is_empty());
+        let mut handlers: Vec<_> = routed.map(|g| (g.clone(), g.routes.clone())).collect();
+        for (_, patterns) in &mut handlers {
+            patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.specificity()));
+        }
         // Stable: equals stay in the order of the plugins' names.
-        routes.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));
-        Self { number, plugins, auth, routes, retired, canaries }
+        handlers.sort_by_key(|(generation, _)| generation.configured.order);
+        Self { number, plugins, auth, handlers, retired, canaries }
     }
 
     /// The version on trial, if that is whose turn it is.
@@ -96,21 +108,43 @@ impl Registry {
         }
     }
 
-    pub fn route(&self, channel: &str) -> Route<'_> {
-        if let Some((pattern, generation)) = self.routes.iter().find(|(pattern, _)| pattern.matches(channel))
-        {
-            return Route::Handler(self.drawn(generation, || Lot::of(channel)), pattern);
-        }
-        let mut retired = self.retired.values().flatten();
-        if retired.any(|pattern| pattern.matches(channel)) { Route::Retired } else { Route::None }
+    /// Those that handle a channel, in the order in which they are asked, each by the most specific of its
+    /// patterns.
+    pub fn chain<'a>(&'a self, channel: &'a str) -> impl Iterator<Item = (&'a Arc<Generation>, &'a Pattern)> {
+        let matching = |patterns: &'a [Pattern]| patterns.iter().find(|pattern| pattern.matches(channel));
+        self.handlers.iter().filter_map(move |(generation, patterns)| {
+            Some((self.drawn(generation, || Lot::of(channel)), matching(patterns)?))
+        })
     }
 
-    /// The pattern by which a channel comes to its handler.
-    pub fn pattern(&self, channel: &str) -> Option<&Pattern> {
-        match self.route(channel) {
-            Route::Handler(_, pattern) => Some(pattern),
-            Route::Retired | Route::None => None,
+    /// Is a plugin gone that handled this channel? Not if its file only has another name now.
+    fn misses_one(&self, channel: &str) -> bool {
+        let is_it =
+            |g: &Generation, retired: &Retired| g.sha256 == retired.sha256 && g.number > retired.number;
+        let is_back = |retired: &Retired| self.plugins.values().any(|g| is_it(g, retired));
+        let missed = |retired: &&Retired| retired.routes.iter().any(|pattern| pattern.matches(channel));
+        self.retired.values().filter(missed).any(|retired| !is_back(retired))
+    }
+
+    /// A channel that was handled by a plugin that is gone is closed, also where others handle it: without
+    /// the one that moderates it, it would be another channel.
+    pub fn route(&self, channel: &str) -> Route {
+        if !self.retired.is_empty() && self.misses_one(channel) {
+            return Route::Retired;
         }
+        if self.chain(channel).next().is_some() { Route::Handled } else { Route::None }
+    }
+
+    /// The most specific pattern by which a channel comes to one of its handlers.
+    pub fn pattern(&self, channel: &str) -> Option<&Pattern> {
+        let mut found: Option<&Pattern> = None;
+        for (_, patterns) in &self.handlers {
+            let Some(pattern) = patterns.iter().find(|pattern| pattern.matches(channel)) else { continue };
+            if found.is_none_or(|found| pattern.specificity() > found.specificity()) {
+                found = Some(pattern);
+            }
+        }
+        found
     }
 
     /// In the order of their names.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::grants::GrantsReport;
 use super::trial::Trial;
@@ -138,6 +139,8 @@ pub struct Loaded {
     pub capabilities: Vec<&'static str>,
     pub imports: Vec<String>,
     pub channels: Vec<String>,
+    /// Among several that handle a channel: lower ones are asked first, then by name.
+    pub order: i32,
     pub actions: Vec<String>,
     /// Unix time in seconds.
     pub loaded_at: f64,
@@ -146,6 +149,9 @@ pub struct Loaded {
     pub failures: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// All of its calls are refused for so long, because too many had to be ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined_ms: Option<u64>,
 }
 
 /// The last time a new version took an old one's place.
@@ -188,12 +194,17 @@ impl Loaded {
             capabilities: generation.capabilities.names(),
             imports: generation.imports.clone(),
             channels: generation.routes.iter().map(ToString::to_string).collect(),
+            order: generation.configured.order,
             actions: generation.actions.clone(),
             loaded_at: seconds(generation.loaded_at),
             compile_ms: generation.compile_ms,
             grants: generation.grants.report(),
             failures: failures.by_class,
             last_failure: failures.last,
+            quarantined_ms: match generation.quarantine.check() {
+                Err(PluginFailure::Degraded { retry_ms }) => Some(retry_ms),
+                _ => None,
+            },
         }
     }
 }

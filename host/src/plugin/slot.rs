@@ -43,6 +43,7 @@ impl<G> Slot<G> {
         if generation.conduct.is_quarantined() {
             return Err(PluginFailure::Quarantined);
         }
+        generation.quarantine.check()?;
         self.health.check(Instant::now)?;
         match self.live.take() {
             Some(live) => Ok(live),

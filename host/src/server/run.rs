@@ -283,6 +283,7 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
         grants: plugin.grants.settings(name)?,
+        order: plugin.order,
         stores: plugin.stores.unwrap_or(defaults.stores),
         leave_grace: plugin.leave_grace_secs.map(|secs| Duration::from_secs(secs.into())),
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),

@@ -34,12 +34,15 @@ async fn each_cause_is_told_apart() {
     assert_eq!(witness.data().await, gone("left", "left"));
     let (mut closed, _) = take("closed");
     closed.send_message(Message::Close(None)).await;
+    closed.closed().await;
+    drop(closed);
     assert_eq!(witness.data().await, gone("closed", "disconnected"));
     drop(take("dropped"));
     assert_eq!(witness.data().await, gone("dropped", "disconnected"));
     let (mut kicked, id) = take("kicked");
     apply(&mut caller, json!([{ "kick": { "client": id } }])).await;
     assert_eq!(kicked.closed().await.0, 4003);
+    drop(kicked);
     assert_eq!(witness.data().await, gone("kicked", "removed"));
     let (_unsubscribed, id) = take("unsubscribed");
     apply(&mut caller, json!([{ "unsubscribe": { "client": id, "channel": "effects:x" } }])).await;
@@ -52,16 +55,19 @@ async fn each_cause_is_told_apart() {
     let body = json!({ "user": "disconnected" }).to_string();
     assert_eq!(http::post(&server, "/api/disconnect", &body).await.status, 200);
     assert_eq!(disconnected.closed().await.0, 4004);
+    drop(disconnected);
     assert_eq!(witness.data().await, gone("disconnected", "removed"));
     let (mut refused, _) = take("refused");
     refused.send(json!({ "type": "auth", "token": "refuse" })).await;
     assert_eq!(refused.closed().await.0, 4001);
+    drop(refused);
     assert_eq!(witness.data().await, gone("refused", "removed"));
     let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(4);
     let soon = soon.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let (mut short, _) = user(&server, &format!("short-{soon}")).await;
     short.subscribe("effects:x").await;
     assert_eq!(short.closed().await.0, 4001);
+    drop(short);
     assert_eq!(witness.data().await, gone("short", "expired"));
 }
 

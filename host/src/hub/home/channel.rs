@@ -5,32 +5,33 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::chain::Chain;
 use super::departures::Graces;
 use super::timers::Timers;
 use super::waiting::Waiting;
 use super::{count, limits};
 use crate::core::clock::UnixMillis;
 use crate::core::meter::Meter;
-use crate::core::{ChannelName, ClientId, Message, Offset, Payload, PluginName, Sender, ShardId};
+use crate::core::{ChannelName, ClientId, Message, Offset, Payload, Sender, ShardId};
 use crate::hub::history::History;
 use crate::hub::letter::{Letter, Wishes};
 use crate::hub::mesh::Mesh;
-use crate::hub::post::{Post, Verdicts};
+use crate::hub::post::Post;
 use crate::hub::presence::{Presence, PresenceEvent};
 use crate::hub::queue::{InUse, Queue};
 use crate::hub::rules::ChannelRule;
 use crate::hub::tally::Tally;
 use crate::hub::turn::{Content, OpenTurn, Turn};
 use crate::hub::wire::{Epoch, Position, Wires};
-use crate::plugin::{Actor, Response};
+use crate::plugin::Response;
 
 pub struct Home {
     pub name: ChannelName,
     pub epoch: Epoch,
     pub offset: Offset,
     pub rule: ChannelRule,
-    /// The plugin that handles the channel, and the channel's place in it.
-    pub handler: Option<(PluginName, Actor<Verdicts>)>,
+    /// The plugins that handle the channel.
+    pub chain: Chain,
     /// Subscribers by shard.
     pub subscribers: Vec<u32>,
     /// Boxed: most channels have none of these.
@@ -69,18 +70,12 @@ pub struct Past {
 }
 
 impl Home {
-    pub fn new(
-        name: ChannelName,
-        rule: ChannelRule,
-        handler: Option<(PluginName, Actor<Verdicts>)>,
-        shards: usize,
-        in_use: &InUse,
-    ) -> Self {
+    pub fn new(name: ChannelName, rule: ChannelRule, chain: Chain, shards: usize, in_use: &InUse) -> Self {
         Self {
             name,
             epoch: fresh_epoch(),
             offset: Offset(0),
-            handler,
+            chain,
             subscribers: vec![0; shards],
             history: rule.history.map(|rule| Box::new(History::new(rule))),
             presence: None,
@@ -104,7 +99,7 @@ impl Home {
 
     /// Do its messages show their offsets?
     pub fn is_numbered(&self) -> bool {
-        self.rule.offsets || self.rule.history.is_some() || self.handler.is_some()
+        self.rule.offsets || self.rule.history.is_some() || !self.chain.is_empty()
     }
 
     /// The epoch that goes with the offsets of its messages, where they show them.

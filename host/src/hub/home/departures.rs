@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Homes, Ticket};
+use super::{Homes, Request};
 use crate::core::{ChannelName, Sender, UserId};
 use crate::hub::letter::{Letter, Unsubscribe};
 use crate::hub::post::{Event, LocalQueue, Post};
@@ -129,21 +129,21 @@ impl Homes {
         self.tell_departure(unsubscribe);
     }
 
-    /// How long it has to come back. A client without a user never does.
+    /// How long it has to come back, by the handler that gives it longest. A client without a user never does.
     fn grace(&self, unsubscribe: &Unsubscribe) -> Option<Duration> {
         let lost = matches!(unsubscribe.why, Departure::Disconnected | Departure::Expired);
-        let (plugin, _) = self.homes.get(&unsubscribe.channel)?.handler.as_ref()?;
+        let home = self.homes.get(&unsubscribe.channel)?;
         unsubscribe.sender.named().filter(|_| lost)?;
-        self.registry.plugin(plugin)?.leave_grace
+        home.chain.iter().filter_map(|link| self.registry.plugin(&link.plugin)?.leave_grace).max()
     }
 
     fn tell_departure(&mut self, unsubscribe: Unsubscribe) {
         let Some(home) = self.homes.get_mut(&unsubscribe.channel) else { return };
-        let Some((_, actor)) = &home.handler else { return };
+        let Some(link) = home.chain.first() else { return };
         home.judging += 1;
         self.departures += 1;
         let job = Job::Unsubscribe { who: unsubscribe.sender.clone(), why: unsubscribe.why };
-        actor.send(job, Ticket::Unsubscribe(unsubscribe));
+        link.ask(job, Request::Unsubscribe(unsubscribe), None);
     }
 
     pub fn grace_over(&mut self, channel: &ChannelName, who: &Sender) {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::Homes;
+use super::chain::{LinkId, Passed};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, ClientId, Sender};
 use crate::hub::groups::{GroupInquiry, GroupName};
@@ -15,34 +16,23 @@ use crate::plugin::{Audience, Direct, Effect, Publication, Recipient};
 /// What one call's publications have in common.
 struct Cause<'a> {
     channel: &'a ChannelName,
-    /// The channel's handler has been called: what it publishes there does not come back to it.
-    handled: bool,
+    /// The channel's handler that has been called: what it publishes there does not come back to it, nor
+    /// to the others. None: an action.
+    by: Option<LinkId>,
     /// What each of its publications may set off in turn.
     share: u16,
 }
 
-impl Homes {
-    /// Effects of one call of a channel's handler, in their order. `budget` publications are left to
-    /// its message; each gets an equal share of what remains, so that no chain of handlers goes on
-    /// for ever. Subscriptions count as publications: handlers are asked about them.
-    pub fn apply(&mut self, channel: &ChannelName, effects: Vec<Effect>, budget: u16, post: &Post) {
-        self.apply_for(channel, true, effects, budget, post);
-    }
+/// The publications that one message may still set off.
+struct Allowance {
+    left: usize,
+    /// What each of them may set off in turn.
+    share: u16,
+}
 
-    /// The same for an action. `name` is its name, which stands in for a channel's.
-    pub fn apply_for_action(&mut self, name: &ChannelName, effects: Vec<Effect>, post: &Post) {
-        self.apply_for(name, false, effects, PUBLICATIONS_A_MESSAGE, post);
-    }
-
-    fn apply_for(
-        &mut self,
-        channel: &ChannelName,
-        handled: bool,
-        effects: Vec<Effect>,
-        budget: u16,
-        post: &Post,
-    ) {
-        let publications = effects.iter().filter(|effect| sets_something_off(effect)).count();
+impl Allowance {
+    /// For so many of them, where there is room for `budget`.
+    fn new(channel: &ChannelName, publications: usize, budget: u16) -> Self {
         let allowed = publications.min(usize::from(budget));
         if publications > allowed {
             tracing::warn!(
@@ -53,14 +43,58 @@ impl Homes {
         }
         // At most 1,024, so the share fits.
         let share = (usize::from(budget) - allowed).checked_div(allowed).unwrap_or(0) as u16;
-        let cause = Cause { channel, handled, share };
-        let mut left = allowed;
+        Self { left: allowed, share }
+    }
+
+    fn take(&mut self) -> bool {
+        let is_left = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_left
+    }
+}
+
+impl Homes {
+    /// Effects of the calls of a channel's handlers for one message, in their order. `budget` publications
+    /// are left to the message; each gets an equal share of what remains, so that no chain of handlers goes on
+    /// for ever. Subscriptions count as publications: handlers are asked about them.
+    pub(super) fn apply(
+        &mut self,
+        channel: &ChannelName,
+        passed: Option<Box<Passed>>,
+        (by, effects): (LinkId, Vec<Effect>),
+        budget: u16,
+        post: &Post,
+    ) {
+        let before = passed.map(|passed| passed.effects).unwrap_or_default();
+        let of_this = effects.iter().filter(|effect| sets_something_off(effect)).count();
+        let of_those = before.iter().flat_map(|(_, effects)| effects);
+        let publications = of_those.filter(|effect| sets_something_off(effect)).count() + of_this;
+        let mut allowance = Allowance::new(channel, publications, budget);
+        for (by, effects) in before {
+            self.apply_for(channel, Some(by), effects, &mut allowance, post);
+        }
+        self.apply_for(channel, Some(by), effects, &mut allowance, post);
+    }
+
+    /// The same for an action. `name` is its name, which stands in for a channel's.
+    pub fn apply_for_action(&mut self, name: &ChannelName, effects: Vec<Effect>, post: &Post) {
+        let publications = effects.iter().filter(|effect| sets_something_off(effect)).count();
+        let mut allowance = Allowance::new(name, publications, PUBLICATIONS_A_MESSAGE);
+        self.apply_for(name, None, effects, &mut allowance, post);
+    }
+
+    fn apply_for(
+        &mut self,
+        channel: &ChannelName,
+        by: Option<LinkId>,
+        effects: Vec<Effect>,
+        allowance: &mut Allowance,
+        post: &Post,
+    ) {
+        let cause = Cause { channel, by, share: allowance.share };
         for effect in effects {
-            if sets_something_off(&effect) {
-                if left == 0 {
-                    continue;
-                }
-                left -= 1;
+            if sets_something_off(&effect) && !allowance.take() {
+                continue;
             }
             self.apply_one(&cause, effect, post);
         }
@@ -97,8 +131,16 @@ impl Homes {
                 let home = post.mesh().home(group.as_str());
                 post.send(home, Letter::Group { group: GroupName(group), inquiry });
             }
-            Effect::SetTimer { id, after_ms } => self.set_timer(channel, id, after_ms, post),
-            Effect::CancelTimer(id) => self.cancel_timer(channel, id),
+            Effect::SetTimer { id, after_ms } => {
+                if let Some(by) = cause.by {
+                    self.set_timer(channel, by, id, after_ms, post);
+                }
+            }
+            Effect::CancelTimer(id) => {
+                if let Some(by) = cause.by {
+                    self.cancel_timer(channel, by, id);
+                }
+            }
             Effect::Count(_) | Effect::Gauge(_) => tracing::error!(%channel, "not applied yet: {effect:?}"),
         }
     }
@@ -111,7 +153,7 @@ impl Homes {
             Audience::Others(client) => (Some(client), Fate::Deliver),
             Audience::Only(clients) => (None, Fate::Only(clients)),
         };
-        let own = cause.handled && channel == *cause.channel;
+        let own = cause.by.is_some() && channel == *cause.channel;
         let publish = Publish {
             channel,
             origin: Origin::Plugin,

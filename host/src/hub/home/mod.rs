@@ -2,6 +2,7 @@
 //! that carry their messages to every shard with subscribers.
 
 mod census;
+mod chain;
 mod channel;
 mod count;
 mod departures;
@@ -23,10 +24,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use chain::{Chain, LinkId, Passed};
 use channel::Home;
 
-use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelName, Pattern, PluginName, Refusal, ShardId};
+use crate::core::{Captures, ChannelName, Pattern, Refusal, ShardId};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{Fate, Letter, Origin, Publish, Published, Subscribe, Unsubscribe};
 use crate::hub::mesh::Mesh;
@@ -36,7 +37,7 @@ use crate::hub::queue::InUse;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::tally::{Receipt, Tally};
 use crate::hub::wire::{Reply, RequestId, WireId, Wires};
-use crate::plugin::{Actor, Actors, Generation, Job, Registry, Route};
+use crate::plugin::{Actors, Generation, Registry, Route};
 
 use repeats::{Met, Repeats};
 
@@ -45,11 +46,24 @@ pub use occupancy::Occupancy;
 pub use repeats::RepeatKey;
 
 /// What a handler's answer belongs to.
-pub enum Ticket {
+pub struct Ticket {
+    /// Which of the channel's handlers is asked.
+    link: LinkId,
+    /// What those before it have answered; none for the first, and most channels have no other.
+    passed: Option<Box<Passed>>,
+    request: Request,
+}
+
+/// What handlers are asked about.
+pub enum Request {
     Publish(Publish),
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
-    Timer { channel: ChannelName },
+    Timer {
+        channel: ChannelName,
+    },
+    /// A subscription that it has let pass was refused by another: it hears that the subscriber is gone.
+    Undone,
 }
 
 pub struct Homes {
@@ -141,17 +155,11 @@ impl Homes {
         if publish.key.is_some() {
             return self.publish_once(publish, post);
         }
-        match &home.handler {
+        match home.chain.first() {
             None => self.accept(publish, post),
-            Some((_, actor)) => {
-                let job = Job::Publish {
-                    sender: publish.origin.sender().cloned(),
-                    event: publish.event.clone(),
-                    payload: publish.payload.clone(),
-                    at: UnixMillis::now(),
-                };
+            Some(link) => {
                 home.judging += 1;
-                actor.send(job, Ticket::Publish(publish));
+                link.ask(verdicts::job(&publish), Request::Publish(publish), None);
             }
         }
     }
@@ -283,43 +291,46 @@ impl Homes {
         if !self.homes.contains_key(name) {
             let rule = self.rules.find(name.as_str());
             let unmatched = self.rules.unmatched(name.as_str());
-            let handler = match self.registry.route(name.as_str()) {
-                Route::Handler(generation, route) => Some((generation, route)),
-                Route::None if rule.is_some() || unmatched.is_some() => None,
+            match self.registry.route(name.as_str()) {
+                Route::Handled => {}
+                Route::None if rule.is_some() || unmatched.is_some() => {}
                 Route::Retired | Route::None => return Err(Refusal::ChannelNotFound(name.clone())),
-            };
+            }
             if self.homes.len() >= self.limit {
                 return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
             }
-            let handler = handler.map(|(generation, route)| {
-                let captures = captures(rule.map(|(pattern, _)| pattern), route, name);
-                attach(&self.actors, generation, name, captures)
-            });
-            let rule = match (rule, &handler) {
+            let mut chain = Chain::default();
+            let rule_pattern = rule.map(|(pattern, _)| pattern);
+            handle(&mut chain, &self.registry, &self.actors, rule_pattern, name);
+            let rule = match (rule, chain.is_empty()) {
                 (Some((_, rule)), _) => rule.clone(),
-                (None, Some(_)) => ChannelRule::default(),
-                (None, None) => unmatched.unwrap_or_default(),
+                (None, false) => ChannelRule::default(),
+                (None, true) => unmatched.unwrap_or_default(),
             };
             let rule = self.rules.complete(name.as_str(), rule);
-            let home = Home::new(name.clone(), rule, handler, shards, &self.in_use);
+            let home = Home::new(name.clone(), rule, chain, shards, &self.in_use);
             self.homes.insert(name.clone(), home);
         }
         self.homes.get_mut(name).ok_or_else(|| Refusal::ChannelNotFound(name.clone()))
     }
 }
 
-fn attach(
+/// Gives a channel the handlers that the registry has for it. Of captures the operator's pattern counts before
+/// the plugin's.
+fn handle(
+    chain: &mut Chain,
+    registry: &Registry,
     actors: &Actors<Verdicts>,
-    generation: &Arc<Generation>,
+    rule: Option<&Pattern>,
     channel: &ChannelName,
-    captures: Captures,
-) -> (PluginName, Actor<Verdicts>) {
-    (generation.name.clone(), actors.attach(generation, channel, captures))
-}
-
-/// The operator's pattern counts before the plugin's.
-fn captures(rule: Option<&Pattern>, route: &Pattern, channel: &ChannelName) -> Captures {
-    Captures::of(rule.into_iter().chain([route]), channel.as_str())
+) {
+    let captures = |route| Captures::of(rule.into_iter().chain([route]), channel.as_str());
+    chain.install(
+        registry.chain(channel.as_str()).map(|(generation, route)| (generation, captures(route))),
+        |generation: &Arc<Generation>| &generation.name,
+        |actor, generation, captures| actor.swap(generation, captures),
+        |generation, captures| actors.attach(generation, channel, captures),
+    );
 }
 
 fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {

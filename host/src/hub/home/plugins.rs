@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Homes, attach, captures, notices};
+use super::{Homes, handle, notices};
 use crate::core::ChannelName;
 use crate::core::clock::UnixMillis;
 use crate::hub::letter::Letter;
@@ -20,20 +20,19 @@ impl Homes {
             let rule = self.rules.find(name.as_str()).map(|(pattern, _)| pattern);
             let is_open = rule.is_some() || self.rules.unmatched(name.as_str()).is_some();
             let Some(home) = self.homes.get_mut(&name) else { continue };
-            match (&home.handler, route) {
-                (Some((plugin, actor)), Route::Handler(generation, route)) if *plugin == generation.name => {
-                    actor.swap(generation, captures(rule, route, &name));
+            match route {
+                Route::None if home.chain.is_empty() => {}
+                Route::None if !is_open => self.close(&name, post),
+                Route::Retired => self.close(&name, post),
+                Route::Handled | Route::None => {
+                    let before = home.chain.ids();
+                    handle(&mut home.chain, &self.registry, &self.actors, rule, &name);
+                    home.keep_timers();
+                    // Those who have come since have never seen who is gone.
+                    if !before.iter().any(|id| home.chain.get(*id).is_some()) {
+                        home.graces = None;
+                    }
                 }
-                (_, Route::Handler(generation, route)) => {
-                    let captures = captures(rule, route, &name);
-                    (home.timers, home.graces) = (None, None);
-                    home.handler = Some(attach(&self.actors, generation, &name, captures));
-                }
-                (None, Route::None) => {}
-                (Some(_), Route::None) if is_open => {
-                    (home.handler, home.timers, home.graces) = (None, None, None);
-                }
-                (_, Route::Retired | Route::None) => self.close(&name, post),
             }
         }
     }
@@ -58,9 +57,7 @@ impl Homes {
         self.repeats.forget_old(Instant::now());
         let now = UnixMillis::now();
         self.homes.retain(|_, home| {
-            if let Some((_, actor)) = &home.handler {
-                actor.rest(elapsed);
-            }
+            home.chain.iter().for_each(|link| link.actor.rest(elapsed));
             !home.is_forgotten(now, elapsed)
         });
     }

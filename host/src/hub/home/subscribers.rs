@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Homes, Ticket, frame, limits};
+use super::{Homes, Request, frame, limits};
 use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Refusal, Sender, ShardId};
 use crate::hub::letter::{Accepted, Letter, Subscribe, Subscribed, Unsubscribe};
@@ -16,14 +16,14 @@ impl Homes {
         let shards = self.shards(post);
         match self.open(&subscribe.channel, shards) {
             Err(refusal) => refuse_subscription(subscribe, refusal, post),
-            Ok(home) => match (limits::place(home, &subscribe), &home.handler) {
+            Ok(home) => match (limits::place(home, &subscribe), home.chain.first()) {
                 (Err(refusal), _) => refuse_subscription(subscribe, refusal, post),
-                (Ok(()), Some((_, actor))) => {
+                (Ok(()), Some(link)) => {
                     home.joining += 1;
                     let (channel, user) = (home.name.clone(), subscribe.sender.user.clone());
                     let (who, params) = (subscribe.sender.clone(), subscribe.params.clone());
                     let respond = home.rule.default_response;
-                    actor.send(Job::Subscribe { who, params, respond }, Ticket::Subscribe(subscribe));
+                    link.ask(Job::Subscribe { who, params, respond }, Request::Subscribe(subscribe), None);
                     self.may_return(&channel, &user);
                 }
                 (Ok(()), None) => self.admit(subscribe, None, post),
@@ -42,7 +42,7 @@ impl Homes {
             if subscribed {
                 home.forget(client.shard());
             }
-            home.handler.is_some()
+            !home.chain.is_empty()
         });
         // A client that leaves has left, whatever its channel's handler makes of it.
         confirm_unsubscribed(&unsubscribe, post);

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Homes, Ticket};
+use super::chain::LinkId;
+use super::channel::Home;
+use super::{Homes, Request};
 use crate::core::ChannelName;
 use crate::hub::letter::Letter;
 use crate::hub::post::{Event, LocalQueue, Post};
@@ -17,10 +19,10 @@ const MOST: usize = 64;
 /// A timer that sets itself again leaves the shard time for others.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// What runs in one channel, by the handler's ids.
+/// What runs in one channel, by its handlers and their ids.
 #[derive(Default)]
 pub struct Timers {
-    running: HashMap<u32, Running>,
+    running: HashMap<(LinkId, u32), Running>,
     serial: u64,
 }
 
@@ -36,8 +38,15 @@ impl Timers {
     }
 
     /// False: there are as many as there may be.
-    fn set(&mut self, channel: &ChannelName, id: u32, after: Duration, queue: &Rc<LocalQueue>) -> bool {
-        if self.running.len() >= MOST && !self.running.contains_key(&id) {
+    fn set(
+        &mut self,
+        channel: &ChannelName,
+        by: LinkId,
+        id: u32,
+        after: Duration,
+        queue: &Rc<LocalQueue>,
+    ) -> bool {
+        if self.running.len() >= MOST && !self.running.contains_key(&(by, id)) {
             return false;
         }
         self.serial += 1;
@@ -46,48 +55,64 @@ impl Timers {
             tokio::time::sleep(after.max(SHORTEST)).await;
             queue.push(Event::Letter(Letter::Timer { channel, id, serial }));
         });
-        self.running.insert(id, Running { serial, _clock: AbortOnDrop(clock) });
+        self.running.insert((by, id), Running { serial, _clock: AbortOnDrop(clock) });
         true
     }
 
-    fn cancel(&mut self, id: u32) {
-        self.running.remove(&id);
+    fn cancel(&mut self, by: LinkId, id: u32) {
+        self.running.remove(&(by, id));
     }
 
-    /// It is over. False: it was cancelled, or set again.
-    fn over(&mut self, id: u32, serial: u64) -> bool {
-        let is = self.running.get(&id).is_some_and(|running| running.serial == serial);
-        if is {
-            self.running.remove(&id);
+    /// It is over, and whose it is. None: it was cancelled, or set again. There are few.
+    fn over(&mut self, id: u32, serial: u64) -> Option<LinkId> {
+        let is = |((_, one), running): &(&(LinkId, u32), &Running)| *one == id && running.serial == serial;
+        let (by, _) = *self.running.iter().find(is)?.0;
+        self.running.remove(&(by, id));
+        Some(by)
+    }
+}
+
+impl Home {
+    /// Of the handlers that it still has.
+    pub(super) fn keep_timers(&mut self) {
+        let Self { timers, chain, .. } = self;
+        if let Some(timers) = timers {
+            timers.running.retain(|(by, _), _| chain.get(*by).is_some());
         }
-        is
     }
 }
 
 impl Homes {
-    pub(super) fn set_timer(&mut self, channel: &ChannelName, id: u32, after_ms: u32, post: &Post) {
-        let Some(home) = self.homes.get_mut(channel).filter(|home| home.handler.is_some()) else { return };
+    pub(super) fn set_timer(
+        &mut self,
+        channel: &ChannelName,
+        by: LinkId,
+        id: u32,
+        after_ms: u32,
+        post: &Post,
+    ) {
+        let Some(home) = self.homes.get_mut(channel).filter(|home| home.chain.get(by).is_some()) else {
+            return;
+        };
         let timers = home.timers.get_or_insert_default();
-        if !timers.set(channel, id, Duration::from_millis(after_ms.into()), &post.queue) {
+        if !timers.set(channel, by, id, Duration::from_millis(after_ms.into()), &post.queue) {
             tracing::warn!(%channel, timer = id, "the channel has {MOST} timers already: this one is not set");
         }
     }
 
-    pub(super) fn cancel_timer(&mut self, channel: &ChannelName, id: u32) {
+    pub(super) fn cancel_timer(&mut self, channel: &ChannelName, by: LinkId, id: u32) {
         if let Some(timers) = self.homes.get_mut(channel).and_then(|home| home.timers.as_mut()) {
-            timers.cancel(id);
+            timers.cancel(by, id);
         }
     }
 
-    /// A timer rings.
+    /// A timer rings, for the handler that has set it.
     pub fn timer(&mut self, channel: ChannelName, id: u32, serial: u64) {
         let Some(home) = self.homes.get_mut(&channel) else { return };
-        if !home.timers.as_mut().is_some_and(|timers| timers.over(id, serial)) {
-            return;
-        }
-        if let Some((_, actor)) = &home.handler {
+        let Some(by) = home.timers.as_mut().and_then(|timers| timers.over(id, serial)) else { return };
+        if let Some(link) = home.chain.get(by) {
             home.judging += 1;
-            actor.send(Job::Timer { id }, Ticket::Timer { channel });
+            link.ask(Job::Timer { id }, Request::Timer { channel }, None);
         }
     }
 }

@@ -195,6 +195,7 @@ impl<S: ActorSink> Runner<S> {
         if version.generation.conduct.is_quarantined() {
             return Err(PluginFailure::Quarantined);
         }
+        version.generation.quarantine.check()?;
         room.health.check(Instant::now)?;
         if version.generation.taps.newest().is_some() {
             return Box::pin(self.call_observed(channel, job)).await;

@@ -123,7 +123,7 @@ impl Guest {
         let signed_in = self.user.is_some();
         let anyone = Admitted { member: None, known: signed_in, judged: false };
         let context = &self.session.context;
-        let is_handled = matches!(context.shard.registry().route(channel.as_str()), Route::Handler(..));
+        let is_handled = context.shard.registry().route(channel.as_str()) == Route::Handled;
         if !is_handled && !context.rules.matches(channel.as_str()) {
             return Ok(anyone);
         }
