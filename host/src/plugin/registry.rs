@@ -113,7 +113,8 @@ impl Registry {
     pub fn chain<'a>(&'a self, channel: &'a str) -> impl Iterator<Item = (&'a Arc<Generation>, &'a Pattern)> {
         let matching = |patterns: &'a [Pattern]| patterns.iter().find(|pattern| pattern.matches(channel));
         self.handlers.iter().filter_map(move |(generation, patterns)| {
-            Some((self.drawn(generation, || Lot::of(channel)), matching(patterns)?))
+            let pattern = matching(patterns)?;
+            Some((self.drawn(generation, || Lot::of(channel)), pattern))
         })
     }
 
