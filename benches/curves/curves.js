@@ -12,8 +12,8 @@ export function curves(quick) {
   const fanOut = (subscribers, window, ...more) =>
     ["fan-out", "--subscribers", String(subscribers), "--window", String(window), ...length, ...more];
   // A room takes two connections.
-  const most = quick ? 100 : Math.floor(descriptors() / 1000) * 1000, rooms = Math.floor(most / 2 / 500) * 500 || 50;
-  const filtered = quick ? 100 : 10_000;
+  const most = quick ? 20 : Math.floor(descriptors() / 1000) * 1000, rooms = Math.floor(most / 2 / 500) * 500 || 10;
+  const filtered = quick ? 10 : 10_000;
   return [
     {
       name: "subscribers", title: "Server CPU for a delivery, by subscribers of one channel", x: "subscribers",
@@ -27,7 +27,7 @@ export function curves(quick) {
       name: "channels", title: "Server CPU for a delivery, by channels", x: "channels",
       series: [
         {
-          name: "10 subscribers, each in all of them", xs: upTo(quick ? 150 : 100_000),
+          name: "10 subscribers, each in all of them", xs: upTo(quick ? 5 : 100_000),
           run: (n) => ({ args: fanOut(10, 64, "--channels", String(n)) }),
         },
         {

@@ -1,7 +1,7 @@
 // A plot with logarithmic axes, drawn by hand: no library, some kilobytes, readable on light and dark pages.
 
 const width = 720, height = 380;
-const box = { left: 76, right: width - 20, top: 66, bottom: height - 52 };
+const box = { left: 76, right: width - 44, top: 66, bottom: height - 52 };
 const colours = [["#b3400b", "#ff9d6c"], ["#0b62a8", "#7cc0ff"], ["#1b7a4b", "#6fd8a5"]];
 const marks = [
   (x, y) => `<circle cx="${x}" cy="${y}" r="4.5"/>`,

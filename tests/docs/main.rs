@@ -87,6 +87,11 @@ async fn pusher() {
 }
 
 #[tokio::test]
+async fn plugin_tools() {
+    run("docs/plugin-tools.md").await;
+}
+
+#[tokio::test]
 async fn users() {
     run("docs/users.md").await;
 }

@@ -13,7 +13,7 @@ use super::jwks::tls;
 use crate::harness::{Client, Server, cli, sign};
 
 /// Somebody else's HTTP server: `/slow` answers when it is told to, `/big` with a megabyte,
-/// `/elsewhere` with a redirect, `/echo` with what it was sent, all else with its path.
+/// `/elsewhere` with a redirect, `/trace` with its trace contexts, `/echo` with what it was sent, all else with its path.
 struct Outside {
     port: u16,
     connections: Arc<AtomicUsize>,
@@ -83,6 +83,10 @@ async fn talk(
                 may.wait_for(|may| *may).await.unwrap();
             }
             "/big" => body = vec![b'x'; 1 << 20],
+            "/trace" => {
+                let mut lines = head.lines().filter_map(|line| line.strip_prefix("traceparent: "));
+                body = format!("{:?}", lines.by_ref().collect::<Vec<_>>()).replace('"', "").into_bytes();
+            }
             "/elsewhere" => status = "302 Found\r\nLocation: http://127.0.0.1:1/",
             "/echo" => {
                 assert!(head.contains("transfer-encoding: chunked"), "{head}");
@@ -145,6 +149,19 @@ async fn without_a_grant_a_plugin_loads_and_its_calls_are_refused_by_name() {
     assert_eq!((&grants["http"], &grants["env"]), (&json!([]), &json!([])), "{grants}");
     assert_eq!((&grants["clocks"], &grants["random"]), (&json!(true), &json!(true)));
     assert!(grants["refused"].as_array().unwrap().contains(&json!(may_not)), "{grants}");
+}
+
+#[tokio::test]
+async fn a_request_carries_the_trace_of_the_call_that_sends_it() {
+    let outside = Outside::start().await;
+    let origin = format!("http://127.0.0.1:{}", outside.port);
+    let server = server(&format!("http = ['{origin}']"));
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut followed = Client::open(&server, "/ws", &[("traceparent", trace)]).await.0;
+    let mut other = Client::connect(&server).await;
+    for (client, carries) in [(&mut followed, format!("[{trace}]")), (&mut other, "[]".to_owned())] {
+        assert_eq!(does(client, "get", &outside.url("/trace")).await, format!("200 {carries}"));
+    }
 }
 
 #[tokio::test]

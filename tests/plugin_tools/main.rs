@@ -3,8 +3,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod bench;
 mod call;
 mod check;
+mod dev;
+mod projects;
 mod test;
 
 use harness::cli::{Said, run};

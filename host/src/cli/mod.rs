@@ -4,6 +4,7 @@ mod api_key;
 mod bench;
 mod client;
 mod config;
+mod dev;
 mod live;
 mod plugin;
 mod publish;
@@ -49,6 +50,8 @@ enum Command {
     Bench(bench::Bench),
     /// Make, check, try, test and measure a plugin
     Plugin(plugin::Plugin),
+    /// Serve the plugins of a folder as they are saved: builds, reloads, shows their log
+    Dev(dev::Dev),
     /// Check a configuration, or print the default one
     Config(config::Config),
 }
@@ -64,6 +67,7 @@ pub fn run() -> Result<()> {
         Command::ApiKey(key) => key.run(),
         Command::Bench(bench) => bench.run(),
         Command::Plugin(plugin) => plugin.run(),
+        Command::Dev(dev) => dev.run(),
         Command::Config(config) => config.run(),
     }
 }

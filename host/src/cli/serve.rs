@@ -59,7 +59,7 @@ impl Serve {
     }
 }
 
-fn log_to_stderr() {
+pub fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
@@ -67,7 +67,7 @@ fn log_to_stderr() {
 
 /// SIGTERM or Ctrl-C, and SIGHUP, on which the configuration is read again. Heard from before the server
 /// says that it is there.
-struct Goodbye {
+pub struct Goodbye {
     runtime: tokio::runtime::Runtime,
     terminate: Signal,
     interrupt: Signal,
@@ -75,7 +75,7 @@ struct Goodbye {
 }
 
 impl Goodbye {
-    fn listen() -> Result<Self> {
+    pub fn listen() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let inside = runtime.enter();
         let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -86,7 +86,7 @@ impl Goodbye {
     }
 
     /// Meanwhile the configuration file is looked at, if there is one.
-    fn wait(mut self, mut live: Option<Live>, server: &Server) {
+    pub fn wait(mut self, mut live: Option<Live>, server: &Server) {
         self.runtime.block_on(async {
             loop {
                 tokio::select! {

@@ -87,6 +87,11 @@ impl ChannelName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Is it a clone of this very one? Others may be equal: this is only the quicker question.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 fn user_in(name: &str) -> Option<&str> {

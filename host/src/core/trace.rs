@@ -14,6 +14,8 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
+    /// Where a request carries it.
+    pub const HEADER: &str = "traceparent";
     /// Of version 00, in characters.
     pub const CHARACTERS: usize = 55;
 

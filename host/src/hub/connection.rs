@@ -21,7 +21,7 @@ use super::socket::Socket;
 use super::turn::Turn;
 use super::wire::{Position, Wire, WireId};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, ClientId, Sender, UserId};
+use crate::core::{ChannelName, ClientId, Sender, TraceParent, UserId};
 use crate::plugin::Departure;
 
 /// Requests of one client that a channel's home has not answered yet; at this many
@@ -66,6 +66,8 @@ pub struct Connection {
     /// Subscriptions among what is unsettled.
     asked: Cell<u32>,
     share: RefCell<Share>,
+    /// Of the request that it began with.
+    trace: Cell<Option<TraceParent>>,
     /// None: a client of the server's own, not of an application's.
     guest: RefCell<Option<Box<Guest>>>,
 }
@@ -104,6 +106,7 @@ impl Connection {
             active: Cell::new(born),
             asked: Cell::new(0),
             share: RefCell::default(),
+            trace: Cell::new(None),
             guest: RefCell::default(),
         }
     }
@@ -111,6 +114,15 @@ impl Connection {
     /// Any frame came in.
     pub fn heard(&self) {
         self.unheard.set(0);
+    }
+
+    /// What the client's requests hand on.
+    pub fn trace(&self) -> Option<TraceParent> {
+        self.trace.get()
+    }
+
+    pub fn set_trace(&self, trace: Option<TraceParent>) {
+        self.trace.set(trace);
     }
 
     pub fn sender(&self) -> Sender {

@@ -16,7 +16,7 @@ use super::turn::Turn;
 use super::wire::{Epoch, Position, RequestId, WireId};
 use crate::core::clock::UnixMillis;
 use crate::core::{
-    ChannelName, ClientId, IdempotencyKey, Message, Offset, Payload, Refusal, Sender, ShardId,
+    ChannelName, ClientId, IdempotencyKey, Message, Offset, Payload, Refusal, Sender, ShardId, TraceParent,
 };
 use crate::plugin::{Departure, Registry};
 
@@ -88,6 +88,8 @@ pub struct Publish {
     /// Whoever published it wants to hear how many it reached.
     pub receipt: bool,
     pub fate: Fate,
+    /// Of the request that it is of; what it sets off keeps it.
+    pub trace: Option<TraceParent>,
 }
 
 /// What becomes of a message once its channel has taken it.
@@ -155,6 +157,8 @@ pub struct Subscribe {
     pub budget: u16,
     /// Who asked for it in the client's place, and hears what became of it.
     pub told: Option<Told>,
+    /// See [`Publish::trace`].
+    pub trace: Option<TraceParent>,
 }
 
 impl Subscribe {
@@ -172,6 +176,7 @@ impl Subscribe {
             joins: None,
             budget: PUBLICATIONS_A_MESSAGE,
             told: None,
+            trace: None,
         }
     }
 }
@@ -187,6 +192,8 @@ pub struct Unsubscribe {
     pub why: Departure,
     /// See [`Publish::budget`].
     pub budget: u16,
+    /// See [`Publish::trace`].
+    pub trace: Option<TraceParent>,
 }
 
 /// What a plugin has done to one client, on the client's shard.

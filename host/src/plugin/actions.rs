@@ -6,13 +6,15 @@ use bytes::Bytes;
 
 use super::actor::Denial;
 use super::bindings::types;
+use super::calls::Function;
 use super::effects::{self, Effect};
 use super::failure::PluginFailure;
 use super::generation::Generation;
-use super::offline::{Call, said};
+use super::meter::Call;
+use super::offline::{self, said};
 use super::slot::Services;
 use super::tap::failed;
-use crate::core::{PayloadKind, Sender};
+use crate::core::{PayloadKind, Sender, TraceParent};
 
 impl Services {
     /// `data` is JSON. What the action answers, and what it wants done.
@@ -23,12 +25,25 @@ impl Services {
         who: &Sender,
         data: &[u8],
     ) -> Result<Result<(Bytes, Vec<Effect>), Denial>, PluginFailure> {
+        self.call_traced(generation, name, who, data, None).await
+    }
+
+    /// The same for a client whose requests have a trace context.
+    pub async fn call_traced(
+        &self,
+        generation: &Arc<Generation>,
+        name: &str,
+        who: &Sender,
+        data: &[u8],
+        trace: Option<TraceParent>,
+    ) -> Result<Result<(Bytes, Vec<Effect>), Denial>, PluginFailure> {
         let slot = self.actions.of(generation);
         let mut slot = slot.lock().await;
         let mut live = slot.take(generation, async |g: &Generation| g.actions().await).await?;
         let caller = types::Caller { client: who.client.0, user: who.user.as_str() };
-        let clock = live.arm(generation.limits.call_ms);
         generation.conduct.called();
+        let call = Call::of(Function::Action).by(who.client).traced(trace);
+        let clock = live.meter.arm(&mut live.store, call, generation.limits.call_ms);
         let called = clock.watch(live.guest.call_call(&mut live.store, name, caller, data)).await;
         let checked = match called {
             Ok(Ok(reply)) => check(reply, generation.limits.payload_bytes).map(Ok),
@@ -36,19 +51,30 @@ impl Services {
             Err(error) => Err(PluginFailure::of_call(&error)),
         };
         generation.tell(|| {
-            let call =
-                Call::Action { name: name.to_owned(), who: who.clone(), data: Bytes::copy_from_slice(data) };
+            let call = offline::Call::Action {
+                name: name.to_owned(),
+                who: who.clone(),
+                data: Bytes::copy_from_slice(data),
+            };
             let said = checked.as_ref().map(|answer| match answer {
                 Ok((data, effects)) => said::reply(data, effects),
                 Err(denial) => said::denied(denial),
             });
             (call, said.map_err(failed))
         });
+        if let Err(failure @ PluginFailure::BadOutput(_)) = &checked {
+            live.meter.refused(Function::Action, failure);
+        }
         match &checked {
             Ok(_) => slot.put(live),
             Err(failure) => slot.failed(generation, failure, &format!("in the action '{name}'")),
         }
-        checked
+        checked.map(|answer| {
+            answer.map(|(data, mut effects)| {
+                generation.take_figures(&mut effects);
+                (data, effects)
+            })
+        })
     }
 }
 

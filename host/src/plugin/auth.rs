@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bindings::auth;
+use super::calls::Function;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::limits::{CLAIMS_BYTES, REASON_BYTES, USER_BYTES, cut};
 use super::lot::Lot;
-use super::offline::{Call, Who, said};
+use super::meter::Call;
+use super::offline::{self, Who, said};
 use super::slot::Services;
 use super::tap::failed;
 use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelName, PluginName};
+use crate::core::{Captures, ChannelName, PluginName, TraceParent};
 
 /// What a client showed when it connected.
 #[derive(Clone, Debug)]
@@ -29,6 +31,13 @@ impl Handshake {
     pub fn lot(&self) -> Lot {
         Lot::of(self.token.as_deref().unwrap_or(&self.peer))
     }
+
+    /// The trace context that it came with; of several none counts.
+    pub fn trace(&self) -> Option<TraceParent> {
+        let mut said = self.headers.iter().filter(|(name, _)| name == TraceParent::HEADER);
+        let (_, first) = said.next()?;
+        if said.next().is_some() { None } else { TraceParent::parse(first) }
+    }
 }
 
 /// Who a client is, as all auth plugins together see it.
@@ -42,6 +51,8 @@ pub struct Identity {
     claims: Vec<(PluginName, Claims)>,
     /// Which version is asked about the client while two of one plugin are in use.
     pub lot: Lot,
+    /// Of the request that the client came by: calls about it are of the same trace.
+    trace: Option<TraceParent>,
 }
 
 type Claims = Vec<(String, String)>;
@@ -50,7 +61,7 @@ impl Identity {
     /// Of one who was not asked of any plugin.
     pub fn named(user: String, expires_at: Option<UnixMillis>) -> Self {
         let lot = Lot::of(&user);
-        Self { user, expires_at, claims: Vec::new(), lot }
+        Self { user, expires_at, claims: Vec::new(), lot, trace: None }
     }
 
     /// Has each of these plugins accepted the client? One that came later has not been asked.
@@ -146,7 +157,8 @@ impl Services {
         plugins: &[Arc<Generation>],
         handshake: &Handshake,
     ) -> Result<Identity, Refused> {
-        let mut identity = Identity { lot: handshake.lot(), ..Identity::default() };
+        let (lot, trace) = (handshake.lot(), handshake.trace());
+        let mut identity = Identity { lot, trace, ..Identity::default() };
         for generation in plugins {
             match self.authenticate_by(generation, handshake).await {
                 Ok(Ok(accepted)) => identity.add(generation.name.clone(), accepted),
@@ -178,23 +190,30 @@ impl Services {
             token: handshake.token.as_deref(),
             peer: &handshake.peer,
         };
-        let clock = live.arm(generation.limits.auth_ms);
+        let call = Call::of(Function::Authenticate).traced(handshake.trace());
+        let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
         generation.conduct.called();
         let answer = clock.watch(live.guest.call_authenticate(&mut live.store, request)).await;
         generation.tell(|| {
             let said = answer.as_ref().map(said::identity);
             (
-                Call::Authenticate(handshake.clone()),
+                offline::Call::Authenticate(handshake.clone()),
                 said.map_err(|error| failed(&PluginFailure::of_call(error))),
             )
         });
         match answer {
             Ok(answer) => {
+                let meter = live.meter.clone();
                 slot.put(live);
                 let checked = answer.map(check).map_err(|refusal| cut(refusal.reason, REASON_BYTES));
                 checked.map_or_else(
                     |reason| Ok(Err(reason)),
-                    |identity| identity.map(Ok).inspect_err(|failure| generation.note(failure, DOING)),
+                    |identity| {
+                        identity.map(Ok).inspect_err(|failure| {
+                            meter.refused(Function::Authenticate, failure);
+                            generation.note(failure, DOING);
+                        })
+                    },
                 )
             }
             Err(error) => {
@@ -248,7 +267,8 @@ impl Services {
             AuthAction::Publish => auth::Action::Publish,
         };
         let taken = captures.pairs();
-        let clock = live.arm(generation.limits.auth_ms);
+        let call = Call::of(Function::Authorize).about(channel).traced(who.trace);
+        let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
         generation.conduct.called();
         let called = live.guest.call_authorize(&mut live.store, identity, asked, channel.as_str(), &taken);
         let answer = clock.watch(called).await;
@@ -261,7 +281,7 @@ impl Services {
             let (channel, captures) = (channel.clone(), Some(captures.clone()));
             let said = answer.as_ref().map(said::permission);
             let said = said.map_err(|error| failed(&PluginFailure::of_call(error)));
-            (Call::Authorize { who: of, action, channel, captures }, said)
+            (offline::Call::Authorize { who: of, action, channel, captures }, said)
         });
         match answer {
             Ok(permission) => {

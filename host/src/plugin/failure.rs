@@ -31,16 +31,16 @@ pub struct TableTooLarge {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PluginFailure {
-    #[error("it took more than {ms} ms")]
-    Deadline { ms: u64 },
-    #[error("its memory would grow past {limit} bytes")]
-    Memory { limit: usize },
+    #[error("it took more than {ms} ms{at}")]
+    Deadline { ms: u64, at: Place },
+    #[error("its memory would grow past {limit} bytes{at}")]
+    Memory { limit: usize, at: Place },
     #[error("a table of it would grow past {limit} elements")]
     Table { limit: usize },
     #[error("it panicked: {0}")]
     Panic(String),
-    #[error("its stack overflowed")]
-    StackOverflow,
+    #[error("its stack overflowed{0}")]
+    StackOverflow(Place),
     #[error("it trapped: {0}")]
     Trap(String),
     /// What it has answered can be read, and is not allowed. The store is well.
@@ -74,7 +74,7 @@ impl PluginFailure {
             Self::Deadline { .. } => "deadline",
             Self::Memory { .. } | Self::Table { .. } => "memory",
             Self::Panic(_) => "panic",
-            Self::StackOverflow => "stack_overflow",
+            Self::StackOverflow(_) => "stack_overflow",
             Self::Trap(_) => "trap",
             Self::BadOutput(_) | Self::Unreadable(_) => "bad_output",
             Self::Busy => "busy",
@@ -90,10 +90,10 @@ impl PluginFailure {
     /// Sorts a trap or an error of wasmtime.
     pub fn from_wasmtime(error: &wasmtime::Error) -> Self {
         if let Some(time) = error.downcast_ref::<OutOfTime>() {
-            return Self::Deadline { ms: time.ms };
+            return Self::Deadline { ms: time.ms, at: Place::of(error) };
         }
         if let Some(memory) = error.downcast_ref::<OutOfMemory>() {
-            return Self::Memory { limit: memory.limit };
+            return Self::Memory { limit: memory.limit, at: Place::of(error) };
         }
         if let Some(table) = error.downcast_ref::<TableTooLarge>() {
             return Self::Table { limit: table.limit };
@@ -103,7 +103,7 @@ impl PluginFailure {
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::UnreachableCodeReached) => Self::Panic(where_it_was(error)),
-            Some(Trap::StackOverflow) => Self::StackOverflow,
+            Some(Trap::StackOverflow) => Self::StackOverflow(Place::of(error)),
             Some(trap) => {
                 let what = trap.to_string();
                 let what = what.strip_prefix("wasm trap: ").unwrap_or(&what);
@@ -128,14 +128,36 @@ impl PluginFailure {
     }
 }
 
-/// The guest's frames, innermost first, by function name.
+/// Where in the component something happened, if anybody knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place(Option<String>);
+
+impl Place {
+    fn of(error: &wasmtime::Error) -> Self {
+        Self(names(error).filter(|names| !names.is_empty()).map(|names| format!("in {}", names.join(" < "))))
+    }
+}
+
+/// As it goes on after what has happened.
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |place| write!(f, ", {place}"))
+    }
+}
+
 fn where_it_was(error: &wasmtime::Error) -> String {
-    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
-        return "no backtrace".into();
-    };
+    match names(error) {
+        None => "no backtrace".into(),
+        Some(names) if names.is_empty() => "in a function without a name".into(),
+        Some(names) => format!("in {}", names.join(" < ")),
+    }
+}
+
+/// The guest's functions, innermost first, as far as they have names; none without a backtrace.
+fn names(error: &wasmtime::Error) -> Option<Vec<String>> {
+    let backtrace = error.downcast_ref::<WasmBacktrace>()?;
     let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());
-    let names: Vec<String> = names.map(short_name).filter(|name| !is_panic_machinery(name)).take(4).collect();
-    if names.is_empty() { "in a function without a name".into() } else { format!("in {}", names.join(" < ")) }
+    Some(names.map(short_name).filter(|name| !is_panic_machinery(name)).take(4).collect())
 }
 
 /// As it stands in the source, without the hash that Rust puts behind a function's name.

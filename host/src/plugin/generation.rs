@@ -10,16 +10,19 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::bindings::{actions, auth, channel_handler, filter};
+use super::calls::Function;
 use super::conduct::Conduct;
+use super::effects::Effect;
 use super::failure::PluginFailure;
 use super::grants::Grants;
 use super::host::PluginSettings;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
-use super::offline::{Call, Recording};
+use super::meter::{Call, Clock, Meter, arm};
+use super::offline::{self, Recording};
 use super::quarantine::Quarantine;
 use super::reads::Reads;
-use super::store::{Clock, Owner, StoreData, arm, new_store};
+use super::store::{Owner, StoreData, new_store};
 use super::tap::{Said, Taps};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -110,11 +113,12 @@ impl std::fmt::Debug for Generation {
 pub struct Live<G> {
     pub store: Store<StoreData>,
     pub guest: G,
+    pub meter: Meter,
 }
 
 impl<G> Live<G> {
-    /// Gives the next call so many milliseconds.
-    pub fn arm(&mut self, ms: u64) -> Clock {
+    /// Gives the next call so many milliseconds, without counting it: [`Meter::arm`] counts.
+    pub fn arm(&mut self, ms: u64) -> Clock<'static> {
         arm(&mut self.store, ms)
     }
 }
@@ -138,7 +142,8 @@ impl Generation {
         load: impl FnOnce(&mut Store<StoreData>, &wasmtime::component::Instance) -> Option<wasmtime::Result<G>>,
     ) -> Result<Live<G>, PluginFailure> {
         let mut store = new_store(self.pre.engine(), self.owner(), &self.limits);
-        let clock = arm(&mut store, self.limits.instantiate_ms);
+        let meter = Meter::new(&self.lasting);
+        let clock = meter.arm(&mut store, Call::of(Function::Start), self.limits.instantiate_ms);
         let instance = clock
             .watch(self.pre.instantiate_async(&mut store))
             .await
@@ -146,7 +151,7 @@ impl Generation {
         let guest = load(&mut store, &instance)
             .ok_or_else(|| PluginFailure::Other("it does not export this interface".into()))?
             .map_err(|e| PluginFailure::from_wasmtime(&e))?;
-        Ok(Live { store, guest })
+        Ok(Live { store, guest, meter })
     }
 
     pub(super) async fn channel_handler(&self) -> Result<Live<channel_handler::Guest>, PluginFailure> {
@@ -170,11 +175,16 @@ impl Generation {
     }
 
     /// For those who listen to the plugin's calls; where nobody does, nothing is made of it.
-    pub(super) fn tell(&self, told: impl FnOnce() -> (Call, Said)) {
+    pub(super) fn tell(&self, told: impl FnOnce() -> (offline::Call, Said)) {
         if self.taps.newest().is_some() {
             let (call, said) = told();
             self.taps.tell(call, said);
         }
+    }
+
+    /// Puts the figures among a call's effects where they are kept; the rest is for the server.
+    pub(super) fn take_figures(&self, effects: &mut Vec<Effect>) {
+        self.lasting.figures.take(self.name.as_str(), effects);
     }
 
     /// Counts a failure and says it in the log. `doing` is for people: "handling chat:lobby".

@@ -10,11 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
+use super::at_work::AtWork;
 use super::engine::PluginEngine;
 use super::generation::Generation;
 use super::grants::GrantSettings;
 use super::keeper::Keeper;
 use super::key_values::StoreBounds;
+use super::lasting::AllLasting;
 use super::limits::PluginLimits;
 use super::orders::{Done, Order, OrderError, Want};
 use super::reads::{Reader, Reads};
@@ -90,6 +92,7 @@ pub type OnChange = Box<dyn Fn(Arc<Registry>) + Send + Sync>;
 /// What the host's thread and the rest of the process share. None of it is on a message's way.
 #[derive(Default)]
 pub struct Shared {
+    pub lasting: Arc<AllLasting>,
     pub registry: Mutex<Arc<Registry>>,
     pub on_change: Mutex<Option<OnChange>>,
     pub told: Mutex<Told>,
@@ -134,7 +137,8 @@ impl PluginHost {
     /// never fatal.
     pub fn start(config: PluginsConfig) -> Result<Self> {
         let engine = PluginEngine::new(config.cache_dir.as_deref())?;
-        let (shared, reads) = (Arc::new(Shared::default()), engine.reads.clone());
+        let shared = Arc::new(Shared { lasting: engine.lasting.clone(), ..Shared::default() });
+        let reads = engine.reads.clone();
         let (notes, inbox) = mpsc::channel();
         let mut keeper = Keeper::new(engine, config, shared.clone(), &notes)?;
         let (ready, looked) = mpsc::channel();
@@ -204,6 +208,7 @@ impl PluginHost {
             previous: told.previous.get(name).map(|previous| Version::of(previous)),
             rolled_back: told.rolled_back.get(name).cloned(),
             quarantine: told.quarantined.get(name).cloned(),
+            at_work: self.shared.lasting.find(name).map(|lasting| AtWork::of(&lasting.seen())),
         };
         for generation in registry.plugins() {
             let name = &generation.name;

@@ -12,6 +12,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::bindings::{actions, auth, channel_handler, filter, info};
+use super::calls::Function;
 use super::conduct::Conduct;
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
@@ -19,8 +20,9 @@ use super::generation::{Capabilities, Failures, Generation};
 use super::grants::Grants;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
+use super::meter::{Call, Meter};
 use super::quarantine::Quarantine;
-use super::store::{arm, new_store};
+use super::store::new_store;
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
 
@@ -312,7 +314,9 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     let wrong = |error: wasmtime::Error| LoadError::WrongExports(said(&error));
     let limits = &generation.limits;
     let mut store = new_store(generation.pre.engine(), generation.owner(), limits);
-    let clock = arm(&mut store, limits.instantiate_ms);
+    let meter = Meter::new(&generation.lasting);
+    let start = Call::of(Function::Start);
+    let clock = meter.arm(&mut store, start, limits.instantiate_ms);
     let instance = clock.watch(generation.pre.instantiate_async(&mut store)).await.map_err(failed)?;
     let has = &generation.capabilities;
     if let Some(indices) = &has.channel_handler {
@@ -326,7 +330,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     }
     if let Some(indices) = &has.actions {
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
-        let clock = arm(&mut store, limits.open_ms);
+        let clock = meter.arm(&mut store, start, limits.open_ms);
         generation.actions = clock.watch(guest.call_names(&mut store)).await.map_err(called)?;
         generation.actions.truncate(MOST_ACTIONS);
     }
@@ -334,7 +338,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     if has.info {
         let indices = info::GuestIndices::new(&generation.pre).map_err(wrong)?;
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
-        let clock = arm(&mut store, limits.open_ms);
+        let clock = meter.arm(&mut store, start, limits.open_ms);
         let about = clock.watch(guest.call_describe(&mut store)).await.map_err(called)?;
         if about.channels.len() > PATTERNS {
             return Err(LoadError::TooManyPatterns(about.channels.len()));

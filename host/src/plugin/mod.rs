@@ -7,12 +7,15 @@
 
 mod actions;
 mod actor;
+mod at_work;
 mod auth;
 pub mod bindings;
+mod calls;
 mod conduct;
 mod effects;
 mod engine;
 mod failure;
+mod figures;
 mod filter;
 mod folder;
 mod generation;
@@ -26,6 +29,7 @@ mod lasting;
 mod limits;
 mod loader;
 mod lot;
+mod meter;
 pub mod offline;
 mod orders;
 mod quarantine;
@@ -40,7 +44,9 @@ mod trial;
 mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
+pub use at_work::AtWork;
 pub use auth::{AuthAction, Handshake, Identity, Permission, Refused};
+pub use calls::Times as CallTimes;
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,
     Verdict,

@@ -71,6 +71,7 @@ impl Quarantine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::failure::Place;
 
     #[test]
     fn calls_that_are_ended_again_and_again_begin_it_and_traps_do_not() {
@@ -79,11 +80,15 @@ mod tests {
             assert_eq!(quarantine.failed(&PluginFailure::Panic("in f".into())), None);
         }
         for _ in 1..PATIENCE {
-            assert_eq!(quarantine.failed(&PluginFailure::Deadline { ms: 20 }), None);
+            assert_eq!(quarantine.failed(&PluginFailure::Deadline { ms: 20, at: Place::default() }), None);
             assert_eq!(quarantine.check(), Ok(()));
         }
-        assert!(quarantine.failed(&PluginFailure::Memory { limit: 1 }).is_some());
+        assert!(quarantine.failed(&PluginFailure::Memory { limit: 1, at: Place::default() }).is_some());
         assert!(matches!(quarantine.check(), Err(PluginFailure::Degraded { .. })));
-        assert_eq!(quarantine.failed(&PluginFailure::Deadline { ms: 20 }), None, "one that was under way");
+        assert_eq!(
+            quarantine.failed(&PluginFailure::Deadline { ms: 20, at: Place::default() }),
+            None,
+            "one that was under way"
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::at_work::AtWork;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::grants::GrantsReport;
@@ -54,6 +55,9 @@ pub struct PluginReport {
     pub rolled_back: Option<RolledBack>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,
+    /// Since the server's start, whatever versions there were.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub at_work: Option<AtWork>,
 }
 
 /// Which version it is.

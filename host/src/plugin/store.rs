@@ -17,6 +17,7 @@ use super::lasting::Lasting;
 use super::limits::{
     FIELDS_BYTES, HANDLES, INSTANCES, MEMORIES, PluginLimits, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
 };
+use super::meter::{Call, UnderWay};
 use super::offline::Recording;
 use super::reads::Reads;
 use crate::core::TraceParent;
@@ -49,12 +50,11 @@ pub struct StoreData {
     pub(super) log: LogBudget,
     /// Calls of the contract's `store` in the call under way.
     pub(super) key_value_calls: u32,
+    pub(super) under_way: UnderWay,
     /// Questions to the server in the call under way.
     pub(super) reads: u32,
     /// What it answers must depend on what it is given.
     pub(super) is_filter: bool,
-    /// Of the request that brought about the call under way.
-    pub(super) trace: Option<TraceParent>,
     wasi: Option<Box<Wasi>>,
     memory_limit: usize,
     /// Of all its memories together.
@@ -65,6 +65,11 @@ pub struct StoreData {
 }
 
 impl StoreData {
+    /// Of all its memories together, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory
+    }
+
     pub(super) fn recording(&self) -> Option<&Recording> {
         self.owner.recording.as_ref()
     }
@@ -76,15 +81,16 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
         owner,
         log: LogBudget::default(),
         key_value_calls: 0,
+        under_way: UnderWay::default(),
         reads: 0,
         is_filter: false,
-        trace: None,
         wasi: None,
         memory_limit: limits.memory_bytes,
         memory: 0,
         ticks: 0,
         budget: 0,
     };
+    data.owner.lasting.calls.instance_made();
     let mut store = Store::new(engine, data);
     store.limiter(|data| data);
     store.set_hostcall_fuel(limits.hostcall_bytes);
@@ -102,46 +108,27 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
     store
 }
 
-/// Gives the next call its time. Without it even instantiation would stop at once.
-pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock {
-    let data = store.data_mut();
-    data.ticks = 0;
-    data.key_value_calls = 0;
-    data.reads = 0;
-    data.budget = ms;
-    let waits = data.owner.waits.then(|| data.owner.grants.patience());
-    store.set_epoch_deadline(1);
-    Clock { ms, waits }
-}
-
-/// Ticks count while the component runs. One that waits in the host, for a timer of WASI or for an
-/// answer of the server's, does not run: the wall clock ends it.
-#[derive(Clone, Copy)]
-#[must_use = "a call that waits in the host ends only by `watch`"]
-pub struct Clock {
-    ms: u64,
-    /// None: it cannot wait. Else how long it may for what is outside, beyond its own time.
-    waits: Option<Duration>,
-}
-
-impl Clock {
-    /// Beyond the call's own time, because the wall clock counts the neighbours' too.
-    const GRACE: Duration = Duration::from_secs(1);
-
-    /// Awaits the call. After an error the store must not be used again.
-    pub async fn watch<T>(self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-        let Some(patience) = self.waits else { return call.await };
-        match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE + patience, call).await {
-            Ok(done) => done,
-            Err(_) => Err(OutOfTime { ms: self.ms }.into()),
-        }
-    }
-}
-
 impl StoreData {
     /// What the call under way hands on with its own requests, if anything.
     pub fn traceparent(&self) -> Option<TraceParent> {
-        self.trace
+        self.under_way.trace
+    }
+
+    /// For the next call. Without it even instantiation would stop at once. How long may it wait for
+    /// what is outside, beyond its own time, if it can?
+    pub(super) fn arm(&mut self, call: &Call<'_>, ms: u64) -> Option<Duration> {
+        self.ticks = 0;
+        self.key_value_calls = 0;
+        self.reads = 0;
+        self.budget = ms;
+        self.under_way.set(call);
+        self.owner.waits.then(|| self.owner.grants.patience())
+    }
+}
+
+impl Drop for StoreData {
+    fn drop(&mut self) {
+        self.owner.lasting.calls.instance_gone(self.memory);
     }
 }
 
@@ -152,6 +139,7 @@ impl ResourceLimiter for StoreData {
             // An error rather than a refusal: so the trap says what it was.
             return Err(OutOfMemory { limit: self.memory_limit }.into());
         }
+        self.owner.lasting.calls.memory_grew(memory.saturating_sub(self.memory));
         self.memory = memory;
         Ok(true)
     }
@@ -187,7 +175,12 @@ impl StoreData {
             let (mut table, mut http) = (ResourceTable::new(), WasiHttpCtx::new());
             table.set_max_capacity(WASI_HANDLES);
             http.set_field_size_limit(FIELDS_BYTES);
-            Box::new(Wasi { context: builder.build(), table, http, hooks: Hooks(owner.grants.clone()) })
+            Box::new(Wasi {
+                context: builder.build(),
+                table,
+                http,
+                hooks: Hooks { grants: owner.grants.clone(), trace: None },
+            })
         })
     }
 }
@@ -201,7 +194,9 @@ impl WasiView for StoreData {
 
 impl WasiHttpView for StoreData {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let trace = self.traceparent();
         let wasi = self.wasi();
+        wasi.hooks.trace = trace;
         WasiHttpCtxView { ctx: &mut wasi.http, table: &mut wasi.table, hooks: &mut wasi.hooks }
     }
 }

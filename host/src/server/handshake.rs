@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use hyper::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use hyper::{HeaderMap, Request};
 
+use crate::core::TraceParent;
 use crate::dialect::query;
 use crate::plugin::Handshake;
 
@@ -34,6 +35,13 @@ pub fn subprotocol(headers: &HeaderMap) -> Option<String> {
     native
         .or_else(|| offered.iter().find(|name| name.starts_with(BEARER_PROTOCOL)))
         .map(|name| name.to_string())
+}
+
+/// The trace context of a request; of several none counts (W3C Trace Context, section 3.2).
+pub fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut said = headers.get_all(TraceParent::HEADER).iter();
+    let (first, second) = (said.next()?, said.next());
+    if second.is_some() { None } else { TraceParent::parse(first.to_str().ok()?) }
 }
 
 fn readable(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -86,6 +86,7 @@ impl Session {
         handshake: Handshake,
         allowance: Option<Rc<Allowance>>,
     ) -> Result<Self, Ended> {
+        connection.set_trace(handshake.trace());
         let standing = Standing::begin(&context, &connection, handshake, allowance.clone()).await?;
         let known_rules = KnownRules::default();
         Ok(Self { context, connection, standing, allowance, known_rules, at_once: false, to_own: false })
@@ -141,6 +142,7 @@ impl Session {
                             // Without an id nobody hears of it.
                             receipt: receipt && id.is_some(),
                             fate: Fate::Deliver,
+                            trace: self.connection.trace(),
                             channel,
                             event,
                             payload,
@@ -320,6 +322,7 @@ impl Session {
             joins: None,
             budget: PUBLICATIONS_A_MESSAGE,
             told: None,
+            trace: None,
         })
     }
 
@@ -397,11 +400,12 @@ impl Session {
             return Err(Refusal::ActionNotFound(name.into()));
         };
         let _running = self.allowance.as_ref().map(|allowance| allowance.act()).transpose()?;
-        match self.context.services.call(generation, name, &sender, &data).await {
+        let trace = self.connection.trace();
+        match self.context.services.call_traced(generation, name, &sender, &data, trace).await {
             Ok(Ok((data, effects))) => {
                 // A name that is no channel's can only be a plugin's own odd choice.
                 if let Ok(name) = ChannelName::parse(name) {
-                    self.context.shard.apply(&name, effects);
+                    self.context.shard.apply(&name, effects, trace);
                 }
                 self.reply(request, Reply::ActionCompleted { action: name.into(), data });
                 Ok(())

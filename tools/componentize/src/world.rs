@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId};
 
+/// # Errors
+/// The WIT cannot be read, or has no such world.
 pub fn read(wit: &Path, world: &str) -> Result<(Resolve, WorldId)> {
     let mut resolve = Resolve::default();
     let (package, _) =
@@ -15,6 +17,9 @@ pub fn read(wit: &Path, world: &str) -> Result<(Resolve, WorldId)> {
 }
 
 /// Writes the world into a core module, as wit-bindgen does for languages with an object file.
+///
+/// # Errors
+/// Those of [`read`]; it is no module.
 pub fn embed(module: &mut Vec<u8>, wit: &Path, world: &str) -> Result<()> {
     let (resolve, world) = read(wit, world)?;
     embed_component_metadata(module, &resolve, world, StringEncoding::UTF8)

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::file;
-use crate::config::Config;
+use crate::config::{self, Overrides};
 use crate::plugin::offline;
 use crate::server;
 
@@ -49,7 +49,8 @@ impl Call {
         };
         let calls = self.json.iter().map(parse).collect::<Result<Vec<_>>>()?;
         let recorded = file::recorded(self.host.as_deref())?;
-        let cache = server::cache_dir(&Config::default());
+        let settings = config::load(None, file::cache_setting(), &Overrides::default())?;
+        let cache = server::cache_dir(&settings);
         file::block_on(async {
             let mut loaded = file::load(&self.file, recorded, cache.as_deref()).await?;
             for call in &calls {

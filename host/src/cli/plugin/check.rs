@@ -46,8 +46,12 @@ struct Report {
 }
 
 impl Check {
+    /// For people to read.
+    pub fn of(file: PathBuf) -> Self {
+        Self { file, json: false }
+    }
+
     pub fn run(self) -> Result<()> {
-        file::log_to_stderr("warn,plugin=trace");
         let loaded = file::block_on(file::load(&self.file, Recorded::default(), None));
         match (loaded, self.json) {
             (Ok(loaded), true) => println!("{:#}", serde_json::to_value(report(&loaded))?),

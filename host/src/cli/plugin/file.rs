@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, anyhow};
 use tracing_subscriber::EnvFilter;
 
+use crate::config;
 use crate::core::PluginName;
 use crate::plugin::offline::{Offline, Recorded, Recording};
 use crate::plugin::{PluginEngine, PluginSettings, Source};
@@ -46,6 +47,11 @@ pub async fn load(file: &Path, recorded: Recorded, cache: Option<&Path>) -> Resu
     let plugin = Offline::load(source, &settings, &engine).await;
     let plugin = plugin.map_err(|error| anyhow!("{}: {error}", said()))?;
     Ok(Loaded { plugin, recording, renamed })
+}
+
+/// The one setting of the machine that these commands heed: where compiled code is kept.
+pub fn cache_setting() -> impl Iterator<Item = (String, String)> {
+    config::environment().filter(|(name, _)| name == "TIDEGATE_CACHE_DIR")
 }
 
 /// `--host FILE`, or nothing at all.

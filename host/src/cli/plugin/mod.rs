@@ -1,10 +1,13 @@
 //! `tidegate plugin`: for those who write plugins and who run them, one file each.
 
 mod api;
+mod bench;
+pub mod build;
 mod call;
 mod check;
 mod file;
 mod grants;
+mod new;
 mod record;
 mod replay;
 mod test;
@@ -29,12 +32,20 @@ enum Command {
     Rollback(versions::Versioned),
     /// Let a plugin out of quarantine, on a running server
     Resume(versions::Versioned),
+    /// Make a small, complete project
+    New(new::New),
+    /// Build a project with its language's tools, and check what comes of it
+    Build(build::Build),
     /// Say what a component exports, imports and needs, or why a server would refuse it
     Check(check::Check),
     /// Call one function of a component, without a server
     Call(call::Call),
     /// Play scripted conversations with a server that has the component
     Test(test::Test),
+    /// Measure what calls of a component cost
+    Bench(bench::Bench),
+    /// Write the contract with plugins (WIT) into a folder
+    Wit(new::Wit),
 }
 
 impl Plugin {
@@ -44,8 +55,18 @@ impl Plugin {
             Command::Replay(replay) => replay.run(),
             Command::Rollback(versioned) => versioned.run("rollback"),
             Command::Resume(versioned) => versioned.run("resume"),
-            Command::Check(check) => check.run(),
+            Command::New(new) => new.run(),
+            Command::Build(build) => build.run(),
+            Command::Wit(wit) => wit.run(),
+            Command::Check(check) => {
+                file::log_to_stderr("warn,plugin=trace");
+                check.run()
+            }
             Command::Call(call) => call.run(),
+            Command::Bench(bench) => {
+                file::log_to_stderr("error");
+                bench.run()
+            }
             Command::Test(test) => test.run(),
         }
     }

@@ -20,7 +20,8 @@ pub struct Link {
 
 impl Link {
     pub fn ask(&self, job: Job, request: Request, passed: Option<Box<Passed>>) {
-        self.actor.send(job, Ticket { link: self.id, passed, request });
+        let trace = request.trace();
+        self.actor.send_traced(job, trace, Ticket { link: self.id, passed, request });
     }
 }
 

@@ -201,6 +201,7 @@ mod tests {
             subscribed: true,
             why: Departure::Disconnected,
             budget: PUBLICATIONS_A_MESSAGE,
+            trace: None,
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::Homes;
 use super::chain::{LinkId, Passed};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, ClientId, Sender};
+use crate::core::{ChannelName, ClientId, Sender, TraceParent};
 use crate::hub::groups::{GroupInquiry, GroupName};
 use crate::hub::letter::{Fate, Letter, Order, Origin, PUBLICATIONS_A_MESSAGE, Publish};
 use crate::hub::post::Post;
@@ -21,6 +21,8 @@ struct Cause<'a> {
     by: Option<LinkId>,
     /// What each of its publications may set off in turn.
     share: u16,
+    /// Of the request that the call was of.
+    trace: Option<TraceParent>,
 }
 
 /// The publications that one message may still set off.
@@ -28,11 +30,13 @@ struct Allowance {
     left: usize,
     /// What each of them may set off in turn.
     share: u16,
+    /// Of the request that the message came with.
+    trace: Option<TraceParent>,
 }
 
 impl Allowance {
     /// For so many of them, where there is room for `budget`.
-    fn new(channel: &ChannelName, publications: usize, budget: u16) -> Self {
+    fn new(channel: &ChannelName, publications: usize, budget: u16, trace: Option<TraceParent>) -> Self {
         let allowed = publications.min(usize::from(budget));
         if publications > allowed {
             tracing::warn!(
@@ -43,7 +47,7 @@ impl Allowance {
         }
         // At most 1,024, so the share fits.
         let share = (usize::from(budget) - allowed).checked_div(allowed).unwrap_or(0) as u16;
-        Self { left: allowed, share }
+        Self { left: allowed, share, trace }
     }
 
     fn take(&mut self) -> bool {
@@ -63,13 +67,14 @@ impl Homes {
         passed: Option<Box<Passed>>,
         (by, effects): (LinkId, Vec<Effect>),
         budget: u16,
+        trace: Option<TraceParent>,
         post: &Post,
     ) {
         let before = passed.map(|passed| passed.effects).unwrap_or_default();
         let of_this = effects.iter().filter(|effect| sets_something_off(effect)).count();
         let of_those = before.iter().flat_map(|(_, effects)| effects);
         let publications = of_those.filter(|effect| sets_something_off(effect)).count() + of_this;
-        let mut allowance = Allowance::new(channel, publications, budget);
+        let mut allowance = Allowance::new(channel, publications, budget, trace);
         for (by, effects) in before {
             self.apply_for(channel, Some(by), effects, &mut allowance, post);
         }
@@ -77,9 +82,15 @@ impl Homes {
     }
 
     /// The same for an action. `name` is its name, which stands in for a channel's.
-    pub fn apply_for_action(&mut self, name: &ChannelName, effects: Vec<Effect>, post: &Post) {
+    pub fn apply_for_action(
+        &mut self,
+        name: &ChannelName,
+        effects: Vec<Effect>,
+        trace: Option<TraceParent>,
+        post: &Post,
+    ) {
         let publications = effects.iter().filter(|effect| sets_something_off(effect)).count();
-        let mut allowance = Allowance::new(name, publications, PUBLICATIONS_A_MESSAGE);
+        let mut allowance = Allowance::new(name, publications, PUBLICATIONS_A_MESSAGE, trace);
         self.apply_for(name, None, effects, &mut allowance, post);
     }
 
@@ -91,7 +102,7 @@ impl Homes {
         allowance: &mut Allowance,
         post: &Post,
     ) {
-        let cause = Cause { channel, by, share: allowance.share };
+        let cause = Cause { channel, by, share: allowance.share, trace: allowance.trace };
         for effect in effects {
             if sets_something_off(&effect) && !allowance.take() {
                 continue;
@@ -141,7 +152,7 @@ impl Homes {
                     self.cancel_timer(channel, by, id);
                 }
             }
-            Effect::Count(_) | Effect::Gauge(_) => tracing::error!(%channel, "not applied yet: {effect:?}"),
+            Effect::Count(_) | Effect::Gauge(_) => debug_assert!(false, "kept by the plugin's floor"),
         }
     }
 
@@ -164,6 +175,7 @@ impl Homes {
             budget: cause.share,
             receipt: false,
             fate,
+            trace: cause.trace,
         };
         if own && self.homes.contains_key(&publish.channel) {
             self.accept(publish, post);

@@ -27,7 +27,7 @@ use bytes::{Bytes, BytesMut};
 use chain::{Chain, LinkId, Passed};
 use channel::Home;
 
-use crate::core::{Captures, ChannelName, Pattern, Refusal, ShardId};
+use crate::core::{Captures, ChannelName, Pattern, Refusal, ShardId, TraceParent};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{Fate, Letter, Origin, Publish, Published, Subscribe, Unsubscribe};
 use crate::hub::mesh::Mesh;
@@ -64,6 +64,18 @@ pub enum Request {
     },
     /// A subscription that it has let pass was refused by another: it hears that the subscriber is gone.
     Undone,
+}
+
+impl Request {
+    /// Of the request that it came with.
+    fn trace(&self) -> Option<TraceParent> {
+        match self {
+            Self::Publish(publish) => publish.trace,
+            Self::Subscribe(subscribe) => subscribe.trace,
+            Self::Unsubscribe(unsubscribe) => unsubscribe.trace,
+            Self::Timer { .. } | Self::Undone => None,
+        }
+    }
 }
 
 pub struct Homes {

@@ -167,6 +167,7 @@ mod tests {
             budget: 1,
             receipt: false,
             fate: Fate::Deliver,
+            trace: None,
         }
     }
 

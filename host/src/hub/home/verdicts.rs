@@ -49,7 +49,7 @@ impl Homes {
                 self.taken_leave(unsubscribe, effects, by, post);
             }
             (Request::Timer { channel }, Ok(Answer::Timer(effects))) => {
-                self.apply(&channel, None, (by.0, effects), PUBLICATIONS_A_MESSAGE, post);
+                self.apply(&channel, None, (by.0, effects), PUBLICATIONS_A_MESSAGE, None, post);
             }
             (Request::Timer { channel }, Err(failure)) => {
                 tracing::warn!(%channel, %failure, "a timer's call failed; the timer is gone");
@@ -97,7 +97,7 @@ impl Homes {
     }
 
     fn judged(&mut self, mut publish: Publish, outcome: Outcome, (link, passed): By, post: &Post) {
-        let (channel, budget) = (publish.channel.clone(), publish.budget);
+        let (channel, budget, trace) = (publish.channel.clone(), publish.budget, publish.trace);
         let Outcome { verdict, effects } = outcome;
         match verdict {
             Verdict::Pass | Verdict::Replace(_) => {
@@ -122,7 +122,7 @@ impl Homes {
                 self.answer(publish.channel, publish.origin, Err(refusal), post);
             }
         }
-        self.apply(&channel, passed, (link, effects), budget, post);
+        self.apply(&channel, passed, (link, effects), budget, trace, post);
     }
 
     fn let_in(
@@ -139,7 +139,7 @@ impl Homes {
             }
         };
         let response = passed.as_mut().and_then(|passed| passed.response.take()).or(response);
-        let (channel, budget) = (subscribe.channel.clone(), subscribe.budget);
+        let (channel, budget, trace) = (subscribe.channel.clone(), subscribe.budget, subscribe.trace);
         if let Some(home) = self.homes.get_mut(&channel)
             && let Some(next) = home.chain.after(link, passed.as_deref())
         {
@@ -154,7 +154,7 @@ impl Homes {
         }
         self.has_returned(&channel, &subscribe.sender.user, true);
         self.admit(subscribe, response, post);
-        self.apply(&channel, passed, (link, effects), budget, post);
+        self.apply(&channel, passed, (link, effects), budget, trace, post);
     }
 
     /// Refuses a subscription. Handlers that have let it pass hear that nothing has come of it, unless the
@@ -178,7 +178,7 @@ impl Homes {
         (link, passed): By,
         post: &Post,
     ) {
-        let (channel, budget) = (unsubscribe.channel.clone(), unsubscribe.budget);
+        let (channel, budget, trace) = (unsubscribe.channel.clone(), unsubscribe.budget, unsubscribe.trace);
         if let Some(home) = self.homes.get_mut(&channel)
             && let Some(next) = home.chain.after(link, passed.as_deref())
         {
@@ -187,7 +187,7 @@ impl Homes {
             let job = Job::Unsubscribe { who: unsubscribe.sender.clone(), why: unsubscribe.why };
             return next.ask(job, Request::Unsubscribe(unsubscribe), and(passed, link, effects));
         }
-        self.apply(&channel, passed, (link, effects), budget, post);
+        self.apply(&channel, passed, (link, effects), budget, trace, post);
     }
 
     fn failed(&self, channel: &ChannelName, link: LinkId, failure: &PluginFailure) -> Refusal {

@@ -23,6 +23,7 @@ impl Shard {
                     subscribed: true,
                     why: connection.map_or(Departure::Disconnected, |connection| connection.departure()),
                     budget: PUBLICATIONS_A_MESSAGE,
+                    trace: None,
                 });
                 // If it was to be a member.
                 self.post.send(home, Letter::Gone { channel, client });

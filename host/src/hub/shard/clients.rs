@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
 use super::Shard;
-use crate::core::{ChannelName, ClientId, IdempotencyKey, Payload, Refusal, Sender, UserId};
+use crate::core::{ChannelName, ClientId, IdempotencyKey, Payload, Refusal, Sender, TraceParent, UserId};
 use crate::hub::audience::FilterChoice;
 use crate::hub::connection::Connection;
 use crate::hub::delivery::Full;
@@ -36,12 +36,14 @@ pub struct Publication {
     pub key: Option<IdempotencyKey>,
     /// How many did it reach?
     pub receipt: bool,
+    /// Of the request that it came by.
+    pub trace: Option<TraceParent>,
 }
 
 impl Publication {
     /// In nobody's name, and without anything beside.
     pub fn new(channel: ChannelName, event: Bytes, payload: Payload) -> Self {
-        Self { channel, event, payload, sender: None, except: None, key: None, receipt: false }
+        Self { channel, event, payload, sender: None, except: None, key: None, receipt: false, trace: None }
     }
 }
 
@@ -76,6 +78,7 @@ impl Shard {
                 subscribed: true,
                 why: connection.departure(),
                 budget: PUBLICATIONS_A_MESSAGE,
+                trace: connection.trace(),
             });
             self.leave_members(connection, channel);
         }
@@ -107,6 +110,7 @@ impl Shard {
     }
 
     pub fn subscribe(&self, connection: &Connection, subscribe: Subscribe) {
+        let subscribe = Subscribe { trace: connection.trace(), ..subscribe };
         connection.take_credit();
         connection.answer_awaited();
         connection.subscription_asked();
@@ -175,7 +179,8 @@ impl Shard {
         let subscribed = removed.is_some();
         self.release(removed.and_then(|removed| removed.filter));
         let (sender, request) = (connection.sender_in(channel.as_str()), Some(request));
-        self.leave(Unsubscribe { channel: channel.clone(), sender, request, subscribed, why, budget });
+        let trace = connection.trace();
+        self.leave(Unsubscribe { channel: channel.clone(), sender, request, subscribed, why, budget, trace });
         self.leave_members(connection, channel);
     }
 
@@ -184,21 +189,22 @@ impl Shard {
         &self,
         publication: Publication,
     ) -> oneshot::Receiver<Result<Published, Refusal>> {
-        let Publication { channel, event, payload, sender, except, key, receipt } = publication;
+        let Publication { channel, event, payload, sender, except, key, receipt, trace } = publication;
         let (answer, receiver) = oneshot::channel();
         let home = self.post.mesh().home(channel.as_str());
         let sender = sender.map(|user| Sender { client: ClientId::NOBODY, user });
         let origin = Origin::Server { answer, sender };
         let budget = PUBLICATIONS_A_MESSAGE;
         let fate = Fate::Deliver;
-        let publish = Publish { channel, origin, event, payload, except, key, budget, receipt, fate };
+        let publish = Publish { channel, origin, event, payload, except, key, budget, receipt, fate, trace };
         self.post.send(home, Letter::Publish(publish));
         receiver
     }
 
-    /// What an action asked for. `name` stands in for a channel in direct messages.
-    pub fn apply(&self, name: &ChannelName, effects: Vec<Effect>) {
-        self.homes.borrow_mut().apply_for_action(name, effects, &self.post);
+    /// What an action asked for. `name` stands in for a channel in direct messages; `trace` is that of
+    /// whoever called it.
+    pub fn apply(&self, name: &ChannelName, effects: Vec<Effect>, trace: Option<TraceParent>) {
+        self.homes.borrow_mut().apply_for_action(name, effects, trace, &self.post);
         self.post.queue.wake();
     }
 

@@ -198,6 +198,7 @@ mod tests {
                 joins: None,
                 budget: 0,
                 told: None,
+                trace: None,
             };
             shards[0].subscribe(&connection, subscribe);
             connection.until_settled().await;
@@ -215,6 +216,7 @@ mod tests {
                 budget: 0,
                 receipt: false,
                 fate: Fate::Deliver,
+                trace: None,
             };
             shards[1].homes.borrow_mut().publish(publish, &shards[1].post);
             assert!(acknowledged.try_recv().unwrap().is_ok());

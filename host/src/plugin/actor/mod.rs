@@ -20,12 +20,13 @@ use tokio::sync::Notify;
 
 pub(super) use version::Version;
 
+use super::calls::Function;
 use super::effects::{Acceptance, Effect, Outcome};
 use super::engine::OWN_STORES;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelName, Payload, PluginName, Sender};
+use crate::core::{Captures, ChannelName, ClientId, Payload, PluginName, Sender, TraceParent};
 
 /// What may wait for one store. Publishers have bounded credit, so this is rarely met.
 const WAITING_JOBS: usize = 65_536;
@@ -75,6 +76,25 @@ pub enum Job {
 }
 
 impl Job {
+    /// What of the plugin is called.
+    pub(super) fn function(&self) -> Function {
+        match self {
+            Self::Subscribe { .. } => Function::OnSubscribe,
+            Self::Publish { .. } => Function::OnPublish,
+            Self::Unsubscribe { .. } => Function::OnUnsubscribe,
+            Self::Timer { .. } => Function::OnTimer,
+        }
+    }
+
+    /// Whose request it is.
+    fn client(&self) -> Option<ClientId> {
+        match self {
+            Self::Subscribe { who, .. } | Self::Unsubscribe { who, .. } => Some(who.client),
+            Self::Publish { sender, .. } => sender.as_ref().map(|sender| sender.client),
+            Self::Timer { .. } => None,
+        }
+    }
+
     fn weight(&self) -> usize {
         match self {
             Self::Publish { payload, .. } => payload.bytes.len(),
@@ -89,6 +109,19 @@ pub enum Answer {
     Published(Outcome),
     Unsubscribed(Vec<Effect>),
     Timer(Vec<Effect>),
+}
+
+impl Answer {
+    /// What the plugin wants done, if it may want anything.
+    pub(super) fn effects_mut(&mut self) -> Option<&mut Vec<Effect>> {
+        match self {
+            Self::Subscribed(Ok(Acceptance { effects, .. })) | Self::Published(Outcome { effects, .. }) => {
+                Some(effects)
+            }
+            Self::Unsubscribed(effects) | Self::Timer(effects) => Some(effects),
+            Self::Subscribed(Err(_)) => None,
+        }
+    }
 }
 
 /// Where answers go. Answers of a channel come in the order of its jobs, except those that
@@ -110,6 +143,7 @@ enum Work<T> {
     Job {
         channel: u32,
         job: Job,
+        trace: Option<TraceParent>,
         ticket: T,
     },
     Swap {
@@ -228,6 +262,11 @@ impl<S: ActorSink> Actors<S> {
 
 impl<S: ActorSink> Actor<S> {
     pub fn send(&self, job: Job, ticket: S::Ticket) {
+        self.send_traced(job, None, ticket);
+    }
+
+    /// The same for a job of a request that has a trace context.
+    pub fn send_traced(&self, job: Job, trace: Option<TraceParent>, ticket: S::Ticket) {
         let (Rest::Quiet { of, .. } | Rest::Told { of }) = self.rest.get();
         self.rest.set(Rest::Quiet { seconds: 0, of });
         let mailbox = &self.mailbox;
@@ -238,7 +277,7 @@ impl<S: ActorSink> Actor<S> {
             return self.sink.decided(ticket, Err(PluginFailure::Busy));
         }
         mailbox.bytes.set(bytes);
-        mailbox.push(Work::Job { channel: self.channel, job, ticket });
+        mailbox.push(Work::Job { channel: self.channel, job, trace, ticket });
     }
 
     /// So many seconds more have gone by. Left alone for as long as its plugin's settings say, the

@@ -10,7 +10,7 @@ use wasmtime::component::ResourceAny;
 use super::owed::Owed;
 use super::version::Version;
 use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
-use crate::core::{Captures, ChannelName};
+use crate::core::{Captures, ChannelName, TraceParent};
 use crate::plugin::conduct::Culprit;
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::Generation;
@@ -77,13 +77,13 @@ impl<S: ActorSink> Runner<S> {
                     calls = 0;
                     mailbox.notify.notified().await;
                 }
-                Some(Work::Job { channel, job, ticket }) => {
+                Some(Work::Job { channel, job, trace, ticket }) => {
                     mailbox.bytes.set(mailbox.bytes.get().saturating_sub(job.weight()));
                     match job {
                         Job::Unsubscribe { who, why } => self.owe(channel, who, why, ticket, &handles).await,
                         job => {
                             self.settle(channel, &handles).await;
-                            let answer = self.take(channel, &job).await;
+                            let answer = self.take(channel, &job, trace).await;
                             self.sink.decided(ticket, answer);
                         }
                     }
@@ -164,8 +164,13 @@ impl<S: ActorSink> Runner<S> {
 
     // === jobs ===
 
-    pub(super) async fn take(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
-        let answer = self.call(channel, job).await;
+    pub(super) async fn take(
+        &mut self,
+        channel: u32,
+        job: &Job,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
+        let answer = self.call(channel, job, trace).await;
         if let Err(failure) = &answer
             && !is_an_answer(failure)
             && let Some(room) = self.rooms.get_mut(&channel)
@@ -188,7 +193,12 @@ impl<S: ActorSink> Runner<S> {
         answer
     }
 
-    async fn call(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
+    async fn call(
+        &mut self,
+        channel: u32,
+        job: &Job,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
         let closed = || PluginFailure::Other("the channel is closed".into());
         let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
         let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
@@ -198,13 +208,19 @@ impl<S: ActorSink> Runner<S> {
         version.generation.quarantine.check()?;
         room.health.check(Instant::now)?;
         if version.generation.taps.newest().is_some() {
-            return Box::pin(self.call_observed(channel, job)).await;
+            return Box::pin(self.call_observed(channel, job, trace)).await;
         }
-        Self::call_room(room, version, job).await
+        let answer = Self::call_room(room, version, job, trace).await?;
+        Ok(without_figures(version, answer))
     }
 
     /// The same, for those who listen: with the state that the channel had when they began.
-    async fn call_observed(&mut self, channel: u32, job: &Job) -> Result<Answer, PluginFailure> {
+    async fn call_observed(
+        &mut self,
+        channel: u32,
+        job: &Job,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
         let closed = || PluginFailure::Other("the channel is closed".into());
         let newest = |this: &Self| {
             let room = this.rooms.get(&channel)?;
@@ -225,17 +241,18 @@ impl<S: ActorSink> Runner<S> {
         }
         let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
         let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
-        let answer = Self::call_room(room, version, job).await;
+        let answer = Self::call_room(room, version, job, trace).await;
         let captures = Some(room.captures.clone());
         let call = Call::Handle { channel: room.name.clone(), captures, snapshot, job: job.clone() };
         version.generation.taps.tell(call, answer.as_ref().map(said::answer).map_err(tap::failed));
-        answer
+        Ok(without_figures(version, answer?))
     }
 
     async fn call_room(
         room: &mut Room<S::Ticket>,
         version: &mut Version,
         job: &Job,
+        trace: Option<TraceParent>,
     ) -> Result<Answer, PluginFailure> {
         version.generation.conduct.called();
         let resource = match room.open() {
@@ -251,7 +268,7 @@ impl<S: ActorSink> Runner<S> {
                 resource
             }
         };
-        version.call(resource, job).await
+        version.call(resource, job, &room.name, trace).await
     }
 
     // === state ===
@@ -366,6 +383,14 @@ impl<S: ActorSink> Runner<S> {
         }
         Ok(())
     }
+}
+
+/// The plugin's own figures are kept where they are counted; the rest is for the server.
+fn without_figures(version: &Version, mut answer: Answer) -> Answer {
+    if let Some(effects) = answer.effects_mut() {
+        version.generation.take_figures(effects);
+    }
+    answer
 }
 
 /// Refusals to open and pauses are no faults.

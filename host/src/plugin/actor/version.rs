@@ -5,13 +5,15 @@ use std::sync::Arc;
 use wasmtime::component::ResourceAny;
 
 use super::{Answer, Departure, Job};
-use crate::core::{Captures, ChannelName, Sender};
+use crate::core::{Captures, ChannelName, Sender, TraceParent};
 use crate::plugin::bindings::channel_handler::Guest;
 use crate::plugin::bindings::{channel_handler, types};
+use crate::plugin::calls::Function;
 use crate::plugin::effects::{Acceptance, Outcome, effects};
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::{Generation, Live};
 use crate::plugin::limits::{REASON_BYTES, SNAPSHOT_BYTES, line};
+use crate::plugin::meter::Call;
 
 pub struct Version {
     pub generation: Arc<Generation>,
@@ -52,7 +54,8 @@ impl Version {
             None => live.insert(generation.channel_handler().await?),
         };
         let captures = captures.pairs();
-        let clock = live.arm(generation.limits.open_ms);
+        let call = Call::of(Function::Open).about(name);
+        let clock = live.meter.arm(&mut live.store, call, generation.limits.open_ms);
         let handler = live.guest.channel();
         let opened = handler.call_open(&mut live.store, name.as_str(), &captures, snapshot);
         clock.watch(opened).await.map_err(trapped)?.map_err(|reason| {
@@ -68,14 +71,16 @@ impl Version {
     /// [`PluginFailure::BadOutput`] leaves the store as it was; after any other it must be ended.
     pub async fn save(&mut self, resource: ResourceAny) -> Result<Option<Box<[u8]>>, PluginFailure> {
         let live = self.live.as_mut().ok_or_else(no_store)?;
-        let clock = live.arm(self.generation.limits.open_ms);
+        let clock = live.meter.arm(&mut live.store, Call::of(Function::Save), self.generation.limits.open_ms);
         let handler = live.guest.channel();
         let saved = clock.watch(handler.call_save(&mut live.store, resource)).await.map_err(trapped)?;
         match saved {
             Some(snapshot) if snapshot.len() > SNAPSHOT_BYTES => {
                 let bytes = snapshot.len();
                 let why = format!("a snapshot of {bytes} bytes; at most {SNAPSHOT_BYTES} are allowed");
-                Err(PluginFailure::BadOutput(why))
+                let failure = PluginFailure::BadOutput(why);
+                live.meter.refused(Function::Save, &failure);
+                Err(failure)
             }
             saved => Ok(saved.map(Vec::into_boxed_slice)),
         }
@@ -85,16 +90,40 @@ impl Version {
     /// After any the store must be ended.
     pub async fn close(&mut self, resource: ResourceAny) -> Result<(), PluginFailure> {
         let Some(live) = &mut self.live else { return Ok(()) };
-        let clock = live.arm(self.generation.limits.call_ms);
+        let clock =
+            live.meter.arm(&mut live.store, Call::of(Function::Close), self.generation.limits.call_ms);
         clock.watch(resource.resource_drop_async(&mut live.store)).await.map_err(trapped)
     }
 
+    /// `channel` is the resource's, `trace` that of the request that the job is of.
+    ///
     /// # Errors
     /// After any the store must be ended.
-    pub async fn call(&mut self, resource: ResourceAny, job: &Job) -> Result<Answer, PluginFailure> {
+    pub async fn call(
+        &mut self,
+        resource: ResourceAny,
+        job: &Job,
+        channel: &ChannelName,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
+        let answer = self.ask(resource, job, channel, trace).await;
+        if let (Err(failure @ PluginFailure::BadOutput(_)), Some(live)) = (&answer, &self.live) {
+            live.meter.refused(job.function(), failure);
+        }
+        answer
+    }
+
+    async fn ask(
+        &mut self,
+        resource: ResourceAny,
+        job: &Job,
+        channel: &ChannelName,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
         let limits = &self.generation.limits;
         let live = self.live.as_mut().ok_or_else(no_store)?;
-        let clock = live.arm(limits.call_ms);
+        let call = Call::of(job.function()).about(channel).by(job.client()).traced(trace);
+        let clock = live.meter.arm(&mut live.store, call, limits.call_ms);
         let handler = live.guest.channel();
         match job {
             Job::Publish { sender, event, payload, at } => {

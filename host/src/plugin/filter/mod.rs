@@ -15,13 +15,15 @@ use slab::Slab;
 use tokio::sync::Mutex;
 
 use super::bindings::filter;
+use super::calls::Function;
 use super::conduct::Culprit;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::health::Health;
 use super::limits::{REASON_BYTES, cut, line};
 use super::lot::{Lot, Share};
-use super::offline::Call;
+use super::meter::Call;
+use super::offline;
 use super::registry::Registry;
 use super::slot::Slot;
 use crate::core::PluginName;
@@ -147,7 +149,7 @@ impl Filters {
             return Ok(id);
         }
         let mut live = self.ready(&shelf, &mut runner, generation).await.map_err(FilterRefusal::Failed)?;
-        let clock = live.arm(generation.limits.open_ms);
+        let clock = live.meter.arm(&mut live.store, Call::of(Function::FilterAdd), generation.limits.open_ms);
         match clock.watch(live.guest.call_add(&mut live.store, params)).await {
             Ok(Ok(guest_id)) => {
                 runner.slot.put(live);
@@ -303,8 +305,9 @@ impl Filters {
             return Ok(Bits::Nothing);
         }
         let batch = filter::Batch { kinds: &messages.kinds, ends: &messages.ends, data: &messages.data };
-        let clock = live.arm(generation.limits.filter_ms);
         generation.conduct.called();
+        let call = Call::of(Function::FilterEvaluate);
+        let clock = live.meter.arm(&mut live.store, call, generation.limits.filter_ms);
         match clock.watch(live.guest.call_evaluate(&mut live.store, &guest_ids, batch)).await {
             Ok(words) => {
                 runner.slot.put(live);
@@ -341,7 +344,8 @@ impl Filters {
                 .map(|message| bits::verdict(words, width, columns, message, filter))
                 .collect();
             let Some(passes) = passes else { continue };
-            let call = Call::Filter { params: expression.params.clone(), messages: messages.unpacked() };
+            let call =
+                offline::Call::Filter { params: expression.params.clone(), messages: messages.unpacked() };
             generation.taps.tell(call, Ok(serde_json::json!({ "passes": passes })));
         }
     }
@@ -400,7 +404,8 @@ impl Filters {
         for id in gone {
             runner.failed.remove(&id);
             if let Some(Some(guest_id)) = runner.forget(id) {
-                let clock = live.arm(generation.limits.open_ms);
+                let call = Call::of(Function::FilterRemove);
+                let clock = live.meter.arm(&mut live.store, call, generation.limits.open_ms);
                 let removed = clock.watch(live.guest.call_remove(&mut live.store, guest_id)).await;
                 removed.map_err(|error| (None, failed(error)))?;
             }
@@ -410,7 +415,8 @@ impl Filters {
             return Ok(());
         }
         for (id, params) in self.missing(runner, generation) {
-            let clock = live.arm(generation.limits.open_ms);
+            let call = Call::of(Function::FilterAdd);
+            let clock = live.meter.arm(&mut live.store, call, generation.limits.open_ms);
             let added = clock.watch(live.guest.call_add(&mut live.store, &params)).await;
             let added = added.map_err(|error| (Some(id), failed(error)))?;
             if let Err(reason) = &added {

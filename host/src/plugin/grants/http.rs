@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::HeaderValue;
 use hyper::rt::Executor;
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
@@ -33,6 +34,7 @@ use super::courier::Courier;
 use super::origin::Origin;
 use super::reach::is_public;
 use super::{Grants, HttpGrant, Need};
+use crate::core::TraceParent;
 use crate::core::address::Network;
 
 /// Of an answer's head, in bytes.
@@ -81,16 +83,26 @@ type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(Response<WasiBody>, Io), Error>;
 
 /// What `wasi:http` asks of one store.
-pub struct Hooks(pub Arc<Grants>);
+pub struct Hooks {
+    pub grants: Arc<Grants>,
+    /// Of the call that sends.
+    pub trace: Option<TraceParent>,
+}
 
 impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Io,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let grants = self.0.clone();
+        let grants = self.grants.clone();
+        // One that the plugin has made its own of stays.
+        if let Some(trace) = self.trace
+            && let Ok(value) = HeaderValue::from_str(&trace.to_string())
+        {
+            request.headers_mut().entry(TraceParent::HEADER).or_insert(value);
+        }
         match permit(&grants, &request) {
             Ok(()) => Box::new(send(grants, request, options.unwrap_or_default())),
             Err(error) => Box::new(std::future::ready(Err(error))),

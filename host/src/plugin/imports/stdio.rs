@@ -10,6 +10,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use super::log::{LogBudget, write};
 use crate::plugin::bindings::log::Level;
+use crate::plugin::meter::UnderWay;
 use crate::plugin::store::Owner;
 
 /// A line without an end is written when it is this long.
@@ -39,7 +40,7 @@ impl Lines {
             if *byte == b'\n' || self.line.len() >= LINE_BYTES {
                 let text = String::from_utf8_lossy(&self.line).into_owned();
                 self.line.clear();
-                write(&self.owner, &mut self.budget, Level::Info, text);
+                write(&self.owner, &UnderWay::default(), &mut self.budget, Level::Info, text);
             }
         }
     }

@@ -2,15 +2,15 @@
 
 use std::mem;
 
-use serde_json::{Value, json};
+use bytes::Bytes;
 
+use super::Offline;
 use super::call::{Judged, Who};
-use super::{Offline, said};
 use crate::core::{Captures, ChannelName, Sender};
 use crate::plugin::actions;
 use crate::plugin::bindings::{auth, filter, types};
 use crate::plugin::failure::PluginFailure;
-use crate::plugin::{AuthAction, Handshake};
+use crate::plugin::{AuthAction, Denial, Effect, Handshake};
 
 /// The server would not come to call it.
 pub fn not_exported(interface: &str) -> PluginFailure {
@@ -23,7 +23,10 @@ fn trapped(error: wasmtime::Error) -> PluginFailure {
 
 /// A taken instance is only put back where its call has ended well.
 impl Offline {
-    pub(super) async fn authenticate(&mut self, handshake: &Handshake) -> Result<Value, PluginFailure> {
+    pub(super) async fn authenticate(
+        &mut self,
+        handshake: &Handshake,
+    ) -> Result<Result<auth::IdentityResult, String>, PluginFailure> {
         let mut live = self.auth().await?;
         let headers: Vec<(&str, &str)> =
             handshake.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -38,7 +41,7 @@ impl Offline {
         let answer = clock.watch(live.guest.call_authenticate(&mut live.store, request)).await;
         let answer = answer.map_err(trapped)?;
         self.auth = Some(live);
-        Ok(said::identity(&answer))
+        Ok(answer.map_err(|refusal| refusal.reason))
     }
 
     pub(super) async fn authorize(
@@ -47,7 +50,7 @@ impl Offline {
         action: AuthAction,
         channel: &ChannelName,
         captures: &Captures,
-    ) -> Result<Value, PluginFailure> {
+    ) -> Result<auth::Permission, PluginFailure> {
         let mut live = self.auth().await?;
         let claims: Vec<(&str, &str)> =
             who.claims.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -65,7 +68,7 @@ impl Offline {
         let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
         let permission = clock.watch(called).await.map_err(trapped)?;
         self.auth = Some(live);
-        Ok(said::permission(&permission))
+        Ok(permission)
     }
 
     async fn auth(&mut self) -> Result<super::Live<auth::Guest>, PluginFailure> {
@@ -81,7 +84,7 @@ impl Offline {
         name: &str,
         who: &Sender,
         data: &[u8],
-    ) -> Result<Value, PluginFailure> {
+    ) -> Result<Result<(Bytes, Vec<Effect>), Denial>, PluginFailure> {
         if !self.generation.actions.iter().any(|known| known == name) {
             let known = self.generation.actions.join(", ");
             let why = if known.is_empty() {
@@ -99,31 +102,43 @@ impl Offline {
         let clock = live.arm(self.generation.limits.call_ms);
         let reply = clock.watch(live.guest.call_call(&mut live.store, name, caller, data)).await;
         let reply = reply.map_err(trapped)?;
-        let said = match reply {
-            Ok(reply) => {
-                let (data, effects) = actions::check(reply, self.generation.limits.payload_bytes)?;
-                said::reply(&data, &effects)
-            }
-            Err(denial) => said::denied(&denial.into()),
+        let given = match reply {
+            Ok(reply) => Ok(actions::check(reply, self.generation.limits.payload_bytes)?),
+            Err(denial) => Err(denial.into()),
         };
         self.actions = Some(live);
-        Ok(said)
+        Ok(given)
     }
 
-    pub(super) async fn judge(&mut self, params: &[u8], messages: &[Judged]) -> Result<Value, PluginFailure> {
-        let mut live = match mem::take(&mut self.filter) {
-            Some(live) => live,
+    /// The filter is kept for the next call with its parameters.
+    pub(super) async fn judge(
+        &mut self,
+        params: &Bytes,
+        messages: &[Judged],
+    ) -> Result<Result<Vec<bool>, String>, PluginFailure> {
+        let made = mem::take(&mut self.judge);
+        let (mut live, made) = match mem::take(&mut self.filter) {
+            Some(live) => (live, made),
             None if self.generation.capabilities.filter.is_none() => return Err(not_exported("filter")),
-            None => self.generation.filter().await?,
+            None => (self.generation.filter().await?, None),
         };
         let limits = &self.generation.limits;
-        let clock = live.arm(limits.open_ms);
-        let added = clock.watch(live.guest.call_add(&mut live.store, params)).await.map_err(trapped)?;
-        let id = match added {
-            Ok(id) => id,
-            Err(reason) => {
-                self.filter = Some(live);
-                return Ok(json!({ "refused": reason }));
+        let id = match made {
+            Some((known, id)) if known == params => id,
+            made => {
+                if let Some((_, id)) = made {
+                    let clock = live.arm(limits.open_ms);
+                    clock.watch(live.guest.call_remove(&mut live.store, id)).await.map_err(trapped)?;
+                }
+                let clock = live.arm(limits.open_ms);
+                let added = clock.watch(live.guest.call_add(&mut live.store, params)).await;
+                match added.map_err(trapped)? {
+                    Ok(id) => id,
+                    Err(reason) => {
+                        self.filter = Some(live);
+                        return Ok(Err(reason));
+                    }
+                }
             }
         };
         let mut batch = crate::plugin::FilterBatch::default();
@@ -135,11 +150,10 @@ impl Offline {
         let batch = filter::Batch { kinds, ends, data };
         let words = clock.watch(live.guest.call_evaluate(&mut live.store, &[id], batch)).await;
         let words = words.map_err(trapped)?;
-        let clock = live.arm(limits.open_ms);
-        clock.watch(live.guest.call_remove(&mut live.store, id)).await.map_err(trapped)?;
         self.filter = Some(live);
+        self.judge = Some((params.clone(), id));
         // With one filter the bit of a message is its place in the batch; missing words are zeros.
         let passes = |at: usize| words.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
-        Ok(json!({ "passes": (0..messages.len()).map(passes).collect::<Vec<_>>() }))
+        Ok(Ok((0..messages.len()).map(passes).collect()))
     }
 }

@@ -11,13 +11,15 @@ mod write;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 pub use call::{Call, Judged, Who};
 pub(super) use imports::add_to_linker;
 pub use read::BadInput;
 pub use recorded::{Kept, Present, Recorded};
-pub use said::bytes;
-use serde_json::{Value, json};
+pub use said::{Given, bytes};
+use serde_json::Value;
 use wasmtime::component::ResourceAny;
 
 use super::actor::Version;
@@ -40,6 +42,8 @@ pub struct Offline {
     rooms: HashMap<ChannelName, ResourceAny>,
     auth: Option<Live<auth::Guest>>,
     filter: Option<Live<filter::Guest>>,
+    /// The filter that was made last in it, and its parameters.
+    judge: Option<(Bytes, u32)>,
     actions: Option<Live<actions::Guest>>,
 }
 
@@ -70,6 +74,7 @@ impl Offline {
             rooms: HashMap::new(),
             auth: None,
             filter: None,
+            judge: None,
             actions: None,
         }
     }
@@ -83,30 +88,57 @@ impl Offline {
     /// # Errors
     /// As on the server; the instance is gone then, and the next call has a fresh one.
     pub async fn call(&mut self, call: &Call) -> Result<Value, PluginFailure> {
+        self.run(call).await.map(|given| given.json())
+    }
+
+    /// The call alone, for who measures it.
+    ///
+    /// # Errors
+    /// As [`Offline::call`].
+    pub async fn run(&mut self, call: &Call) -> Result<Given, PluginFailure> {
         match call {
-            Call::Authenticate(handshake) => self.authenticate(handshake).await,
+            Call::Authenticate(handshake) => self.authenticate(handshake).await.map(Given::Identity),
             Call::Authorize { who, action, channel, captures } => {
                 let captures = captures.clone().unwrap_or_default();
-                self.authorize(who, *action, channel, &captures).await
+                self.authorize(who, *action, channel, &captures).await.map(Given::Permission)
             }
-            Call::Action { name, who, data } => self.action(name, who, data).await,
-            Call::Filter { params, messages } => self.judge(params, messages).await,
+            Call::Action { name, who, data } => self.action(name, who, data).await.map(Given::Reply),
+            Call::Filter { params, messages } => self.judge(params, messages).await.map(Given::Passes),
             Call::Handle { channel, captures, snapshot, job } => {
                 let resource = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
-                match self.handler.call(resource, job).await {
-                    Ok(answer) => Ok(said::answer(&answer)),
+                match self.handler.call(resource, job, channel, None).await {
+                    Ok(answer) => Ok(Given::Answer(answer)),
                     Err(failure) => Err(self.lost(failure)),
                 }
             }
             Call::Save { channel, captures, snapshot } => {
                 let resource = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
                 match self.handler.save(resource).await {
-                    Ok(None) => Ok(json!({ "snapshot": null })),
-                    Ok(Some(bytes)) => Ok(json!({ "snapshot": said::bytes(&bytes) })),
+                    Ok(snapshot) => Ok(Given::Snapshot(snapshot)),
                     Err(failure) => Err(self.lost(failure)),
                 }
             }
         }
+    }
+
+    /// How long one more instance takes to be made, and the bytes of its memories.
+    ///
+    /// # Errors
+    /// It is not made.
+    pub async fn start(&self) -> Result<(Duration, usize), PluginFailure> {
+        let generation = &self.generation;
+        let began = Instant::now();
+        let has = &generation.capabilities;
+        let memory = if has.channel_handler.is_some() {
+            generation.channel_handler().await?.store.data().memory_bytes()
+        } else if has.auth.is_some() {
+            generation.auth().await?.store.data().memory_bytes()
+        } else if has.filter.is_some() {
+            generation.filter().await?.store.data().memory_bytes()
+        } else {
+            generation.actions().await?.store.data().memory_bytes()
+        };
+        Ok((began.elapsed(), memory))
     }
 
     /// The channel, opened with its first call.

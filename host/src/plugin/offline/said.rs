@@ -2,11 +2,51 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::core::{Payload, PayloadKind};
 use crate::plugin::bindings::auth;
 use crate::plugin::{Answer, Audience, Denial, Direct, Effect, Metric, Publication, Recipient, Verdict};
+
+/// What a function gave.
+pub enum Given {
+    Answer(Answer),
+    /// Or the reason of a refusal.
+    Identity(Result<auth::IdentityResult, String>),
+    Permission(auth::Permission),
+    /// For each message, or why there is no such filter.
+    Passes(Result<Vec<bool>, String>),
+    Reply(Result<(Bytes, Vec<Effect>), Denial>),
+    Snapshot(Option<Box<[u8]>>),
+}
+
+impl Given {
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Answer(answer) => self::answer(answer),
+            Self::Identity(Ok(identity)) => json!({ "identity": {
+                "user": identity.user,
+                "claims": pairs(&identity.claims),
+                "expires_at_ms": identity.expires_at_ms,
+            } }),
+            Self::Identity(Err(reason)) | Self::Passes(Err(reason)) => json!({ "refused": reason }),
+            Self::Permission(auth::Permission::Granted) => json!({ "permission": "granted" }),
+            Self::Permission(auth::Permission::GrantedFor(seconds)) => {
+                json!({ "permission": { "granted_for": seconds } })
+            }
+            Self::Permission(auth::Permission::Refused(reason)) => {
+                json!({ "permission": { "refused": reason } })
+            }
+            Self::Passes(Ok(passes)) => json!({ "passes": passes }),
+            Self::Reply(Ok((data, effects))) => {
+                json!({ "reply": json_of(data), "effects": self::effects(effects) })
+            }
+            Self::Reply(Err(denial)) => denied(denial),
+            Self::Snapshot(snapshot) => json!({ "snapshot": snapshot.as_deref().map(bytes) }),
+        }
+    }
+}
 
 pub fn answer(answer: &Answer) -> Value {
     match answer {
@@ -60,7 +100,7 @@ pub fn denied(denial: &Denial) -> Value {
     json!({ "denied": { "code": denial.code, "reason": denial.reason } })
 }
 
-pub fn effects(effects: &[Effect]) -> Value {
+fn effects(effects: &[Effect]) -> Value {
     effects.iter().map(effect).collect()
 }
 

@@ -32,6 +32,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request};
 
+use super::handshake::traceparent;
 use super::router::{Answer, Router};
 use crate::config::{Config, Grant};
 use keys::Keys;
@@ -92,6 +93,7 @@ async fn call(router: Rc<Router>, peer: SocketAddr, request: Request<Incoming>) 
         Input::Body(size) => body::read(incoming, size.limit(&router.config.limits)).await?,
         Input::Query => Bytes::copy_from_slice(parts.uri.query().unwrap_or_default().as_bytes()),
     };
-    let call = Call { router: router.clone(), caller, params };
+    let trace = traceparent(&parts.headers);
+    let call = Call { router: router.clone(), caller, params, trace };
     route.handle(call, body).await
 }

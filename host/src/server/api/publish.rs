@@ -262,6 +262,7 @@ impl Common {
             except: self.except,
             key: self.key.clone(),
             receipt: self.receipt,
+            trace: call.trace,
         })))
     }
 }

@@ -15,6 +15,7 @@ use super::body::{self, BodySize};
 use super::error::ApiError;
 use super::keys::Caller;
 use crate::config::Grant;
+use crate::core::TraceParent;
 use crate::hub::Shard;
 
 /// One call of a route.
@@ -24,6 +25,8 @@ pub struct Call {
     pub caller: Caller,
     /// What stands in the path's `{…}`, decoded, in order.
     pub params: Vec<String>,
+    /// Of the request.
+    pub trace: Option<TraceParent>,
 }
 
 impl Call {

@@ -55,7 +55,8 @@ pub async fn send(call: Call, message: Send) -> Result<Sent, ApiError> {
             let channel = ChannelName::of_user(&user);
             let channel = channel.map_err(|error| ApiError::invalid(format!("user: {error}")))?;
             call.router.context.rules.payload(&channel, &payload)?;
-            let publication = Publication { receipt: true, ..Publication::new(channel, event, payload) };
+            let publication =
+                Publication { receipt: true, trace: call.trace, ..Publication::new(channel, event, payload) };
             let (delivered, queued) =
                 UnderWay(call.shard().publish_as_server(publication)).done().await?.fate();
             Ok(Sent { delivered, queued })

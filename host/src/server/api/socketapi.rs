@@ -6,6 +6,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 
+use super::super::handshake::traceparent;
 use super::super::router::{Answer, Router, json};
 use super::ingress;
 use crate::core::Refusal;
@@ -19,6 +20,7 @@ pub async fn broadcast(router: &Router, peer: SocketAddr, request: Request<Incom
     if !ingress::is_same_site(request.headers()) || !ingress::is_allowed_host(&router.config, peer) {
         return error(StatusCode::FORBIDDEN, ONLY_LOCALLY);
     }
+    let trace = traceparent(request.headers());
     let limit = router.config.limits.message_bytes;
     // The message's own envelope does not count.
     let body = match Limited::new(request.into_body(), limit + 4096).collect().await {
@@ -36,7 +38,8 @@ pub async fn broadcast(router: &Router, peer: SocketAddr, request: Request<Incom
     if let Err(refusal) = router.context.rules.payload(&channel, &payload) {
         return refused(&refusal);
     }
-    let published = router.context.shard.publish_as_server(Publication::new(channel, event, payload)).await;
+    let publication = Publication { trace, ..Publication::new(channel, event, payload) };
+    let published = router.context.shard.publish_as_server(publication).await;
     match published {
         Ok(Ok(_)) => json(StatusCode::OK, r#"{"status":"success"}"#.into()),
         Ok(Err(refusal)) => refused(&refusal),

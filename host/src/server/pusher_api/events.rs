@@ -155,6 +155,7 @@ async fn send(call: &Call, event: &Event) -> Result<Vec<UnderWay>, ApiError> {
         let name = event.name.clone().into_bytes().into();
         let publication = Publication {
             except: event.except,
+            trace: call.trace,
             ..Publication::new(channel.clone(), name, event.payload.clone())
         };
         under_way.push(call.shard().publish_as_server(publication));

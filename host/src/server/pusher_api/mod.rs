@@ -18,7 +18,9 @@ use hyper::{Request, StatusCode};
 use serde::Serialize;
 
 use super::api::ApiError;
+use super::handshake::traceparent;
 use super::router::{Answer, Router, json};
+use crate::core::TraceParent;
 use crate::dialect::pusher::request::Params;
 use crate::hub::Shard;
 use crate::session::pusher::App;
@@ -31,6 +33,7 @@ struct Call {
     /// Of the query, signed.
     params: Params,
     body: Bytes,
+    trace: Option<TraceParent>,
 }
 
 impl Call {
@@ -62,8 +65,9 @@ pub async fn serve(router: Rc<Router>, peer: SocketAddr, request: Request<Incomi
 
 async fn call(router: Rc<Router>, request: Request<Incoming>) -> Result<Answer, ApiError> {
     let place = path::find(request.method(), request.uri().path())?;
+    let trace = traceparent(request.headers());
     let (app, params, body) = ingress::admit(&router, &place, request).await?;
-    let call = Call { router, app, params, body };
+    let call = Call { router, app, params, body, trace };
     match place.what {
         What::Events => done(&events::publish(&call).await?),
         What::Batch => done(&events::publish_batch(&call).await?),

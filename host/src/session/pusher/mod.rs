@@ -64,6 +64,7 @@ impl Guest {
         }
         let socket_id = context.apps.socket_id(connection.id);
         context.shard.send(&connection, encode::established(&socket_id, app.activity_timeout_secs));
+        connection.set_trace(handshake.trace());
         let standing = Standing::of_guest(&context, &connection, handshake);
         let known_rules = KnownRules::default();
         Self {

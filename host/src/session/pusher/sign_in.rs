@@ -118,6 +118,7 @@ impl Guest {
                     joins: None,
                     budget: PUBLICATIONS_A_MESSAGE,
                     told: None,
+                    trace: None,
                 })
             });
             if let Err(refusal) = asked {

@@ -105,6 +105,7 @@ impl Guest {
             joins,
             budget: PUBLICATIONS_A_MESSAGE,
             told: None,
+            trace: None,
         });
         asked?;
         if let Some(user) = called {

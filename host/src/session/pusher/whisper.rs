@@ -75,6 +75,7 @@ impl Guest {
             budget: PUBLICATIONS_A_MESSAGE,
             receipt: false,
             fate: Fate::Deliver,
+            trace: connection.trace(),
         };
         self.session.context.shard.publish(connection, publish);
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::super::file::cache_setting;
 use crate::config::{self, Config, Overrides};
 
 /// Signs the tokens of a script's clients, where nobody else says who they are.
@@ -31,8 +32,8 @@ pub fn of(folder: &Path, settings: &str, named: bool) -> Result<Config> {
         shards: Some(1),
         pusher_app: None,
     };
-    // No environment: a script says the same everywhere.
-    config::load(Some(&file), std::iter::empty(), &flags).context("the script's settings")
+    // No more of the environment: a script says the same everywhere.
+    config::load(Some(&file), cache_setting(), &flags).context("the script's settings")
 }
 
 /// Does a script say for itself who its clients are?

@@ -3,6 +3,8 @@
 //!
 //! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 
+mod plugins;
+
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
@@ -19,7 +21,6 @@ use prometheus_client::registry::{Registry, Unit};
 use super::api;
 use super::router::{Answer, Router, text};
 use crate::hub::shard::Counts;
-use crate::plugin::PluginsReport;
 
 const KIND: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -35,7 +36,7 @@ pub async fn answer(router: Rc<Router>, peer: SocketAddr, headers: &HeaderMap) -
     let mut registry = Registry::with_prefix("tidegate");
     what_is(&mut registry, &counts);
     what_was(&mut registry, &counts);
-    plugins(&mut registry, &router.plugins.report());
+    plugins::plugins(&mut registry, router.plugins.report());
     let mut process = Registry::with_prefix("process");
     // Where /proc is not to be read, these are left out.
     let _ = of_process(&mut process);
@@ -87,35 +88,6 @@ fn what_was(registry: &mut Registry, counts: &Counts) {
         refused.get_or_create(&Code { code: (*code).to_owned() }).inc_by(*times);
     }
     registry.register("refusals", "Requests of clients that were refused, by error code", refused);
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Plugin {
-    plugin: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Failed {
-    plugin: String,
-    class: String,
-}
-
-fn plugins(registry: &mut Registry, report: &PluginsReport) {
-    let (generation, failures) = (Family::<Plugin, Gauge>::default(), Family::<Failed, Counter>::default());
-    let refused = Family::<Plugin, Gauge>::default();
-    for plugin in &report.plugins {
-        let name = Plugin { plugin: plugin.name.clone() };
-        refused.get_or_create(&name).set(i64::from(plugin.error.is_some()));
-        let Some(loaded) = &plugin.loaded else { continue };
-        generation.get_or_create(&name).set(i64::try_from(loaded.generation).unwrap_or(i64::MAX));
-        for (class, times) in &loaded.failures {
-            let failed = Failed { plugin: plugin.name.clone(), class: (*class).to_owned() };
-            failures.get_or_create(&failed).inc_by(*times);
-        }
-    }
-    registry.register("plugin_generation", "Which load of the plugin is in use", generation);
-    registry.register("plugin_file_refused", "1: the plugin's file is not what runs", refused);
-    registry.register("plugin_failures", "Failed calls of the generation in use", failures);
 }
 
 /// The names that Prometheus's own clients use.

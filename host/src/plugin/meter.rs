@@ -1,0 +1,139 @@
+//! A call begins: it gets its time, is counted, and the instance's store knows on whose behalf it is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::Store;
+
+use super::calls::{Function, Tally};
+use super::failure::{OutOfTime, PluginFailure};
+use super::lasting::Lasting;
+use super::store::StoreData;
+use crate::core::{ChannelName, ClientId, TraceParent};
+
+/// A call, and what it is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    function: Function,
+    channel: Option<&'a ChannelName>,
+    client: Option<ClientId>,
+    trace: Option<TraceParent>,
+}
+
+impl<'a> Call<'a> {
+    pub fn of(function: Function) -> Self {
+        Self { function, channel: None, client: None, trace: None }
+    }
+
+    pub fn about(self, channel: &'a ChannelName) -> Self {
+        Self { channel: Some(channel), ..self }
+    }
+
+    pub fn by(self, client: impl Into<Option<ClientId>>) -> Self {
+        Self { client: client.into(), ..self }
+    }
+
+    pub fn traced(self, trace: Option<TraceParent>) -> Self {
+        Self { trace, ..self }
+    }
+}
+
+/// What a call is about, for as long as it is under way: for log lines and for what it sets off.
+#[derive(Clone, Debug, Default)]
+pub struct UnderWay {
+    pub channel: Option<ChannelName>,
+    pub client: Option<ClientId>,
+    pub trace: Option<TraceParent>,
+}
+
+impl UnderWay {
+    /// Most calls of a store are about the channel of the one before: then its name stays where it is.
+    pub fn set(&mut self, call: &Call<'_>) {
+        match (&self.channel, call.channel) {
+            (Some(before), Some(now)) if before.is_same_as(now) => {}
+            (None, None) => {}
+            (_, now) => self.channel = now.cloned(),
+        }
+        self.client = call.client;
+        self.trace = call.trace;
+    }
+}
+
+/// Counts the calls of one instance.
+#[derive(Clone)]
+pub struct Meter {
+    tally: Arc<Tally>,
+    lasting: Arc<Lasting>,
+}
+
+impl Meter {
+    /// For instances of this thread.
+    pub fn new(lasting: &Arc<Lasting>) -> Self {
+        Self { tally: lasting.calls.tally(), lasting: lasting.clone() }
+    }
+
+    /// Gives the next call of a store so many milliseconds, and counts it.
+    pub fn arm(&self, store: &mut Store<StoreData>, call: Call<'_>, ms: u64) -> Clock<'_> {
+        let waits = store.data_mut().arm(&call, ms);
+        store.set_epoch_deadline(1);
+        let began = self.tally.begins(call.function).then(Instant::now);
+        Clock { ms, waits, counted: Some((self, call.function)), began }
+    }
+
+    /// What a call has answered is not allowed. What comes to nothing by itself, [`Clock::watch`] counts.
+    pub fn refused(&self, function: Function, failure: &PluginFailure) {
+        self.lasting.calls.failed(function, failure.class());
+    }
+}
+
+/// The same without counting: for who has no meter.
+pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock<'static> {
+    let waits = store.data_mut().arm(&Call::of(Function::Start), ms);
+    store.set_epoch_deadline(1);
+    Clock { ms, waits, counted: None, began: None }
+}
+
+/// Ticks count while the component runs. One that waits in the host, for a timer of WASI,
+/// does not run: the wall clock ends it.
+#[must_use = "a call that waits in the host ends only by `watch`"]
+pub struct Clock<'a> {
+    ms: u64,
+    /// None: it cannot wait. Else how long it may for what is outside, beyond its own time.
+    waits: Option<Duration>,
+    counted: Option<(&'a Meter, Function)>,
+    /// If the call is one of those that are timed.
+    began: Option<Instant>,
+}
+
+impl Clock<'_> {
+    /// Beyond the call's own time, because the wall clock counts the neighbours' too.
+    const GRACE: Duration = Duration::from_secs(1);
+
+    /// Awaits the call. After an error the store must not be used again.
+    pub async fn watch<T>(self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+        let done = if let Some(patience) = self.waits {
+            match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE + patience, call).await {
+                Ok(done) => done,
+                Err(_) => Err(OutOfTime { ms: self.ms }.into()),
+            }
+        } else {
+            call.await
+        };
+        if self.began.is_some() || done.is_err() {
+            self.count(done.as_ref().err());
+        }
+        done
+    }
+
+    #[cold]
+    fn count(&self, error: Option<&wasmtime::Error>) {
+        let Some((meter, function)) = self.counted else { return };
+        if let Some(began) = self.began {
+            let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            meter.tally.took(function, nanos);
+        }
+        if let Some(error) = error {
+            meter.lasting.calls.failed(function, PluginFailure::of_call(error).class());
+        }
+    }
+}
