@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tidegate::core::clock::UnixMillis;
 use tidegate::core::{Captures, ChannelName, ClientId, Payload, PluginName, Sender, UserId};
 use tidegate::plugin::{
-    Actor, ActorSink, Actors, Answer, Generation, Handshake, Job, PluginEngine, PluginFailure,
+    Actor, ActorSink, Actors, Answer, Generation, Handshake, Headers, Job, PluginEngine, PluginFailure,
     PluginSettings, Services, Source, load,
 };
 use tokio::sync::Notify;
@@ -129,7 +129,7 @@ async fn load_with(engine: &PluginEngine, file: &Path, stores: usize) -> (Arc<Ge
     let bytes = std::fs::read(file).expect("a built component");
     let name = PluginName::parse("bench").expect("a name");
     let source = Source { name, file: file.to_owned(), bytes };
-    let settings = PluginSettings { stores, ..PluginSettings::default() };
+    let settings = PluginSettings { stores: Some(stores), ..PluginSettings::default() };
     let began = Instant::now();
     let generation = load(engine, source, &settings).await.expect("a plugin");
     (Arc::new(generation), began.elapsed())
@@ -205,7 +205,7 @@ async fn authentications(generation: &Arc<Generation>) -> Vec<Duration> {
     let handshake = Handshake {
         path: "/v1".into(),
         query: String::new(),
-        headers: vec![("host".into(), "localhost".into()), ("user-agent".into(), "bench".into())],
+        headers: Headers::pack(|| [("host", "localhost"), ("user-agent", "bench")].into_iter()),
         token: Some(TOKEN.into()),
         peer: "127.0.0.1:50000".into(),
     };

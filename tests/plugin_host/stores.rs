@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate::core::{Captures, ChannelName, ClientId, Sender, UserId};
-use tidegate::plugin::{ActorSink, Actors, Answer, Job, PluginEngine, PluginFailure, Services};
+use tidegate::core::{Captures, ChannelName, ClientId, PluginName, Sender, UserId};
+use tidegate::plugin::{
+    ActorSink, Actors, Answer, Job, PluginEngine, PluginFailure, PluginSettings, Services, Source, load,
+};
 
-use super::{loaded, on_a_shard, settings};
+use super::{loaded, on_a_shard, plugins, settings};
 
 fn ada() -> Sender {
     Sender { client: ClientId(1), user: UserId("ada".into()) }
@@ -49,6 +51,23 @@ impl ActorSink for Ends {
     }
 }
 
+#[test]
+fn channels_of_a_large_component_share_a_store_unless_told_otherwise() {
+    on_a_shard(async {
+        let engine = PluginEngine::new(None).unwrap();
+        let file = plugins::root().join("plugins/examples/js-trio/built/trio.wasm");
+        let js = |settings: PluginSettings| {
+            let name = PluginName::parse("trio").unwrap();
+            let source = Source { name, bytes: std::fs::read(&file).unwrap(), file: file.clone() };
+            let engine = &engine;
+            async move { load(engine, source, &settings).await.unwrap().stores }
+        };
+        assert_eq!(js(settings(&[])).await, 0);
+        assert_eq!(js(PluginSettings { stores: Some(7), ..settings(&[]) }).await, 7);
+        assert!(loaded(&engine, "chat", &settings(&[])).await.stores > 0);
+    });
+}
+
 /// More rooms than the pool has stores for.
 const ROOMS: usize = 4200;
 
@@ -57,7 +76,7 @@ fn many_rooms_leave_stores_for_the_rest() {
     on_a_shard(async {
         let engine = PluginEngine::new(None).unwrap();
         let mut every_room_its_own = settings(&[]);
-        every_room_its_own.stores = ROOMS;
+        every_room_its_own.stores = Some(ROOMS);
         let chat = loaded(&engine, "chat", &every_room_its_own).await;
         let other = loaded(&engine, "sleeper", &settings(&[])).await;
         let ends = Rc::new(Ends::default());

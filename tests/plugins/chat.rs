@@ -55,4 +55,22 @@ pub async fn scenario(examples: &Examples) {
     assert_eq!(bob.data().await, json!({ "text": "mind the gap", "from": "server" }));
     bob.ping().await;
     assert_eq!(bob.left_over(), []);
+    many(&mut ada, &mut bob).await;
+}
+
+/// So much goes through that a runtime with a collector has to collect.
+async fn many(ada: &mut Client, bob: &mut Client) {
+    const MESSAGES: usize = 2000;
+    let ballast = "x".repeat(10_000);
+    for number in 0..MESSAGES {
+        let data = json!({ "text": format!("{number}"), "ballast": ballast });
+        ada.send(json!({ "type": "publish", "channel": "chat:lobby", "data": data })).await;
+        if number % 100 == 99 {
+            for number in number - 99..=number {
+                assert_eq!(bob.data().await["text"], number.to_string());
+            }
+        }
+    }
+    ada.ping().await;
+    assert_eq!(ada.left_over(), []);
 }

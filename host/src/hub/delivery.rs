@@ -297,8 +297,16 @@ impl Delivery {
         self.audiences[audience].panel(plugin)
     }
 
-    /// Delivers a turn to the subscribers of one plugin's filters, as those of the panel have judged it.
-    pub fn deliver_filtered(&mut self, turn: &Turn, plugin: &PluginName, panel: &Panel, bits: &Bits) {
+    /// Delivers a turn to the subscribers of one plugin's filters, as those of the panel have judged it;
+    /// `alone`, as the only one that waited for them, past their empty queues.
+    pub fn deliver_filtered(
+        &mut self,
+        turn: &Turn,
+        plugin: &PluginName,
+        panel: &Panel,
+        bits: &Bits,
+        alone: bool,
+    ) {
         let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let audience = &audiences[key];
@@ -342,24 +350,36 @@ impl Delivery {
                     });
                     continue;
                 }
+                let rest;
                 let mine = if turn.leaves_out(member.client) {
                     let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
                     *delivered -= passing - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
-                    run.only(wanted)
+                    rest = run.only(wanted);
+                    &rest
                 } else {
-                    chosen.clone()
+                    &chosen
                 };
                 if let Some(tally) = turn.tally.as_ref().filter(|_| !connection.is_closing()) {
                     let one = u64::from(!mine.bytes.is_empty());
                     tally.add(Receipt { delivered: one, excluded: 1 - one, filtered: 0 });
                 }
-                if !mine.bytes.is_empty() {
-                    if tells_places {
-                        connection.came_to(turn);
-                    }
-                    let terms = Terms::new(group_key.slow, &audience.channel, &mine.frames);
-                    note(dirty, slow, connection, connection.push_run(mine.bytes, terms));
+                if mine.bytes.is_empty() {
+                    continue;
                 }
+                let terms = Terms::new(group_key.slow, &audience.channel, &mine.frames);
+                if tells_places {
+                    connection.came_to(turn);
+                } else if alone {
+                    match connection.write_through(&mine.bytes, terms) {
+                        Through::Done => continue,
+                        Through::Rest => {
+                            note(dirty, slow, connection, Ok(()));
+                            continue;
+                        }
+                        Through::Not => {}
+                    }
+                }
+                note(dirty, slow, connection, connection.push_run(mine.bytes.clone(), terms));
             }
         }
     }

@@ -113,7 +113,8 @@ impl Filtered {
             let bits = self.filters.evaluate(&plugin, &panel, &batch).await;
             match to {
                 To::Everyone => {
-                    self.delivery.borrow_mut().deliver_filtered(&turn, &plugin, &panel, &bits);
+                    let alone = self.waiting.borrow().get(&plugin).is_none_or(|w| w.turns.is_empty());
+                    self.delivery.borrow_mut().deliver_filtered(&turn, &plugin, &panel, &bits, alone);
                 }
                 To::Newcomer(client, choice, then) => {
                     let passes = |message| choice.delivers(bits.verdict(message, 0));

@@ -16,14 +16,47 @@ use super::tap::failed;
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, PluginName, TraceParent};
 
-/// What a client showed when it connected.
+/// What a client showed when it connected. Kept as long as the connection.
 #[derive(Clone, Debug)]
 pub struct Handshake {
     pub path: String,
     pub query: String,
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     pub token: Option<String>,
     pub peer: String,
+}
+
+/// Names and values of headers, packed: every connection has some, and hardly anybody looks at them.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    text: Box<str>,
+    /// Where in the text each name and each value ends, in turn.
+    ends: Box<[u32]>,
+}
+
+impl Headers {
+    /// Goes through them twice, so that all of them are two allocations.
+    pub fn pack<'a, I: Iterator<Item = (&'a str, &'a str)>>(headers: impl Fn() -> I) -> Self {
+        let sizes = headers().map(|(name, value)| name.len() + value.len());
+        let (count, length) = sizes.fold((0, 0), |(count, length), size| (count + 1, length + size));
+        let mut text = String::with_capacity(length);
+        let mut ends = Vec::with_capacity(count * 2);
+        for part in headers().flat_map(|(name, value)| [name, value]) {
+            text.push_str(part);
+            // A request's head is far below 4 GiB.
+            ends.push(text.len() as u32);
+        }
+        Self { text: text.into(), ends: ends.into() }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let begins = std::iter::once(0).chain(self.ends.iter().skip(1).step_by(2).copied());
+        let ends = self.ends.chunks_exact(2);
+        begins.zip(ends).map(|(begin, ends)| {
+            let part = |from: u32, to: u32| self.text.get(from as usize..to as usize).unwrap_or_default();
+            (part(begin, ends[0]), part(ends[0], ends[1]))
+        })
+    }
 }
 
 impl Handshake {
@@ -34,7 +67,7 @@ impl Handshake {
 
     /// The trace context that it came with; of several none counts.
     pub fn trace(&self) -> Option<TraceParent> {
-        let mut said = self.headers.iter().filter(|(name, _)| name == TraceParent::HEADER);
+        let mut said = self.headers.iter().filter(|(name, _)| *name == TraceParent::HEADER);
         let (_, first) = said.next()?;
         if said.next().is_some() { None } else { TraceParent::parse(first) }
     }
@@ -181,8 +214,7 @@ impl Services {
         let slot = self.auth.of(generation);
         let mut slot = slot.lock().await;
         let mut live = slot.take(generation, async |g: &Generation| g.auth().await).await?;
-        let headers: Vec<(&str, &str)> =
-            handshake.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let headers: Vec<(&str, &str)> = handshake.headers.iter().collect();
         let request = auth::Handshake {
             path: &handshake.path,
             query: &handshake.query,

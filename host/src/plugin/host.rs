@@ -41,8 +41,8 @@ pub struct PluginSettings {
     pub limits: PluginLimits,
     pub grants: GrantSettings,
     /// Channels with a store of their own, a shard; each store takes about four of the
-    /// 65,530 memory mappings that Linux gives a process.
-    pub stores: usize,
+    /// 65,530 memory mappings that Linux gives a process. None: what suits the component's size.
+    pub stores: Option<usize>,
     /// Seconds without a call after which a channel is saved and dropped, if it can be.
     pub hibernate_after: u32,
     /// New versions get a share first. None: all at once.
@@ -67,7 +67,7 @@ impl Default for PluginSettings {
             order: 0,
             limits: PluginLimits::default(),
             grants: GrantSettings::default(),
-            stores: 500,
+            stores: None,
             hibernate_after: 300,
             trial: None,
             pin: None,

@@ -36,6 +36,13 @@ impl Default for PluginLimits {
     }
 }
 
+/// Channels of a shard that have a store of their own, where the settings do not say. A component this
+/// large carries a language's runtime, and each of its instances a megabyte and more: all its channels share.
+pub fn own_stores(component_bytes: usize) -> usize {
+    const LARGE: usize = 1 << 20;
+    if component_bytes > LARGE { 0 } else { 500 }
+}
+
 /// Components and modules in one another in a file.
 pub const NESTING: usize = 32;
 /// Patterns of channels that a plugin may name: every new channel is compared with all of them.

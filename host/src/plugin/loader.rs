@@ -19,7 +19,7 @@ use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
 use super::grants::Grants;
 use super::host::PluginSettings;
-use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line};
+use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line, own_stores};
 use super::meter::{Call, Meter};
 use super::quarantine::Quarantine;
 use super::store::new_store;
@@ -188,7 +188,7 @@ async fn make(
         actions: Vec::new(),
         routes: Vec::new(),
         limits: settings.limits.clone(),
-        stores: settings.stores,
+        stores: settings.stores.unwrap_or_else(|| own_stores(size as usize)),
         hibernate_after: settings.hibernate_after,
         leave_grace: settings.leave_grace,
         loaded_at: UnixMillis::now(),

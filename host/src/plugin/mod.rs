@@ -45,7 +45,7 @@ mod watcher;
 
 pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job};
 pub use at_work::AtWork;
-pub use auth::{AuthAction, Handshake, Identity, Permission, Refused};
+pub use auth::{AuthAction, Handshake, Headers, Identity, Permission, Refused};
 pub use calls::Times as CallTimes;
 pub use effects::{
     Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication, Recipient, Response,

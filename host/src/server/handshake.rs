@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use hyper::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use hyper::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use hyper::{HeaderMap, Request};
 
 use crate::core::TraceParent;
 use crate::dialect::query;
-use crate::plugin::Handshake;
+use crate::plugin::{Handshake, Headers};
 
 /// A subprotocol `bearer.TOKEN` carries a token, because a browser's WebSocket can set no header.
 const BEARER_PROTOCOL: &str = "bearer.";
@@ -44,9 +44,11 @@ pub fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
     if second.is_some() { None } else { TraceParent::parse(first.to_str().ok()?) }
 }
 
-fn readable(headers: &HeaderMap) -> Vec<(String, String)> {
-    let kept = headers.iter().filter(|(name, _)| *name != AUTHORIZATION && name.as_str() != "cookie");
-    kept.filter_map(|(name, value)| Some((name.as_str().into(), value.to_str().ok()?.into()))).collect()
+fn readable(headers: &HeaderMap) -> Headers {
+    Headers::pack(|| {
+        let kept = headers.iter().filter(|(name, _)| **name != AUTHORIZATION && **name != COOKIE);
+        kept.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    })
 }
 
 fn from_header(headers: &HeaderMap) -> Option<String> {
@@ -93,6 +95,22 @@ mod tests {
         assert_eq!(token(|r| r.uri("/ws?token=q").header("authorization", "Bearer h")), Some("h".into()));
         assert_eq!(token(|r| r.uri("/ws?token=%zz")), None);
         assert_eq!(token(|r| r.uri("/ws").header("authorization", "Basic x")), None);
+    }
+
+    #[test]
+    fn headers_are_kept_but_for_credentials() {
+        let request = Request::builder()
+            .header("host", "a")
+            .header("cookie", "secret")
+            .header("authorization", "Bearer secret")
+            .header("x-empty", "")
+            .header("x-binary", hyper::header::HeaderValue::from_bytes(b"\xff").unwrap())
+            .header("x-two", "1")
+            .header("x-two", "2");
+        let handshake = read(&request.body(()).unwrap(), "127.0.0.1:1".parse().unwrap());
+        let kept: Vec<(&str, &str)> = handshake.headers.iter().collect();
+        assert_eq!(kept, [("host", "a"), ("x-empty", ""), ("x-two", "1"), ("x-two", "2")]);
+        assert_eq!(Headers::default().iter().next(), None);
     }
 
     #[test]

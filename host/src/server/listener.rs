@@ -45,6 +45,9 @@ pub fn bind(address: &str, shards: usize) -> anyhow::Result<Vec<TcpListener>> {
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
+        // Runs are whole already: waiting for more would only add latency. What is accepted has it
+        // from here, on every system with SO_REUSEPORT.
+        socket.set_tcp_nodelay(true)?;
         socket.listen(BACKLOG)?;
         let listener: TcpListener = socket.into();
         // With port 0 the first listener chooses for all.
@@ -133,8 +136,6 @@ async fn shard(setup: ShardSetup) {
 }
 
 async fn http(stream: TcpStream, peer: SocketAddr, router: Rc<Router>) {
-    // Runs are whole already: waiting for more would only add latency.
-    let _ = stream.set_nodelay(true);
     let patience = Duration::from_secs(router.config.limits.handshake_secs);
     let (lent, owner) = stream::lend(stream);
     let ours = owner.clone();
@@ -155,5 +156,24 @@ async fn http(stream: TcpStream, peer: SocketAddr, router: Rc<Router>) {
         && !ours.is_taken()
     {
         tracing::debug!(%peer, %error, "a connection ended before it was a client's");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_does_not_wait_for_more_to_send() {
+        let listeners = bind("127.0.0.1:0", 2).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        assert_eq!(listeners[1].local_addr().unwrap(), address);
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let accepted = loop {
+            if let Some(accepted) = listeners.iter().find_map(|listener| listener.accept().ok()) {
+                break accepted;
+            }
+        };
+        assert!(accepted.0.nodelay().unwrap());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use fastwebsockets::upgrade::UpgradeFut;
+use hyper::upgrade::OnUpgrade;
 
 use super::assembly::Message;
 use super::router::Router;
@@ -48,7 +48,7 @@ impl Opening {
 
 /// Serves one client at an address until its connection ends.
 pub async fn serve(
-    upgrade: UpgradeFut,
+    upgrade: OnUpgrade,
     handshake: Handshake,
     address: IpAddr,
     opening: Opening,

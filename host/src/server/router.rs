@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fastwebsockets::upgrade::UpgradeFut;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::address::Proxies;
@@ -96,12 +96,14 @@ fn upgrade_required() -> Answer {
 fn open_websocket<F: Future<Output = ()> + 'static>(
     mut request: Request<Incoming>,
     peer: SocketAddr,
-    serve: impl FnOnce(UpgradeFut, Handshake) -> F,
+    serve: impl FnOnce(OnUpgrade, Handshake) -> F,
 ) -> Answer {
     let handshake = handshake::read(&request, peer);
     let protocol = handshake::subprotocol(request.headers());
-    let (response, upgrade) = match fastwebsockets::upgrade::upgrade(&mut request) {
-        Ok(both) => both,
+    // Before anybody else does: only the answer is wanted of them, and no reader with its buffer.
+    let upgrade = hyper::upgrade::on(&mut request);
+    let response = match fastwebsockets::upgrade::upgrade(&mut request) {
+        Ok((response, _)) => response,
         Err(error) => {
             return text(StatusCode::BAD_REQUEST, &format!("This is no WebSocket handshake: {error}.\n"));
         }

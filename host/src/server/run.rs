@@ -284,7 +284,7 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
         config: config.collect::<Result<_>>()?,
         grants: plugin.grants.settings(name)?,
         order: plugin.order,
-        stores: plugin.stores.unwrap_or(defaults.stores),
+        stores: plugin.stores,
         leave_grace: plugin.leave_grace_secs.map(|secs| Duration::from_secs(secs.into())),
         hibernate_after: plugin.hibernate_after_secs.unwrap_or(defaults.hibernate_after),
         key_values: StoreBounds {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fastwebsockets::OpCode;
-use fastwebsockets::upgrade::UpgradeFut;
+use hyper::upgrade::OnUpgrade;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -28,7 +28,7 @@ use crate::session::{Ended, Session};
 /// Serves one client at an address until its connection ends. What it begins with is boxed, and
 /// gone by then: a task has the size of the largest thing it ever waits for.
 pub fn serve(
-    upgrade: UpgradeFut,
+    upgrade: OnUpgrade,
     handshake: Handshake,
     address: IpAddr,
     spoken: Spoken,
@@ -57,7 +57,7 @@ struct Talk {
 
 /// None: nothing came of it.
 async fn open(
-    upgrade: UpgradeFut,
+    upgrade: OnUpgrade,
     handshake: Handshake,
     address: IpAddr,
     spoken: Spoken,
@@ -133,9 +133,8 @@ async fn converse(spoken: &Spoken, messages: &mut Messages, session: &mut Sessio
 }
 
 /// The TCP stream beneath an upgraded request, and what was read of it beyond the request.
-pub(super) async fn tcp(upgrade: UpgradeFut) -> Option<(TcpStream, Bytes)> {
-    let upgraded = upgrade.await.ok()?.into_inner().into_inner();
-    let parts = upgraded.downcast::<Lent>().ok()?;
+pub(super) async fn tcp(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+    let parts = upgrade.await.ok()?.downcast::<Lent>().ok()?;
     Some((parts.io.take()?, parts.read_buf))
 }
 

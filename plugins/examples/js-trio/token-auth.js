@@ -1,8 +1,8 @@
 // Users by token: a JSON Web Token signed with HS256 says who they are, for how long, and which
 // channels they may use.
 
-import config from "tidegate:plugin/config@0.1.0";
-import log from "tidegate:plugin/log@0.1.0";
+import * as config from "tidegate:plugin/config@0.1.0";
+import * as log from "tidegate:plugin/log@0.1.0";
 
 import { fromBase64Url, parse, utf8 } from "./bytes.js";
 import { hmac } from "./sha256.js";
@@ -27,6 +27,7 @@ function authenticate({ token }) {
     user: sub,
     claims: patterns.map((pattern) => ["channel", pattern]),
     // A plugin has no clock: the server ends the identity then, at once if it is past.
+    // A u64 is a number in QuickJS, exact up to 2^53.
     expiresAtMs: exp == null ? null : Math.min(Math.max(Math.trunc(exp * 1000), 0), Number.MAX_SAFE_INTEGER),
   };
 }

@@ -141,7 +141,7 @@ async fn components_that_do_not_fit() {
                 (0..100).map(|n| format!("(core instance $c{n} (instantiate $m))")).collect::<String>(),
                 auth
             ),
-            "100 core module instances, which exceeds the configured maximum of 16",
+            "100 core module instances, which exceeds the configured maximum of",
         ),
         (
             "a name of sixty thousand letters",
@@ -211,7 +211,7 @@ async fn an_action_that_two_plugins_offer_belongs_to_the_first() {
 }
 
 #[tokio::test]
-async fn a_pattern_that_two_plugins_have_belongs_to_the_first() {
+async fn one_of_two_plugins_that_handle_a_channel_fails_closed_and_only_there() {
     let server = Server::builder().plugins(&["chat"]).shards(1).start();
     let greedy = |pattern: &str| {
         Guest::of(&["channel-handler", "info"])
@@ -222,17 +222,14 @@ async fn a_pattern_that_two_plugins_have_belongs_to_the_first() {
             .component()
     };
     let mut client = Client::connect(&server).await;
-    // `bad` comes before `chat`.
+    // Both are asked, and one that fails has not let the message pass.
     install(&server, &greedy("chat:{room}"));
     entry_that(&server, |entry| entry["state"] == "active").await;
-    assert_eq!(
-        client.try_publish("chat:one", json!({ "text": "hi" })).await["code"],
-        "plugin_failed",
-        "first"
-    );
-    // Less specific than `chat:*`: what is chat's stays chat's.
-    install(&server, &greedy("*"));
-    entry_that(&server, |entry| entry["loaded"]["channels"] == json!(["*"])).await;
+    let answer = client.try_publish("chat:one", json!({ "text": "hi" })).await;
+    assert_eq!(answer["code"], "plugin_failed", "{answer}");
+    client.publish("elsewhere", json!(1)).await;
+    install(&server, &greedy("other:*"));
+    entry_that(&server, |entry| entry["loaded"]["channels"] == json!(["other:*"])).await;
     client.publish("chat:two", json!({ "text": "hi" })).await;
-    assert_eq!(client.try_publish("other", json!(1)).await["code"], "plugin_failed");
+    assert_eq!(client.try_publish("other:a", json!(1)).await["code"], "plugin_failed");
 }

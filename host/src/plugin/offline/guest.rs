@@ -28,8 +28,7 @@ impl Offline {
         handshake: &Handshake,
     ) -> Result<Result<auth::IdentityResult, String>, PluginFailure> {
         let mut live = self.auth().await?;
-        let headers: Vec<(&str, &str)> =
-            handshake.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let headers: Vec<(&str, &str)> = handshake.headers.iter().collect();
         let request = auth::Handshake {
             path: &handshake.path,
             query: &handshake.query,

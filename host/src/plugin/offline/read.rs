@@ -13,7 +13,7 @@ use super::call::{Call, Judged, Who};
 use super::recorded::{Kept, Present, Recorded};
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, ClientId, Payload, Sender, UserId};
-use crate::plugin::{AuthAction, Departure, Handshake, Job};
+use crate::plugin::{AuthAction, Departure, Handshake, Headers, Job};
 
 /// What is wrong with JSON that was given, and where.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ impl Call {
                 Self::Authenticate(Handshake {
                     path: path.unwrap_or_else(|| "/ws".into()),
                     query: query.unwrap_or_default(),
-                    headers: headers.into_iter().collect(),
+                    headers: Headers::pack(|| headers.iter().map(|(name, value)| (&**name, &**value))),
                     token,
                     peer: peer.unwrap_or_else(|| "127.0.0.1:1".into()),
                 })

@@ -14,6 +14,7 @@ import (
 	wit "go.bytecodealliance.org/pkg/wit/types"
 
 	"wit_component/data"
+	"wit_component/memory"
 	. "wit_component/tidegate_plugin_auth"
 	"wit_component/tidegate_plugin_config"
 	"wit_component/tidegate_plugin_log"
@@ -35,6 +36,7 @@ var (
 )
 
 func Authenticate(request Handshake) wit.Result[Identity, Refusal] {
+	memory.Collect()
 	who, err := identify(request.Token)
 	if err != nil {
 		return wit.Err[Identity](Refusal{Reason: err.Error()})
@@ -44,6 +46,7 @@ func Authenticate(request Handshake) wit.Result[Identity, Refusal] {
 
 // Authorize: without any pattern all channels are allowed, but for those of other users.
 func Authorize(who Identity, _ Action, channel string, captures Captures) Permission {
+	memory.Collect()
 	mine, limited, covered := true, false, false
 	for _, capture := range captures {
 		if capture.F0 == "user" {

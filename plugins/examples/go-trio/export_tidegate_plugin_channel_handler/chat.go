@@ -11,6 +11,7 @@ import (
 	wit "go.bytecodealliance.org/pkg/wit/types"
 
 	"wit_component/data"
+	"wit_component/memory"
 	. "wit_component/tidegate_plugin_channel_handler"
 	"wit_component/tidegate_plugin_types"
 )
@@ -49,6 +50,7 @@ func (*Channel) Save() wit.Option[[]byte] {
 }
 
 func (channel *Channel) OnSubscribe(who Caller, _ wit.Option[[]byte], respond bool) wit.Result[Acceptance, Denial] {
+	memory.Collect()
 	accepted := Acceptance{Response: wit.None[Response]()}
 	if respond {
 		text := fmt.Sprintf("Welcome to %s, %s.", channel.room, who.User)
@@ -59,6 +61,7 @@ func (channel *Channel) OnSubscribe(who Caller, _ wit.Option[[]byte], respond bo
 }
 
 func (*Channel) OnPublish(message Message) Outcome {
+	memory.Collect()
 	return Outcome{Verdict: check(message)}
 }
 

@@ -6,6 +6,7 @@ import (
 	wit "go.bytecodealliance.org/pkg/wit/types"
 
 	"wit_component/data"
+	"wit_component/memory"
 	. "wit_component/tidegate_plugin_filter"
 	"wit_component/tidegate_plugin_types"
 )
@@ -31,6 +32,7 @@ func Remove(uint32) {}
 
 // Evaluate: bit m * len(ids) + i, from the lowest of the first word, is whether message m passes filter ids[i].
 func Evaluate(ids []uint32, messages Batch) []uint64 {
+	memory.Collect()
 	words := make([]uint64, (len(messages.Kinds)*len(ids)+63)/64)
 	bit := 0
 	for m, kind := range messages.Kinds {
