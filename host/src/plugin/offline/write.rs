@@ -12,9 +12,11 @@ impl Call {
     pub fn said(&self) -> (&'static str, Value) {
         match self {
             Self::Authenticate(handshake) => {
+                let headers = handshake.headers.iter().map(|(name, value)| (name.to_owned(), value.into()));
+                let headers: Map<String, Value> = headers.collect();
                 let fields = json!({
                     "path": handshake.path, "query": handshake.query,
-                    "headers": said::pairs(&handshake.headers), "token": handshake.token,
+                    "headers": headers, "token": handshake.token,
                     "peer": handshake.peer,
                 });
                 ("authenticate", fields)
