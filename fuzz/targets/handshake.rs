@@ -28,7 +28,7 @@ pub fn handshake(data: &[u8]) {
     assert_eq!(shown.path, request.uri().path());
     assert_eq!(shown.query, request.uri().query().unwrap_or_default());
     assert_eq!(shown.peer, peer.to_string());
-    for (name, value) in &shown.headers {
+    for (name, value) in shown.headers.iter() {
         assert!(name != "authorization" && name != "cookie", "credentials are not for plugins to read");
         assert!(request.headers().get_all(name).iter().any(|sent| sent.as_bytes() == value.as_bytes()));
     }

@@ -351,7 +351,7 @@ pub struct PluginConfig {
     /// Bytes that one call may hand to the server in one crossing, its whole answer or the arguments of
     /// what it calls; 2 MiB without.
     pub hostcall_bytes: Option<usize>,
-    /// Channels with a store of their own, a shard; beyond it channels share one. Without: 500, or 0
+    /// Channels with a store of their own, a shard; beyond it channels share one. Without: 500, or 1
     /// for a component of more than 1 MiB.
     pub stores: Option<usize>,
     /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if

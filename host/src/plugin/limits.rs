@@ -37,10 +37,10 @@ impl Default for PluginLimits {
 }
 
 /// Channels of a shard that have a store of their own, where the settings do not say. A component this
-/// large carries a language's runtime, and each of its instances a megabyte and more: all its channels share.
-pub fn own_stores(component_bytes: usize) -> usize {
-    const LARGE: usize = 1 << 20;
-    if component_bytes > LARGE { 0 } else { 500 }
+/// large carries a language's runtime, and each of its instances half a megabyte and more: channels share.
+pub fn own_stores(component_bytes: u64) -> usize {
+    const LARGE: u64 = 1 << 20;
+    if component_bytes > LARGE { 1 } else { 500 }
 }
 
 /// Components and modules in one another in a file.

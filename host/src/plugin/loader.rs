@@ -188,7 +188,7 @@ async fn make(
         actions: Vec::new(),
         routes: Vec::new(),
         limits: settings.limits.clone(),
-        stores: settings.stores.unwrap_or_else(|| own_stores(size as usize)),
+        stores: settings.stores.unwrap_or_else(|| own_stores(size)),
         hibernate_after: settings.hibernate_after,
         leave_grace: settings.leave_grace,
         loaded_at: UnixMillis::now(),

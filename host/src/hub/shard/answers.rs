@@ -44,11 +44,11 @@ impl Shard {
                     connection.uncall(channel.as_str());
                 }
                 let channel = Some(channel);
-                self.reply(&connection, request.as_ref(), Reply::Refused { channel, refusal });
+                self.reply(connection, request.as_ref(), Reply::Refused { channel, refusal });
             }
             Ok(accepted) => {
                 let replay_filter = filter.clone();
-                let before = self.delivery.borrow_mut().subscribe(&connection, &channel, &accepted, filter);
+                let before = self.delivery.borrow_mut().subscribe(connection, &channel, &accepted, filter);
                 if let Some(before) = before {
                     self.release(before.filter);
                     let home = self.post.mesh().home(channel.as_str());
@@ -59,9 +59,9 @@ impl Shard {
                     accepted.position.filter(|_| self.wire(connection.wire).tells_places())
                 {
                     connection.starts_at(&channel, position);
-                    self.delivery.borrow_mut().mark_dirty(&connection);
+                    self.delivery.borrow_mut().mark_dirty(connection);
                 }
-                self.send(&connection, accepted.frame);
+                self.send(connection, accepted.frame);
                 match (accepted.replay, replay_filter) {
                     (Some(turn), Some(choice)) => {
                         return self.filtered.judge_replay(connection.id, choice, turn, accepted.response);
@@ -71,7 +71,7 @@ impl Shard {
                     }
                     (None, _) => {}
                 }
-                self.send(&connection, accepted.response);
+                self.send(connection, accepted.response);
             }
         }
     }
