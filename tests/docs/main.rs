@@ -72,6 +72,11 @@ async fn move_from_pusher() {
 }
 
 #[tokio::test]
+async fn plugin_versions() {
+    run("docs/plugin-versions.md").await;
+}
+
+#[tokio::test]
 async fn plugins_at_work() {
     run("docs/plugins-at-work.md").await;
 }

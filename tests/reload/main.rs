@@ -8,8 +8,12 @@ mod broken;
 mod folder;
 mod load;
 mod long;
+mod quarantine;
+mod record;
+mod rollback;
 mod saver;
 mod state;
+mod trial;
 
 use serde_json::{Value, json};
 
@@ -35,6 +39,18 @@ pub async fn loaded(server: &Server, name: &str) {
 /// How often the plugin has been swapped, as the log has it.
 pub fn swaps(server: &Server, name: &str) -> usize {
     server.logged(&["swapped", &format!("plugin={name} ")]).len()
+}
+
+/// Another file that is the same plugin: with a custom section behind it.
+pub fn another(name: &str, n: u8) -> Vec<u8> {
+    let mut bytes = harness::plugins::bytes(name);
+    bytes.extend([0, 3, 1, b'n', n]);
+    bytes
+}
+
+/// Is a client with this token let in?
+pub async fn is_let_in(server: &Server, token: &str) -> bool {
+    harness::http::get_head(server, &format!("/sse?channel=room&token={token}")).await.contains(" 200 ")
 }
 
 /// One message through `chat:room`: the version that signed it, 1 or 2.

@@ -3,16 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Server, plugins, wait};
-use crate::{entry_that, saver, swaps};
+use crate::{another, entry_that, saver, swaps};
 
 const PLUGIN: &str = "tic-tac-toe";
-
-/// Another file that is the same plugin: with a custom section behind it.
-fn another(name: &str, n: u8) -> Vec<u8> {
-    let mut bytes = plugins::bytes(name);
-    bytes.extend([0, 3, 1, b'n', n]);
-    bytes
-}
 
 async fn reload(server: &Server, bytes: &[u8]) {
     let before = swaps(server, PLUGIN);

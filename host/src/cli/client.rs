@@ -118,6 +118,6 @@ impl Client {
 }
 
 /// Runs a client's conversation to its end.
-pub fn block_on(conversation: impl Future<Output = Result<()>>) -> Result<()> {
+pub fn block_on<T>(conversation: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(conversation)
 }

@@ -9,13 +9,15 @@ use toml::{Table, Value};
 use super::pusher::{self, PusherAppConfig};
 use super::rules;
 use super::types::{ApiKeyConfig, ChannelConfig, Config};
+use super::versions;
 use crate::core::{Pattern, PluginName, ShardId};
 use crate::hub::presence::PresenceRule;
 use crate::hub::rules::EXPIRE_AFTER;
 
 const PREFIX: &str = "TIDEGATE_";
 /// Read by the logger and by the other commands; not settings.
-const NOT_SETTINGS: [&str; 4] = ["TIDEGATE_LOG", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_SECRET", "TIDEGATE_URL"];
+const NOT_SETTINGS: [&str; 5] =
+    ["TIDEGATE_KEY", "TIDEGATE_LOG", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_SECRET", "TIDEGATE_URL"];
 /// Parts of a variable's name between `__`. Settings and plugins' own go less deep; tables are
 /// walked by recursion.
 const MOST_PARTS: usize = 16;
@@ -204,6 +206,7 @@ fn check(config: &Config) -> Result<()> {
         ensure!(PluginName::parse(name).is_some(), "[plugins.{name}]: a plugin's name is a-z, 0-9 and -");
         plugin.check(&format!("plugins.{name}"))?;
         plugin.grants.check(&format!("plugins.{name}.grants"))?;
+        versions::check(name, plugin)?;
         for pattern in plugin.channels.iter().flatten() {
             Pattern::parse(pattern).with_context(|| format!("[plugins.{name}] channels"))?;
         }

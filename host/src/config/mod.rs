@@ -14,6 +14,7 @@ mod schema;
 mod types;
 mod url;
 mod users;
+mod versions;
 
 pub use grants::GrantsConfig;
 pub use jwt::{JwtAlgorithm, JwtConfig, KeySource, Secret};
@@ -28,6 +29,7 @@ pub use types::{
 };
 pub use url::HttpUrl;
 pub use users::{QueueConfig, UsersConfig};
+pub use versions::settings as version_settings;
 
 use toml_example::TomlExample;
 

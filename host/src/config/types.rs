@@ -357,6 +357,22 @@ pub struct PluginConfig {
     /// Seconds, at least 1, without a call after which a channel is saved and its memory freed, if
     /// the plugin gives anything to save; 300 without.
     pub hibernate_after_secs: Option<u32>,
+    /// Percent, 1 to 99, of channels, clients and batches that a new version gets first, beside the
+    /// one in use. Left out: it gets all at once.
+    pub canary_share: Option<u8>,
+    /// Seconds, at least 1, after which it gets all of them; 60 without.
+    pub canary_secs: Option<u64>,
+    /// After so many failed calls, at least 1, it is taken back, if more of its calls fail than of
+    /// the version in use; 3 without.
+    pub canary_errors: Option<u64>,
+    /// The SHA-256 of the only file that is loaded, 64 hexadecimal digits. Left out: any.
+    pub pin: Option<String>,
+    /// Percent, 1 to 100, of its calls within a minute that fail, in 5 channels, filters or shards
+    /// at least, before the plugin is put into quarantine; 10 without.
+    pub quarantine_percent: Option<u8>,
+    /// A version that would be put into quarantine while younger than this, in seconds, at least 1,
+    /// is replaced by the one before it instead; 600 without.
+    pub rollback_within_secs: Option<u64>,
     /// Seconds, 1 to 3,600, that a user whose connection has ended has to come back to a channel before
     /// the handler hears that it has left; it hears at once without.
     pub leave_grace_secs: Option<u32>,

@@ -11,7 +11,9 @@ use super::effects::{self, Effect};
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::meter::Call;
+use super::offline::{self, said};
 use super::slot::Services;
+use super::tap::failed;
 use crate::core::{PayloadKind, Sender, TraceParent};
 
 impl Services {
@@ -39,6 +41,7 @@ impl Services {
         let mut slot = slot.lock().await;
         let mut live = slot.take(generation, async |g: &Generation| g.actions().await).await?;
         let caller = types::Caller { client: who.client.0, user: who.user.as_str() };
+        generation.conduct.called();
         let call = Call::of(Function::Action).by(who.client).traced(trace);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.call_ms);
         let called = clock.watch(live.guest.call_call(&mut live.store, name, caller, data)).await;
@@ -47,6 +50,18 @@ impl Services {
             Ok(Err(denial)) => Ok(Err(denial.into())),
             Err(error) => Err(PluginFailure::of_call(&error)),
         };
+        generation.tell(|| {
+            let call = offline::Call::Action {
+                name: name.to_owned(),
+                who: who.clone(),
+                data: Bytes::copy_from_slice(data),
+            };
+            let said = checked.as_ref().map(|answer| match answer {
+                Ok((data, effects)) => said::reply(data, effects),
+                Err(denial) => said::denied(denial),
+            });
+            (call, said.map_err(failed))
+        });
         if let Err(failure @ PluginFailure::BadOutput(_)) = &checked {
             live.meter.refused(Function::Action, failure);
         }

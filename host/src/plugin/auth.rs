@@ -8,8 +8,11 @@ use super::calls::Function;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::limits::{CLAIMS_BYTES, REASON_BYTES, USER_BYTES, cut};
+use super::lot::Lot;
 use super::meter::Call;
+use super::offline::{self, Who, said};
 use super::slot::Services;
+use super::tap::failed;
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, PluginName, TraceParent};
 
@@ -57,6 +60,11 @@ impl Headers {
 }
 
 impl Handshake {
+    /// Its token's; of a client without one its address's.
+    pub fn lot(&self) -> Lot {
+        Lot::of(self.token.as_deref().unwrap_or(&self.peer))
+    }
+
     /// The trace context that it came with; of several none counts.
     pub fn trace(&self) -> Option<TraceParent> {
         let mut said = self.headers.iter().filter(|(name, _)| *name == TraceParent::HEADER);
@@ -74,6 +82,8 @@ pub struct Identity {
     pub expires_at: Option<UnixMillis>,
     /// What each plugin has said, for that plugin alone.
     claims: Vec<(PluginName, Claims)>,
+    /// Which version is asked about the client while two of one plugin are in use.
+    pub lot: Lot,
     /// Of the request that the client came by: calls about it are of the same trace.
     trace: Option<TraceParent>,
 }
@@ -83,7 +93,8 @@ type Claims = Vec<(String, String)>;
 impl Identity {
     /// Of one who was not asked of any plugin.
     pub fn named(user: String, expires_at: Option<UnixMillis>) -> Self {
-        Self { user, expires_at, claims: Vec::new(), trace: None }
+        let lot = Lot::of(&user);
+        Self { user, expires_at, claims: Vec::new(), lot, trace: None }
     }
 
     /// Has each of these plugins accepted the client? One that came later has not been asked.
@@ -179,7 +190,8 @@ impl Services {
         plugins: &[Arc<Generation>],
         handshake: &Handshake,
     ) -> Result<Identity, Refused> {
-        let mut identity = Identity { trace: handshake.trace(), ..Identity::default() };
+        let (lot, trace) = (handshake.lot(), handshake.trace());
+        let mut identity = Identity { lot, trace, ..Identity::default() };
         for generation in plugins {
             match self.authenticate_by(generation, handshake).await {
                 Ok(Ok(accepted)) => identity.add(generation.name.clone(), accepted),
@@ -212,7 +224,16 @@ impl Services {
         };
         let call = Call::of(Function::Authenticate).traced(handshake.trace());
         let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
-        match clock.watch(live.guest.call_authenticate(&mut live.store, request)).await {
+        generation.conduct.called();
+        let answer = clock.watch(live.guest.call_authenticate(&mut live.store, request)).await;
+        generation.tell(|| {
+            let said = answer.as_ref().map(said::identity);
+            (
+                offline::Call::Authenticate(handshake.clone()),
+                said.map_err(|error| failed(&PluginFailure::of_call(error))),
+            )
+        });
+        match answer {
             Ok(answer) => {
                 let meter = live.meter.clone();
                 slot.put(live);
@@ -273,15 +294,28 @@ impl Services {
             claims: &claims,
             expires_at_ms: who.expires_at.map(|at| at.0),
         };
-        let action = match action {
+        let asked = match action {
             AuthAction::Subscribe => auth::Action::Subscribe,
             AuthAction::Publish => auth::Action::Publish,
         };
-        let (about, channel, captures) = (channel, channel.as_str(), captures.pairs());
-        let call = Call::of(Function::Authorize).about(about).traced(who.trace);
+        let taken = captures.pairs();
+        let call = Call::of(Function::Authorize).about(channel).traced(who.trace);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
-        let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
-        match clock.watch(called).await {
+        generation.conduct.called();
+        let called = live.guest.call_authorize(&mut live.store, identity, asked, channel.as_str(), &taken);
+        let answer = clock.watch(called).await;
+        generation.tell(|| {
+            let of = Who {
+                user: who.user.clone(),
+                claims: who.claims_of(generation).cloned().unwrap_or_default(),
+                expires_at: who.expires_at,
+            };
+            let (channel, captures) = (channel.clone(), Some(captures.clone()));
+            let said = answer.as_ref().map(said::permission);
+            let said = said.map_err(|error| failed(&PluginFailure::of_call(error)));
+            (offline::Call::Authorize { who: of, action, channel, captures }, said)
+        });
+        match answer {
             Ok(permission) => {
                 slot.put(live);
                 Ok(permission.into())

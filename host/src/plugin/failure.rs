@@ -54,6 +54,8 @@ pub enum PluginFailure {
     Busy,
     #[error("it has failed too often; it is tried again in {retry_ms} ms")]
     Degraded { retry_ms: u64 },
+    #[error("it is in quarantine after repeated failures, until its file changes or it is resumed")]
+    Quarantined,
     #[error("it does not open the channel: {0}")]
     OpenRefused(String),
     #[error("it does not go on from the channel's snapshot: {0}")]
@@ -77,6 +79,7 @@ impl PluginFailure {
             Self::BadOutput(_) | Self::Unreadable(_) => "bad_output",
             Self::Busy => "busy",
             Self::Degraded { .. } => "degraded",
+            Self::Quarantined => "quarantined",
             Self::OpenRefused(_) => "open_refused",
             Self::SnapshotRefused(_) => "snapshot_refused",
             Self::NotGranted(_) => "not_granted",

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::bindings::{actions, auth, channel_handler, filter};
 use super::calls::Function;
+use super::conduct::Conduct;
 use super::effects::Effect;
 use super::failure::PluginFailure;
 use super::grants::Grants;
@@ -18,10 +19,11 @@ use super::host::PluginSettings;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::meter::{Call, Clock, Meter, arm};
-use super::offline::Recording;
+use super::offline::{self, Recording};
 use super::quarantine::Quarantine;
 use super::reads::Reads;
 use super::store::{Owner, StoreData, new_store};
+use super::tap::{Said, Taps};
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
 
@@ -95,6 +97,9 @@ pub struct Generation {
     pub(super) recording: Option<Recording>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
+    pub(super) conduct: Conduct,
+    /// Shared by the plugin's versions.
+    pub(super) taps: Arc<Taps>,
     pub(super) quarantine: Quarantine,
 }
 
@@ -169,6 +174,14 @@ impl Generation {
         self.instantiate(|s, i| self.capabilities.actions.as_ref().map(|x| x.load(s, i))).await
     }
 
+    /// For those who listen to the plugin's calls; where nobody does, nothing is made of it.
+    pub(super) fn tell(&self, told: impl FnOnce() -> (offline::Call, Said)) {
+        if self.taps.newest().is_some() {
+            let (call, said) = told();
+            self.taps.tell(call, said);
+        }
+    }
+
     /// Puts the figures among a call's effects where they are kept; the rest is for the server.
     pub(super) fn take_figures(&self, effects: &mut Vec<Effect>) {
         self.lasting.figures.take(self.name.as_str(), effects);
@@ -180,6 +193,7 @@ impl Generation {
         *failures.by_class.entry(failure.class()).or_default() += 1;
         failures.last = Some(format!("{doing}: {failure}"));
         drop(failures);
+        self.conduct.failed(Instant::now());
         tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
             "the plugin failed {doing}: {failure}");
         if let Some(ms) = self.quarantine.failed(failure) {

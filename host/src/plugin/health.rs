@@ -48,16 +48,19 @@ impl Health {
         Ok(())
     }
 
-    pub fn failed(&mut self, now: Instant) {
+    /// True: it pauses now.
+    pub fn failed(&mut self, now: Instant) -> bool {
         self.failures.push_back(now);
         while self.failures.front().is_some_and(|at| now - *at > WITHIN) {
             self.failures.pop_front();
         }
-        if self.failures.len() >= self.patience {
+        let pauses = self.failures.len() >= self.patience;
+        if pauses {
             let pause = self.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
             self.pause = Some(pause);
             self.until = Some(now + pause);
         }
+        pauses
     }
 }
 
@@ -95,7 +98,9 @@ mod tests {
     #[test]
     fn ten_healthy_seconds_end_the_matter() {
         let (mut health, start) = (Health::default(), Instant::now());
-        (0..3).for_each(|_| health.failed(start));
+        for _ in 0..3 {
+            health.failed(start);
+        }
         assert!(health.check(|| start + seconds(11.5)).is_ok());
         health.failed(start + seconds(12.0));
         assert!(health.check(|| start + seconds(12.0)).is_ok());

@@ -8,17 +8,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::sync::oneshot;
 
 use super::at_work::AtWork;
 use super::engine::PluginEngine;
+use super::generation::Generation;
 use super::grants::GrantSettings;
 use super::keeper::Keeper;
 use super::key_values::StoreBounds;
 use super::lasting::AllLasting;
 use super::limits::PluginLimits;
+use super::orders::{Done, Order, OrderError, Want};
 use super::reads::{Reader, Reads};
 use super::registry::Registry;
-use super::report::{FileError, Loaded, PluginReport, PluginState, PluginsReport, Swap};
+use super::report::{
+    CanaryReport, FileError, Loaded, PluginReport, PluginState, PluginsReport, Quarantine, RolledBack, Swap,
+    Version,
+};
+use super::tap::{Tap, Taps};
+use super::trial::{Trial, TrialSettings};
 use super::watcher::Note;
 use crate::core::{Pattern, PluginName};
 
@@ -37,6 +45,14 @@ pub struct PluginSettings {
     pub stores: Option<usize>,
     /// Seconds without a call after which a channel is saved and dropped, if it can be.
     pub hibernate_after: u32,
+    /// New versions get a share first. None: all at once.
+    pub trial: Option<TrialSettings>,
+    /// The SHA-256 in hexadecimal of the one file that may be loaded.
+    pub pin: Option<String>,
+    /// At least so many of its calls in a hundred fail before a plugin is taken for broken.
+    pub quarantine_percent: u8,
+    /// A version that is broken while younger than this is replaced by the one before.
+    pub rollback_within: Duration,
     /// That a user whose connection has ended has to come back; none: no time.
     pub leave_grace: Option<Duration>,
     /// What it may keep by key, in the whole process.
@@ -53,6 +69,10 @@ impl Default for PluginSettings {
             grants: GrantSettings::default(),
             stores: None,
             hibernate_after: 300,
+            trial: None,
+            pin: None,
+            quarantine_percent: 10,
+            rollback_within: Duration::from_secs(600),
             leave_grace: None,
             key_values: StoreBounds::default(),
         }
@@ -76,6 +96,7 @@ pub struct Shared {
     pub registry: Mutex<Arc<Registry>>,
     pub on_change: Mutex<Option<OnChange>>,
     pub told: Mutex<Told>,
+    pub taps: Mutex<BTreeMap<PluginName, Arc<Taps>>>,
 }
 
 /// What the report adds to the registry.
@@ -85,6 +106,12 @@ pub struct Told {
     pub errors: BTreeMap<PluginName, FileError>,
     pub retired: BTreeMap<PluginName, Loaded>,
     pub ignored: BTreeMap<PathBuf, FileError>,
+    pub trials: BTreeMap<PluginName, Trial>,
+    /// One a plugin, with its compiled code.
+    pub previous: BTreeMap<PluginName, Arc<Generation>>,
+    /// What the plugin's file is, but not in use any more.
+    pub rolled_back: BTreeMap<PluginName, RolledBack>,
+    pub quarantined: BTreeMap<PluginName, Quarantine>,
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -152,6 +179,21 @@ impl PluginHost {
         *on_change = Some(Box::new(call));
     }
 
+    /// Does what an operator wants, when what is under way is done.
+    pub async fn order(&self, plugin: PluginName, want: Want) -> Result<Done, OrderError> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.notes.send(Note::Order(Order { plugin, want, answer }));
+        sent.map_err(|_| OrderError::Gone)?;
+        answered.await.map_err(|_| OrderError::Gone)?
+    }
+
+    /// The plugin's calls from now on, and the version that is in use; none: there is no such plugin.
+    pub fn listen(&self, name: &str) -> Option<(Tap, Arc<Generation>)> {
+        let name = PluginName::parse(name)?;
+        let generation = self.registry().plugin(&name)?.clone();
+        Some((generation.taps.listen(), generation))
+    }
+
     pub fn report(&self) -> PluginsReport {
         let registry = self.registry();
         let told = lock(&self.shared.told);
@@ -162,11 +204,20 @@ impl PluginHost {
             loaded,
             swap: told.swaps.get(name).cloned(),
             error: told.errors.get(name).cloned(),
+            canary: told.trials.get(name).map(CanaryReport::of),
+            previous: told.previous.get(name).map(|previous| Version::of(previous)),
+            rolled_back: told.rolled_back.get(name).cloned(),
+            quarantine: told.quarantined.get(name).cloned(),
             at_work: self.shared.lasting.find(name).map(|lasting| AtWork::of(&lasting.seen())),
         };
         for generation in registry.plugins() {
-            let refused = told.errors.contains_key(&generation.name);
-            let state = if refused { PluginState::ActiveNewerRefused } else { PluginState::Active };
+            let name = &generation.name;
+            let state = match () {
+                () if told.quarantined.contains_key(name) => PluginState::Quarantined,
+                () if told.errors.contains_key(name) => PluginState::ActiveNewerRefused,
+                () if told.rolled_back.contains_key(name) => PluginState::RolledBack,
+                () => PluginState::Active,
+            };
             let loaded = Some(Loaded::of(generation));
             plugins.insert(generation.name.clone(), report(&generation.name, state, loaded));
         }

@@ -14,9 +14,11 @@ use anyhow::{Context, Result};
 
 use super::engine::PluginEngine;
 use super::folder::{self, Found, Stamp};
+use super::generation::Generation;
 use super::host::{PluginSettings, PluginsConfig, Shared};
 use super::limits::FILE_BYTES;
 use super::loader::{self, LoadError, Source, load, renew, settings_of};
+use super::orders::{Order, Want};
 use super::stage::Stage;
 use super::watcher::{Note, Watcher};
 use crate::core::PluginName;
@@ -43,6 +45,8 @@ struct Followed {
     changed: Instant,
     whole: bool,
     state: Follow,
+    /// The hash of what was last made of it: the same again says nothing new, whatever became of it.
+    dealt_with: Option<String>,
     missing_since: Option<Instant>,
 }
 
@@ -82,7 +86,7 @@ impl Keeper {
                 POLL.as_secs()
             );
         }
-        let stage = Stage::new(shared);
+        let stage = Stage::new(shared, notes.clone());
         Ok(Self { engine, config, stage, files: BTreeMap::new(), watcher, runtime })
     }
 
@@ -107,6 +111,10 @@ impl Keeper {
                     for note in std::iter::once(note).chain(inbox.try_iter()) {
                         match note {
                             Note::Hint { paths, whole } => self.take_hint(paths, whole, now),
+                            Note::Trouble(plugin) => {
+                                self.stage.trouble(&plugin, self.settings(&plugin), now);
+                            }
+                            Note::Order(order) => self.obey(order),
                             Note::Settings(plugins) => self.reconfigure(plugins, now),
                             Note::End => return,
                         }
@@ -121,8 +129,10 @@ impl Keeper {
                 next_poll = now + POLL;
                 self.watcher.follow();
                 self.look(now);
+                self.stage.calm(now);
             }
             self.work(now);
+            self.stage.look(|plugin| self.settings(plugin).clone(), now);
         }
     }
 
@@ -132,7 +142,24 @@ impl Keeper {
             Follow::Done => None,
         });
         let missing = self.files.values().filter_map(|file| file.missing_since.map(|at| at + REMOVAL));
-        settling.chain(missing).min()
+        settling.chain(missing).chain(self.stage.next_deadline()).min()
+    }
+
+    fn settings(&self, plugin: &PluginName) -> &PluginSettings {
+        settings_of(&self.config.plugins, plugin)
+    }
+
+    fn obey(&self, Order { plugin, want, answer }: Order) {
+        let done = match want {
+            Want::Rollback => self.stage.roll_back(&plugin, self.settings(&plugin)),
+            Want::Resume => self.stage.resume(&plugin),
+        };
+        // The version before has the settings of its time.
+        if let Some(current) = self.stage.current(&plugin) {
+            self.renew(&current, Instant::now());
+        }
+        // Who asked may be gone.
+        let _ = answer.send(done);
     }
 
     fn take_hint(&mut self, paths: Vec<PathBuf>, whole: bool, now: Instant) {
@@ -157,21 +184,26 @@ impl Keeper {
     fn reconfigure(&mut self, plugins: BTreeMap<String, PluginSettings>, now: Instant) {
         self.config.plugins = plugins;
         for generation in self.stage.all() {
-            let settings = settings_of(&self.config.plugins, &generation.name);
-            if *settings == *generation.configured {
-                continue;
-            }
-            match self.runtime.block_on(renew(&self.engine, &generation, settings)) {
-                Ok(renewed) => self.stage.install(Arc::new(renewed), now),
-                Err(error) => self.stage.refuse(&generation.name, &generation.file, &error),
-            }
+            self.renew(&generation, now);
         }
-        // What was refused may be right now.
-        for file in self.files.values_mut() {
-            let runs = file.name.as_ref().is_some_and(|name| self.stage.current(name).is_some());
-            if !runs && file.missing_since.is_none() {
-                file.state = Follow::Settling(now);
+        // What was refused, or is on trial with other settings, may be right now.
+        for file in self.files.values_mut().filter(|file| file.missing_since.is_none()) {
+            if file.name.as_ref().is_some_and(|name| self.stage.is_on_trial(name)) {
+                file.dealt_with = None;
             }
+            file.state = Follow::Settling(now);
+        }
+    }
+
+    /// Gives a version the settings as they are.
+    fn renew(&self, generation: &Generation, now: Instant) {
+        let settings = settings_of(&self.config.plugins, &generation.name);
+        if *settings == *generation.configured {
+            return;
+        }
+        match self.runtime.block_on(renew(&self.engine, generation, settings)) {
+            Ok(renewed) => self.stage.renew(renewed, now),
+            Err(error) => self.stage.refuse(&generation.name, &generation.file, &error),
         }
     }
 
@@ -249,19 +281,30 @@ impl Keeper {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.look(Instant::now()),
             Err(error) => return self.stage.refuse(&name, path, &LoadError::Unreadable(error.to_string())),
         };
-        let current = self.stage.current(&name);
-        if current.as_ref().is_some_and(|g| g.sha256 == loader::sha256(&bytes) && g.file == *path) {
-            // The same again: whatever was wrong with the file in between is mended.
-            return self.stage.mended(&name);
+        let sha256 = loader::sha256(&bytes);
+        if let Some(current) = self.stage.current(&name).filter(|current| current.file == *path) {
+            if current.sha256 == sha256 {
+                file.dealt_with = Some(sha256);
+                return self.stage.same_again(&name);
+            }
+            if file.dealt_with.as_ref() == Some(&sha256) {
+                return self.stage.mended(&name);
+            }
+        }
+        let pin = settings_of(&self.config.plugins, &name).pin.as_ref();
+        if let Some(wanted) = pin.filter(|pin| **pin != sha256) {
+            let error = LoadError::NotPinned { wanted: wanted.clone(), found: sha256 };
+            return self.stage.refuse(&name, path, &error);
         }
         let source = Source { name: name.clone(), file: path.to_owned(), bytes };
         let settings = settings_of(&self.config.plugins, &name);
         match self.runtime.block_on(load(&self.engine, source, settings)) {
-            Ok(generation) => self.stage.install(Arc::new(generation), noticed),
+            Ok(generation) => {
+                file.dealt_with = Some(sha256);
+                self.stage.install(generation, settings, noticed);
+            }
             Err(error) if error.is_perhaps_unfinished() && changed.elapsed() < UNFINISHED => {
-                if let Some(file) = self.files.get_mut(path) {
-                    file.state = Follow::Settling(Instant::now() + RETRY);
-                }
+                file.state = Follow::Settling(Instant::now() + RETRY);
             }
             Err(error) => self.stage.refuse(&name, path, &error),
         }
@@ -277,6 +320,7 @@ impl Followed {
             changed: now,
             whole,
             state: Follow::Settling(now + settle(whole)),
+            dealt_with: None,
             missing_since: None,
         }
     }

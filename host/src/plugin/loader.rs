@@ -13,6 +13,7 @@ use wasmtime::component::Component;
 
 use super::bindings::{actions, auth, channel_handler, filter, info};
 use super::calls::Function;
+use super::conduct::Conduct;
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
 use super::generation::{Capabilities, Failures, Generation};
@@ -90,6 +91,10 @@ pub enum LoadError {
     BadName(String),
     #[error("{} is a plugin of the same name, and is used", .0.display())]
     SameName(PathBuf),
+    #[error(
+        "its SHA-256 is {found}, but `pin` allows only {wanted}: put that file there, or change [plugins.NAME] pin"
+    )]
+    NotPinned { wanted: String, found: String },
     #[error("it is a link out of the plugin folder")]
     LinkOutside,
 }
@@ -197,6 +202,8 @@ async fn make(
         own_stores: engine.own_stores.clone(),
         recording: engine.recording.clone(),
         failures: Mutex::new(Failures::default()),
+        conduct: Conduct::default(),
+        taps: Arc::default(),
         quarantine: Quarantine::default(),
         name,
     };

@@ -9,6 +9,7 @@ use super::at_work::AtWork;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::grants::GrantsReport;
+use super::trial::Trial;
 use crate::core::clock::UnixMillis;
 
 /// Every plugin's file and what became of it.
@@ -29,6 +30,10 @@ pub enum PluginState {
     Refused,
     /// Its file was removed.
     Retired,
+    /// What runs is older than the file, which was taken back.
+    RolledBack,
+    /// It failed too often, and is not called.
+    Quarantined,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -41,9 +46,89 @@ pub struct PluginReport {
     pub swap: Option<Swap>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FileError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryReport>,
+    /// What `rollback` goes back to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Version>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
     /// Since the server's start, whatever versions there were.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub at_work: Option<AtWork>,
+}
+
+/// Which version it is.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Version {
+    pub generation: u64,
+    pub version: String,
+    pub sha256: String,
+}
+
+/// A new version that gets a share first.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CanaryReport {
+    #[serde(flatten)]
+    pub version: Version,
+    /// Of channels, clients or batches, in percent.
+    pub share: u8,
+    /// Since it began, and how many of them failed.
+    pub calls: u64,
+    pub failed: u64,
+    /// The same of the version in use, since then.
+    pub stable_calls: u64,
+    pub stable_failed: u64,
+    /// Unix time in seconds when it is promoted, if it is not worse.
+    pub ends_at: f64,
+}
+
+/// A version that was taken back. Its file is not loaded again until it changes.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RolledBack {
+    #[serde(flatten)]
+    pub version: Version,
+    pub why: String,
+    /// Unix time in seconds.
+    pub at: f64,
+}
+
+/// Since when the plugin is not called, and why.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Quarantine {
+    pub why: String,
+    /// Unix time in seconds.
+    pub at: f64,
+}
+
+impl Version {
+    pub fn of(generation: &Generation) -> Self {
+        let Generation { number, version, sha256, .. } = generation;
+        Self { generation: *number, version: version.clone(), sha256: sha256.clone() }
+    }
+}
+
+impl RolledBack {
+    pub fn of(generation: &Generation, why: &str) -> Self {
+        Self { version: Version::of(generation), why: why.to_owned(), at: seconds(UnixMillis::now()) }
+    }
+}
+
+impl CanaryReport {
+    pub fn of(trial: &Trial) -> Self {
+        let (canary, stable) = trial.tallies();
+        Self {
+            version: Version::of(&trial.canary),
+            share: trial.settings.share.percent(),
+            calls: canary.calls,
+            failed: canary.failed,
+            stable_calls: stable.calls,
+            stable_failed: stable.failed,
+            ends_at: seconds(trial.ends_at),
+        }
+    }
 }
 
 /// The generation in use.

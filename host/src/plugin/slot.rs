@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 
 use super::bindings::{actions, auth};
+use super::conduct::Culprit;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::health::Health;
@@ -38,6 +39,9 @@ impl<G> Slot<G> {
     ) -> Result<Live<G>, PluginFailure> {
         if self.generation != generation.number {
             *self = Self { generation: generation.number, ..Self::default() };
+        }
+        if generation.conduct.is_quarantined() {
+            return Err(PluginFailure::Quarantined);
         }
         generation.quarantine.check()?;
         self.health.check(Instant::now)?;
@@ -69,13 +73,21 @@ impl<G> Slot<G> {
 
     pub fn failed(&mut self, generation: &Generation, failure: &PluginFailure, doing: &str) {
         self.live = None;
-        self.health.failed(Instant::now());
         generation.note(failure, doing);
+        if self.health.failed(Instant::now()) {
+            generation.conduct.paused(Culprit::Instance);
+        }
     }
 }
 
-/// A shard's slots of one purpose. A call waits for the one before it.
-pub struct Slots<G>(RefCell<HashMap<PluginName, Rc<Mutex<Slot<G>>>>>);
+/// A shard's slots of one purpose: one a version that is in use, of which there may be two. A
+/// call waits for the one before it.
+pub struct Slots<G>(RefCell<HashMap<PluginName, Vec<Versioned<G>>>>);
+
+struct Versioned<G> {
+    generation: Arc<Generation>,
+    slot: Rc<Mutex<Slot<G>>>,
+}
 
 impl<G> Default for Slots<G> {
     fn default() -> Self {
@@ -85,7 +97,22 @@ impl<G> Default for Slots<G> {
 
 impl<G> Slots<G> {
     pub fn of(&self, generation: &Arc<Generation>) -> Rc<Mutex<Slot<G>>> {
-        self.0.borrow_mut().entry(generation.name.clone()).or_default().clone()
+        let mut all = self.0.borrow_mut();
+        if let Some([only]) = all.get(&generation.name).map(Vec::as_slice)
+            && only.generation.number == generation.number
+        {
+            return only.slot.clone();
+        }
+        let versions = all.entry(generation.name.clone()).or_default();
+        // Instances of versions that are no longer in use go with the first call of another.
+        versions
+            .retain(|of| of.generation.number == generation.number || !of.generation.conduct.is_withdrawn());
+        if let Some(known) = versions.iter().find(|of| of.generation.number == generation.number) {
+            return known.slot.clone();
+        }
+        let slot = Rc::<Mutex<Slot<G>>>::default();
+        versions.push(Versioned { generation: generation.clone(), slot: slot.clone() });
+        slot
     }
 }
 

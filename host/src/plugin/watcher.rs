@@ -9,12 +9,18 @@ use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::host::PluginSettings;
+use super::orders::Order;
+use crate::core::PluginName;
 
 /// What reaches the host's thread.
 pub enum Note {
     /// Something happened to these paths. `whole`: a writer has closed the file, or it was
     /// put there whole.
     Hint { paths: Vec<PathBuf>, whole: bool },
+    /// A plugin fails: is it to be taken back?
+    Trouble(PluginName),
+    /// Somebody wants a plugin's former version, or the present one out of quarantine.
+    Order(Order),
     /// What the operator now says of the plugins.
     Settings(BTreeMap<String, PluginSettings>),
     /// The host is gone.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use super::listener::{self, ShardSetup};
 use super::{jwks, webhooks};
-use crate::config::{Config, JwtConfig, KeySource, PluginConfig};
+use crate::config::{self, Config, JwtConfig, KeySource, PluginConfig};
 use crate::core::{ChannelName, Pattern};
 use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
 use crate::hub::history::HistoryRule;
@@ -255,8 +255,10 @@ fn admission(config: &Config) -> Result<Admission> {
 }
 
 fn plugins_config(config: &Config) -> Result<PluginsConfig> {
-    let plugins =
-        config.plugins.iter().map(|(name, plugin)| Ok((name.clone(), plugin_settings(name, plugin)?)));
+    let plugins = config.plugins.iter().map(|(name, plugin)| {
+        let settings = config::version_settings(name, plugin, plugin_settings(name, plugin)?)?;
+        Ok((name.clone(), settings))
+    });
     Ok(PluginsConfig {
         dir: config.plugins_dir.clone(),
         cache_dir: cache_dir(config),
@@ -299,6 +301,7 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
             payload_bytes: plugin.payload_bytes.unwrap_or(limits.payload_bytes),
             hostcall_bytes: plugin.hostcall_bytes.unwrap_or(limits.hostcall_bytes),
         },
+        ..defaults
     })
 }
 

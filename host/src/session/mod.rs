@@ -22,7 +22,7 @@ use crate::hub::audience::{FilterChoice, FilterFailure};
 use crate::hub::letter::{About, Fate, Origin, PUBLICATIONS_A_MESSAGE, Publish, Question, Subscribe, Wishes};
 use crate::hub::wire::{Reply, RequestId};
 use crate::hub::{Connection, Shard};
-use crate::plugin::{AuthAction, FilterRefusal, Handshake, Services};
+use crate::plugin::{AuthAction, FilterRefusal, Handshake, Lot, Services};
 
 pub use keeper::Keeper;
 use keeper::KeeperOf;
@@ -395,11 +395,11 @@ impl Session {
 
     async fn act(&self, name: &str, data: Bytes, request: Option<&RequestId>) -> Result<(), Refusal> {
         let registry = self.context.shard.registry();
-        let Some(generation) = registry.action(name) else {
+        let sender = self.connection.sender();
+        let Some(generation) = registry.action(name, Lot::of(sender.client.0)) else {
             return Err(Refusal::ActionNotFound(name.into()));
         };
         let _running = self.allowance.as_ref().map(|allowance| allowance.act()).transpose()?;
-        let sender = self.connection.sender();
         let trace = self.connection.trace();
         match self.context.services.call_traced(generation, name, &sender, &data, trace).await {
             Ok(Ok((data, effects))) => {

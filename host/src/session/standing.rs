@@ -240,7 +240,8 @@ pub(super) async fn authorize(
     let name = channel.as_str();
     let patterns = context.rules.pattern(name).into_iter().chain(registry.pattern(name));
     let captures = Captures::of(patterns, name);
-    let asked = context.services.authorize(registry.auth(), identity, action, channel, &captures);
+    let plugins = registry.auth_for(identity.lot);
+    let asked = context.services.authorize(&plugins, identity, action, channel, &captures);
     asked.await.map_err(|(plugin, failure)| {
         tracing::warn!(%plugin, %failure, %channel, "not authorized, because the plugin failed");
         Refusal::PluginFailed(plugin)
@@ -263,7 +264,8 @@ pub(super) async fn authenticate(
         let Admitted { identity, grants } = admitted.map_err(|refused| refused.to_string())?;
         return Ok(Known { identity, grants: Some(grants) });
     }
-    let asked = context.services.authenticate(registry.auth(), handshake);
+    let plugins = registry.auth_for(handshake.lot());
+    let asked = context.services.authenticate(&plugins, handshake);
     let identity = asked.await.map_err(|refused| refused.reason)?;
     Ok(Known { identity, grants: None })
 }

@@ -1,5 +1,6 @@
-//! `tidegate plugin`: for those who write plugins, one file each.
+//! `tidegate plugin`: for those who write plugins and who run them, one file each.
 
+mod api;
 mod bench;
 pub mod build;
 mod call;
@@ -7,7 +8,10 @@ mod check;
 mod file;
 mod grants;
 mod new;
+mod record;
+mod replay;
 mod test;
+mod versions;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -20,6 +24,14 @@ pub struct Plugin {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Print a plugin's calls and what came of them, on a running server
+    Record(record::Record),
+    /// Make recorded calls of another component, and show what differs
+    Replay(replay::Replay),
+    /// Go back to a plugin's version before, on a running server; or end the trial of a new one
+    Rollback(versions::Versioned),
+    /// Let a plugin out of quarantine, on a running server
+    Resume(versions::Versioned),
     /// Make a small, complete project
     New(new::New),
     /// Build a project with its language's tools, and check what comes of it
@@ -39,6 +51,10 @@ enum Command {
 impl Plugin {
     pub fn run(self) -> Result<()> {
         match self.command {
+            Command::Record(record) => record.run(),
+            Command::Replay(replay) => replay.run(),
+            Command::Rollback(versioned) => versioned.run("rollback"),
+            Command::Resume(versioned) => versioned.run("resume"),
             Command::New(new) => new.run(),
             Command::Build(build) => build.run(),
             Command::Wit(wit) => wit.run(),

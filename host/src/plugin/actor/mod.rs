@@ -50,6 +50,7 @@ pub enum Departure {
     Removed,
 }
 
+#[derive(Clone)]
 pub enum Job {
     /// `params` is JSON, none where the client sent none.
     Subscribe {

@@ -15,6 +15,9 @@ const TRIES: u32 = 3;
 /// The second try comes at once; the next ones with the channel's next job, or after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Whether a quarantine is over, which nobody tells the channel.
+const IN_QUARANTINE: Duration = Duration::from_secs(5);
+
 /// A departure that the handler has not taken.
 pub struct Owed<T> {
     job: Job,
@@ -44,6 +47,7 @@ impl<S: ActorSink> Runner<S> {
         while let Some(mut owed) = self.rooms.get_mut(&channel).and_then(|room| room.owed.pop_front()) {
             let again = match self.take(channel, &owed.job, None).await {
                 Err(PluginFailure::Degraded { retry_ms }) => Duration::from_millis(retry_ms.max(1)),
+                Err(PluginFailure::Quarantined) => IN_QUARANTINE,
                 Err(_) if owed.tries + 1 < TRIES => {
                     owed.tries += 1;
                     if owed.tries == 1 { Duration::ZERO } else { AGAIN }

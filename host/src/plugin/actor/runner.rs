@@ -11,9 +11,12 @@ use super::owed::Owed;
 use super::version::Version;
 use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
 use crate::core::{Captures, ChannelName, TraceParent};
+use crate::plugin::conduct::Culprit;
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::Generation;
 use crate::plugin::health::Health;
+use crate::plugin::offline::{Call, said};
+use crate::plugin::tap;
 
 /// A channel in a store.
 pub(super) struct Room<T> {
@@ -22,6 +25,8 @@ pub(super) struct Room<T> {
     /// The number of the generation that handles it.
     version: u64,
     state: State,
+    /// The newest listener that was shown its state.
+    seen_by: u64,
     /// The room's own: what shares its store is not paused with it.
     health: Health,
     /// Departures that it has not taken yet, in their order. They come before any other job.
@@ -94,7 +99,7 @@ impl<S: ActorSink> Runner<S> {
                     self.know(&generation);
                     let (version, state, health) = (generation.number, State::Closed, Health::default());
                     let (owed, retrying) = (VecDeque::new(), false);
-                    let room = Room { name, captures, version, state, health, owed, retrying };
+                    let room = Room { name, captures, version, state, seen_by: 0, health, owed, retrying };
                     self.rooms.insert(channel, room);
                 }
                 Some(Work::Retry { channel }) => {
@@ -166,19 +171,23 @@ impl<S: ActorSink> Runner<S> {
         trace: Option<TraceParent>,
     ) -> Result<Answer, PluginFailure> {
         let answer = self.call(channel, job, trace).await;
-        // Refusals to open and pauses are answers, not faults.
         if let Err(failure) = &answer
-            && !matches!(failure, PluginFailure::OpenRefused(_) | PluginFailure::Degraded { .. })
+            && !is_an_answer(failure)
             && let Some(room) = self.rooms.get_mut(&channel)
         {
-            room.health.failed(Instant::now());
+            let pauses = room.health.failed(Instant::now());
             let (number, doing) = (room.version, format!("handling {}", room.name));
+            let culprit = pauses.then(|| Culprit::of(room.name.as_str()));
             match (failure, find(&mut self.versions, number)) {
                 // By the version that has saved it. The store is well; the channel begins anew.
                 (PluginFailure::SnapshotRefused(_), Some(version)) => {
                     version.generation.note(failure, &doing);
                 }
                 _ => self.failed(number, failure, &doing),
+            }
+            // After the failure itself, so that both are of one minute.
+            if let (Some(culprit), Some(version)) = (culprit, find(&mut self.versions, number)) {
+                version.generation.conduct.paused(culprit);
             }
         }
         answer
@@ -192,9 +201,60 @@ impl<S: ActorSink> Runner<S> {
     ) -> Result<Answer, PluginFailure> {
         let closed = || PluginFailure::Other("the channel is closed".into());
         let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
-        room.health.check(Instant::now)?;
         let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
+        if version.generation.conduct.is_quarantined() {
+            return Err(PluginFailure::Quarantined);
+        }
         version.generation.quarantine.check()?;
+        room.health.check(Instant::now)?;
+        if version.generation.taps.newest().is_some() {
+            return Box::pin(self.call_observed(channel, job, trace)).await;
+        }
+        let answer = Self::call_room(room, version, job, trace).await?;
+        Ok(without_figures(version, answer))
+    }
+
+    /// The same, for those who listen: with the state that the channel had when they began.
+    async fn call_observed(
+        &mut self,
+        channel: u32,
+        job: &Job,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
+        let closed = || PluginFailure::Other("the channel is closed".into());
+        let newest = |this: &Self| {
+            let room = this.rooms.get(&channel)?;
+            let version = this.versions.iter().find(|of| of.generation.number == room.version)?;
+            version.generation.taps.newest().filter(|newest| room.seen_by < *newest)
+        };
+        let mut snapshot = None;
+        if let Some(newest) = newest(self) {
+            // What cannot be had is not shown.
+            let saved = self.save(channel).await.ok().flatten();
+            if let Some(room) = self.rooms.get_mut(&channel) {
+                room.seen_by = newest;
+                snapshot = match &room.state {
+                    State::Asleep(snapshot) => Some(snapshot.to_vec()),
+                    State::Open(_) | State::Closed => saved.map(Vec::from),
+                };
+            }
+        }
+        let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
+        let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
+        let answer = Self::call_room(room, version, job, trace).await;
+        let captures = Some(room.captures.clone());
+        let call = Call::Handle { channel: room.name.clone(), captures, snapshot, job: job.clone() };
+        version.generation.taps.tell(call, answer.as_ref().map(said::answer).map_err(tap::failed));
+        Ok(without_figures(version, answer?))
+    }
+
+    async fn call_room(
+        room: &mut Room<S::Ticket>,
+        version: &mut Version,
+        job: &Job,
+        trace: Option<TraceParent>,
+    ) -> Result<Answer, PluginFailure> {
+        version.generation.conduct.called();
         let resource = match room.open() {
             Some(resource) => resource,
             None => {
@@ -208,11 +268,7 @@ impl<S: ActorSink> Runner<S> {
                 resource
             }
         };
-        let mut answer = version.call(resource, job, &room.name, trace).await?;
-        if let Some(effects) = answer.effects_mut() {
-            version.generation.take_figures(effects);
-        }
-        Ok(answer)
+        version.call(resource, job, &room.name, trace).await
     }
 
     // === state ===
@@ -260,16 +316,31 @@ impl<S: ActorSink> Runner<S> {
             return;
         }
         self.know(generation);
-        if let Err(failure) = self.move_to(channel, generation, captures).await
+        if let Err(failure) = self.move_to(channel, generation, captures.clone()).await
             && let Some(room) = self.rooms.get(&channel)
         {
             let from = find(&mut self.versions, room.version).map(|version| version.generation.clone());
             let from = from.map(|from| format!("version {} (generation {})", from.version, from.number));
-            let doing =
-                format!("taking over {} from {}, which keeps it", room.name, from.unwrap_or_default());
-            generation.note(&failure, &doing);
+            let from = from.unwrap_or_default();
+            // A version that is taken back keeps nothing, whatever becomes of the state.
+            let is_back = generation.number < room.version;
+            let then = if is_back { "so it begins anew" } else { "which keeps it" };
+            let name = room.name.clone();
+            generation.note(&failure, &format!("taking over {name} from {from}, {then}"));
+            if is_back {
+                self.begin_anew(channel, generation.number, captures).await;
+            }
         }
         self.prune();
+    }
+
+    /// Moves a channel to another version, without its state.
+    async fn begin_anew(&mut self, channel: u32, number: u64, captures: Captures) {
+        let Some(room) = self.rooms.get_mut(&channel) else { return };
+        let (before, resource) = (room.version, room.open());
+        (room.version, room.captures) = (number, captures);
+        (room.state, room.health) = (State::Closed, Health::default());
+        self.drop_resource(before, resource).await;
     }
 
     async fn move_to(
@@ -312,6 +383,20 @@ impl<S: ActorSink> Runner<S> {
         }
         Ok(())
     }
+}
+
+/// The plugin's own figures are kept where they are counted; the rest is for the server.
+fn without_figures(version: &Version, mut answer: Answer) -> Answer {
+    if let Some(effects) = answer.effects_mut() {
+        version.generation.take_figures(effects);
+    }
+    answer
+}
+
+/// Refusals to open and pauses are no faults.
+fn is_an_answer(failure: &PluginFailure) -> bool {
+    use PluginFailure::{Degraded, OpenRefused, Quarantined};
+    matches!(failure, OpenRefused(_) | Degraded { .. } | Quarantined)
 }
 
 fn find(versions: &mut [Version], number: u64) -> Option<&mut Version> {

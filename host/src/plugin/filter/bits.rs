@@ -1,7 +1,10 @@
 //! Messages as they cross into a filter plugin, and what comes back.
 
-use crate::core::PayloadKind;
+use bytes::Bytes;
+
+use crate::core::{Payload, PayloadKind};
 use crate::plugin::bindings::types;
+use crate::plugin::offline::Judged;
 
 /// Messages packed as the contract has them. Kept and refilled, so that its memory serves again.
 #[derive(Default)]
@@ -24,6 +27,28 @@ impl FilterBatch {
     /// Kinds, ends and data, as they cross into a plugin.
     pub(in crate::plugin) fn parts(&self) -> (&[types::PayloadKind], &[u32], &[u8]) {
         (&self.kinds, &self.ends, &self.data)
+    }
+
+    /// Each message for itself.
+    pub(super) fn unpacked(&self) -> Vec<Judged> {
+        let mut begin = 0;
+        let mut part = |end: &u32| {
+            let bytes = self.data.get(begin..*end as usize).unwrap_or_default();
+            begin = *end as usize;
+            Bytes::copy_from_slice(bytes)
+        };
+        let messages = self.kinds.iter().zip(self.ends.chunks(2));
+        let messages = messages.map(|(kind, ends)| {
+            let kind = match kind {
+                types::PayloadKind::Json => PayloadKind::Json,
+                types::PayloadKind::Text => PayloadKind::Text,
+                types::PayloadKind::Binary => PayloadKind::Binary,
+            };
+            let event = ends.first().map(&mut part).unwrap_or_default();
+            let bytes = ends.get(1).map(&mut part).unwrap_or_default();
+            Judged { event, payload: Payload { kind, bytes } }
+        });
+        messages.collect()
     }
 
     pub fn clear(&mut self) {
@@ -64,20 +89,29 @@ pub enum Columns {
     Some(Vec<Option<usize>>),
 }
 
+/// What one call has said of a message and a filter; none if it was not asked about that.
+pub(super) fn verdict(
+    words: &[u64],
+    width: usize,
+    columns: &Columns,
+    message: usize,
+    filter: usize,
+) -> Option<bool> {
+    let column = match columns {
+        Columns::All => (filter < width).then_some(filter)?,
+        Columns::Some(columns) => columns.get(filter).copied().flatten()?,
+    };
+    let bit = message.checked_mul(width)?.checked_add(column)?;
+    // Missing words count as zeros.
+    Some(words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
+}
+
 impl Bits {
     /// By the message's place in the batch and the filter's in the list that was judged. None:
     /// nobody has judged it.
     pub fn verdict(&self, message: usize, filter: usize) -> Option<bool> {
         match self {
-            Self::Matrix { words, width, columns } => {
-                let column = match columns {
-                    Columns::All => (filter < *width).then_some(filter)?,
-                    Columns::Some(columns) => columns.get(filter).copied().flatten()?,
-                };
-                let bit = message.checked_mul(*width)?.checked_add(column)?;
-                // Missing words count as zeros.
-                Some(words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
-            }
+            Self::Matrix { words, width, columns } => self::verdict(words, *width, columns, message, filter),
             Self::Singly(all) => all.get(filter)?.verdict(message, 0),
             Self::Parts { parts, shift } => {
                 parts.get(filter >> shift)?.verdict(message, filter & ((1 << shift) - 1))

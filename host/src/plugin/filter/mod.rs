@@ -16,11 +16,14 @@ use tokio::sync::Mutex;
 
 use super::bindings::filter;
 use super::calls::Function;
+use super::conduct::Culprit;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::health::Health;
 use super::limits::{REASON_BYTES, cut, line};
+use super::lot::{Lot, Share};
 use super::meter::Call;
+use super::offline;
 use super::registry::Registry;
 use super::slot::Slot;
 use crate::core::PluginName;
@@ -28,6 +31,8 @@ use crate::core::PluginName;
 /// After a batch has failed its filters are judged one by one; at this many failures the
 /// rest of them stays closed for this batch. Those that failed pause, so the next gets further.
 const FAILURES_A_BATCH: usize = 16;
+/// Of so many filters those who listen hear, a batch.
+const FILTERS_TOLD: usize = 16;
 /// Filters that may fail while they are made anew for one fresh instance after the other.
 const FRESH_INSTANCES: usize = 8;
 
@@ -86,12 +91,25 @@ struct Known {
 
 #[derive(Default)]
 pub struct Filters {
+    /// Counted while a version is on trial.
+    batches: Cell<u64>,
     serial: Cell<u32>,
     expressions: RefCell<Slab<Expression>>,
     by_params: RefCell<HashMap<(PluginName, Bytes), FilterId>>,
     shelves: RefCell<HashMap<PluginName, Rc<Shelf>>>,
     generations: RefCell<HashMap<PluginName, Arc<Generation>>>,
     judged: Cell<u64>,
+    /// Versions on trial, each with an instance of its own.
+    trials: RefCell<HashMap<PluginName, Rc<Trial>>>,
+}
+
+/// A new version gets a share of the batches; what it fails by is judged by the one in use.
+struct Trial {
+    generation: Arc<Generation>,
+    shelf: Shelf,
+    /// The newest filter when its instance was last told of them.
+    serial: Cell<u32>,
+    share: Share,
 }
 
 impl Filters {
@@ -103,6 +121,19 @@ impl Filters {
     pub fn install(&self, registry: &Registry) {
         let filters = registry.plugins().filter(|g| g.capabilities.filter.is_some());
         *self.generations.borrow_mut() = filters.map(|g| (g.name.clone(), g.clone())).collect();
+        let mut before = self.trials.take();
+        let trials = registry.canaries().filter(|(g, _)| g.capabilities.filter.is_some());
+        *self.trials.borrow_mut() = trials
+            .map(|(generation, share)| {
+                let before = before.remove(&generation.name);
+                let same = before.filter(|trial| trial.generation.number == generation.number);
+                let trial = same.unwrap_or_else(|| {
+                    let (generation, share) = (generation.clone(), *share);
+                    Rc::new(Trial { generation, share, shelf: Shelf::default(), serial: Cell::new(0) })
+                });
+                (generation.name.clone(), trial)
+            })
+            .collect();
     }
 
     /// One more subscriber with these parameters (JSON).
@@ -155,6 +186,9 @@ impl Filters {
             if let Some(shelf) = self.shelves.borrow().get(&gone.plugin) {
                 shelf.gone.borrow_mut().push(id);
             }
+            if let Some(trial) = self.trials.borrow().get(&gone.plugin) {
+                trial.shelf.gone.borrow_mut().push(id);
+            }
             self.by_params.borrow_mut().remove(&(gone.plugin, gone.params));
         }
     }
@@ -166,14 +200,53 @@ impl Filters {
 
     /// Judges messages by filters of one plugin. Never fails: what cannot be judged is told apart.
     pub async fn evaluate(&self, plugin: &PluginName, ids: &[FilterId], messages: &FilterBatch) -> Bits {
+        if let Some(bits) = self.try_out(plugin, ids, messages).await {
+            return bits;
+        }
         let shelf = self.shelves.borrow().get(plugin).cloned();
         let generation = self.generations.borrow().get(plugin).cloned();
         let (Some(shelf), Some(generation)) = (shelf, generation) else { return Bits::Nothing };
+        self.evaluate_by(&shelf, &generation, ids, messages, &mut 0).await
+    }
+
+    /// By the version on trial, if there is one, it is its turn, and it can judge by all of them.
+    async fn try_out(&self, plugin: &PluginName, ids: &[FilterId], messages: &FilterBatch) -> Option<Bits> {
+        if self.trials.borrow().is_empty() {
+            return None;
+        }
+        let trial = self.trials.borrow().get(plugin).cloned()?;
+        let batch = self.batches.replace(self.batches.get().wrapping_add(1));
+        if !trial.share.takes(Lot::of(batch)) {
+            return None;
+        }
+        if trial.serial.replace(self.serial.get()) != self.serial.get() {
+            trial.shelf.runner.lock().await.incomplete = true;
+        }
+        let mut failures = 0;
+        let (shelf, generation) = (&trial.shelf, &trial.generation);
+        let bits = self.evaluate_by(shelf, generation, ids, messages, &mut failures).await;
+        if failures == 0 && (0..ids.len()).all(|filter| bits.verdict(0, filter).is_some()) {
+            return Some(bits);
+        }
+        if failures == 0 {
+            let refused = PluginFailure::Other("it refuses a filter in use".into());
+            generation.note(&refused, "filtering messages");
+        }
+        None
+    }
+
+    async fn evaluate_by(
+        &self,
+        shelf: &Shelf,
+        generation: &Generation,
+        ids: &[FilterId],
+        messages: &FilterBatch,
+        failures: &mut usize,
+    ) -> Bits {
         let mut runner = shelf.runner.lock().await;
         let a_call = (JUDGEMENTS_A_CALL / messages.len().max(1)).max(1);
-        let mut failures = 0;
         if ids.len() <= a_call {
-            return self.judge_all(&shelf, &mut runner, &generation, ids, messages, &mut failures).await;
+            return self.judge_all(shelf, &mut runner, generation, ids, messages, failures).await;
         }
         let shift = a_call.ilog2();
         let mut parts = Vec::with_capacity((ids.len() >> shift) + 1);
@@ -182,7 +255,7 @@ impl Filters {
                 // Many filters are much work: the shard's other work goes on meanwhile.
                 tokio::task::yield_now().await;
             }
-            parts.push(self.judge_all(&shelf, &mut runner, &generation, ids, messages, &mut failures).await);
+            parts.push(self.judge_all(shelf, &mut runner, generation, ids, messages, failures).await);
         }
         Bits::Parts { parts, shift }
     }
@@ -198,7 +271,7 @@ impl Filters {
     ) -> Bits {
         match self.judge(shelf, runner, generation, ids, messages).await {
             Ok(bits) => return bits,
-            Err(PluginFailure::Degraded { .. }) => return Bits::Nothing,
+            Err(PluginFailure::Degraded { .. } | PluginFailure::Quarantined) => return Bits::Nothing,
             Err(_) => {}
         }
         let mut singly = Vec::with_capacity(ids.len());
@@ -210,6 +283,7 @@ impl Filters {
             if judged.is_err() {
                 *failures += 1;
                 runner.blame(*id);
+                generation.conduct.paused(Culprit::of(id));
             }
             singly.push(judged.unwrap_or(Bits::Nothing));
         }
@@ -231,11 +305,15 @@ impl Filters {
             return Ok(Bits::Nothing);
         }
         let batch = filter::Batch { kinds: &messages.kinds, ends: &messages.ends, data: &messages.data };
+        generation.conduct.called();
         let call = Call::of(Function::FilterEvaluate);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.filter_ms);
         match clock.watch(live.guest.call_evaluate(&mut live.store, &guest_ids, batch)).await {
             Ok(words) => {
                 runner.slot.put(live);
+                if generation.taps.newest().is_some() {
+                    self.tell(generation, ids, messages, &words, guest_ids.len(), &columns);
+                }
                 self.judged.set(self.judged.get() + (guest_ids.len() * messages.len()) as u64);
                 Ok(Bits::Matrix { words, width: guest_ids.len(), columns })
             }
@@ -246,6 +324,29 @@ impl Filters {
                 generation.note(&failure, "filtering messages");
                 Err(failure)
             }
+        }
+    }
+
+    /// For those who listen: each filter's judgement of the batch, as a call of its own.
+    fn tell(
+        &self,
+        generation: &Generation,
+        ids: &[FilterId],
+        messages: &FilterBatch,
+        words: &[u64],
+        width: usize,
+        columns: &Columns,
+    ) {
+        let mut expressions = self.expressions.borrow_mut();
+        for (filter, id) in ids.iter().enumerate().take(FILTERS_TOLD) {
+            let Some(expression) = find(&mut expressions, *id) else { continue };
+            let passes: Option<Vec<bool>> = (0..messages.len())
+                .map(|message| bits::verdict(words, width, columns, message, filter))
+                .collect();
+            let Some(passes) = passes else { continue };
+            let call =
+                offline::Call::Filter { params: expression.params.clone(), messages: messages.unpacked() };
+            generation.taps.tell(call, Ok(serde_json::json!({ "passes": passes })));
         }
     }
 

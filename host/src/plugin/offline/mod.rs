@@ -6,7 +6,8 @@ mod guest;
 mod imports;
 mod read;
 mod recorded;
-mod said;
+pub(super) mod said;
+mod write;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -57,7 +58,17 @@ impl Offline {
         engine: &PluginEngine,
     ) -> Result<Self, LoadError> {
         let generation = Arc::new(load(engine, source, settings).await?);
-        Ok(Self {
+        Ok(Self::of(generation))
+    }
+
+    /// The same plugin with instances of its own.
+    pub fn beside(&self) -> Self {
+        Self::of(self.generation.clone())
+    }
+
+    /// One that is loaded already.
+    pub(super) fn of(generation: Arc<Generation>) -> Self {
+        Self {
             handler: Version::new(&generation),
             generation,
             rooms: HashMap::new(),
@@ -65,7 +76,7 @@ impl Offline {
             filter: None,
             judge: None,
             actions: None,
-        })
+        }
     }
 
     pub fn generation(&self) -> &Arc<Generation> {

@@ -48,7 +48,7 @@ impl Given {
     }
 }
 
-fn answer(answer: &Answer) -> Value {
+pub fn answer(answer: &Answer) -> Value {
     match answer {
         Answer::Published(outcome) => {
             let verdict = match &outcome.verdict {
@@ -73,7 +73,30 @@ fn answer(answer: &Answer) -> Value {
     }
 }
 
-fn denied(denial: &Denial) -> Value {
+pub fn identity(answer: &Result<auth::IdentityResult, auth::Refusal>) -> Value {
+    match answer {
+        Ok(identity) => json!({ "identity": {
+            "user": identity.user,
+            "claims": pairs(&identity.claims),
+            "expires_at_ms": identity.expires_at_ms,
+        } }),
+        Err(refusal) => json!({ "refused": refusal.reason }),
+    }
+}
+
+pub fn permission(permission: &auth::Permission) -> Value {
+    match permission {
+        auth::Permission::Granted => json!({ "permission": "granted" }),
+        auth::Permission::GrantedFor(seconds) => json!({ "permission": { "granted_for": seconds } }),
+        auth::Permission::Refused(reason) => json!({ "permission": { "refused": reason } }),
+    }
+}
+
+pub fn reply(data: &[u8], list: &[Effect]) -> Value {
+    json!({ "reply": json_of(data), "effects": effects(list) })
+}
+
+pub fn denied(denial: &Denial) -> Value {
     json!({ "denied": { "code": denial.code, "reason": denial.reason } })
 }
 
@@ -140,14 +163,14 @@ fn publication(publication: &Publication) -> Value {
     Value::Object(fields)
 }
 
-fn event(fields: &mut Map<String, Value>, event: &[u8]) {
+pub fn event(fields: &mut Map<String, Value>, event: &[u8]) {
     if !event.is_empty() {
         fields.insert("event".into(), String::from_utf8_lossy(event).into());
     }
 }
 
 /// `data`, `text` or `base64`, as messages are given to the tools.
-fn content(payload: &Payload) -> Map<String, Value> {
+pub fn content(payload: &Payload) -> Map<String, Value> {
     let (key, value) = match payload.kind {
         PayloadKind::Json => ("data", json_of(&payload.bytes)),
         PayloadKind::Text => ("text", String::from_utf8_lossy(&payload.bytes).into()),
@@ -168,7 +191,7 @@ fn unkinded(bytes: &[u8]) -> Value {
 }
 
 /// A plugin's JSON has been checked; what it could not be read as is shown as text.
-fn json_of(bytes: &[u8]) -> Value {
+pub fn json_of(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into())
 }
 
@@ -180,6 +203,6 @@ pub fn bytes(bytes: &[u8]) -> Value {
     }
 }
 
-fn pairs(pairs: &[(String, String)]) -> Value {
+pub fn pairs(pairs: &[(String, String)]) -> Value {
     Value::Object(pairs.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect())
 }

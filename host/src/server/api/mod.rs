@@ -16,10 +16,12 @@ mod orders;
 mod past;
 mod presence;
 mod publish;
+mod record;
 mod route;
 mod routes;
 mod send;
 mod socketapi;
+mod versions;
 
 use std::cell::OnceCell;
 use std::net::SocketAddr;

@@ -5,7 +5,10 @@ use hyper::Method;
 
 use super::body::BodySize;
 use super::route::Route;
-use super::{batch, channels, connections, groups, info, openapi, orders, past, presence, publish, send};
+use super::{
+    batch, channels, connections, groups, info, openapi, orders, past, presence, publish, record, send,
+    versions,
+};
 use crate::config::Grant;
 
 const HISTORY: &str = "/api/channels/{channel}/history";
@@ -74,6 +77,28 @@ pub fn all() -> Vec<Route> {
         Route::get("/api/connections", "listConnections", "Clients, by id", connections::list),
         Route::get("/api/connections/{id}", "getConnection", "One client and its channels", connections::one),
         Route::get("/api/plugins", "listPlugins", "Plugins, their swaps and errors", info::plugins),
+        Route::post(
+            "/api/plugins/{name}/record",
+            "recordPlugin",
+            "A plugin's calls as they come, for a while",
+            record::record,
+        ),
+        Route::with_query(
+            Method::POST,
+            "/api/plugins/{name}/rollback",
+            "rollBackPlugin",
+            "Goes back to a plugin's version before, or ends a trial",
+            versions::roll_back,
+        )
+        .needs(Grant::Manage),
+        Route::with_query(
+            Method::POST,
+            "/api/plugins/{name}/resume",
+            "resumePlugin",
+            "Lets a plugin out of quarantine",
+            versions::resume,
+        )
+        .needs(Grant::Manage),
         Route::get("/api/info", "getInfo", "The server and what it holds", info::info),
         Route::get("/api/openapi.json", "getOpenapi", "This description", openapi::document).for_any_key(),
     ]
