@@ -52,11 +52,6 @@ async fn dialects() {
 }
 
 #[tokio::test]
-async fn grants() {
-    run("docs/grants.md").await;
-}
-
-#[tokio::test]
 async fn http_api() {
     run("docs/http-api.md").await;
 }
@@ -74,11 +69,6 @@ async fn move_from_pusher() {
 #[tokio::test]
 async fn plugin_versions() {
     run("docs/plugin-versions.md").await;
-}
-
-#[tokio::test]
-async fn plugins_at_work() {
-    run("docs/plugins-at-work.md").await;
 }
 
 #[tokio::test]
@@ -106,9 +96,14 @@ fn every_page_is_run() {
     let this = include_str!("main.rs");
     let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs");
     for entry in std::fs::read_dir(docs).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        // What it shows takes an hour and a quiet machine.
-        if name.ends_with(".md") && name != "benchmarks.md" {
+        let path = entry.unwrap().path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        // What benchmarks.md shows takes an hour and a quiet machine.
+        if !name.ends_with(".md") || name == "benchmarks.md" {
+            continue;
+        }
+        // The others show code and settings, which are checked where they are compiled and read.
+        if std::fs::read_to_string(&path).unwrap().contains("```console") {
             assert!(this.contains(&format!("run(\"docs/{name}\")")), "docs/{name} is run by no test here");
         }
     }

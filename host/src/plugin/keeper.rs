@@ -183,11 +183,18 @@ impl Keeper {
     /// component; one that does not start with them stays as it is.
     fn reconfigure(&mut self, plugins: BTreeMap<String, PluginSettings>, now: Instant) {
         self.config.plugins = plugins;
+        let mut refused = Vec::new();
         for generation in self.stage.all() {
-            self.renew(&generation, now);
+            if !self.renew(&generation, now) {
+                refused.push(generation.file.clone());
+            }
         }
-        // What was refused, or is on trial with other settings, may be right now.
-        for file in self.files.values_mut().filter(|file| file.missing_since.is_none()) {
+        // A file that was refused, or is on trial with other settings, may be right now. Of one whose settings are
+        // wrong there is nothing new to read, and to find it as it was would pass for a recovery.
+        for (path, file) in &mut self.files {
+            if file.missing_since.is_some() || refused.contains(path) {
+                continue;
+            }
             if file.name.as_ref().is_some_and(|name| self.stage.is_on_trial(name)) {
                 file.dealt_with = None;
             }
@@ -195,15 +202,21 @@ impl Keeper {
         }
     }
 
-    /// Gives a version the settings as they are.
-    fn renew(&self, generation: &Generation, now: Instant) {
+    /// Gives a version the settings as they are. False: it does not start with them.
+    fn renew(&self, generation: &Generation, now: Instant) -> bool {
         let settings = settings_of(&self.config.plugins, &generation.name);
         if *settings == *generation.configured {
-            return;
+            return true;
         }
         match self.runtime.block_on(renew(&self.engine, generation, settings)) {
-            Ok(renewed) => self.stage.renew(renewed, now),
-            Err(error) => self.stage.refuse(&generation.name, &generation.file, &error),
+            Ok(renewed) => {
+                self.stage.renew(renewed, now);
+                true
+            }
+            Err(error) => {
+                self.stage.refuse(&generation.name, &generation.file, &error);
+                false
+            }
         }
     }
 
