@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
+use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
 /// Above this many bytes a component goes without the names of its functions.
@@ -42,12 +43,27 @@ pub fn from_module_of(mut module: Vec<u8>, wit: &Path, world: &str) -> Result<Ve
 /// # Errors
 /// It is no core module with a component's type inside.
 pub fn encode(module: &[u8]) -> Result<Vec<u8>> {
-    ComponentEncoder::default()
+    let mut encoder = ComponentEncoder::default();
+    encoder
         .validate(true)
         .module(module)
-        .context("not a core module with a component type inside (is it built with wit-bindgen?)")?
-        // Left out where nothing of it is imported.
-        .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
-        .encode()
-        .context("cannot make a component of it")
+        .context("not a core module with a component type inside (is it built with wit-bindgen?)")?;
+    // Only then: its own versions of WASI's interfaces need not agree with those of the module.
+    if imports_wasi_0_1(module)? {
+        encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
+    }
+    encoder.encode().context("cannot make a component of it")
+}
+
+fn imports_wasi_0_1(module: &[u8]) -> Result<bool> {
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::ImportSection(imports) = payload? {
+            for import in imports.into_imports() {
+                if import?.module == WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
