@@ -12,13 +12,15 @@ mod harness {
     pub mod plugins;
 }
 
-use std::io::{self, IoSlice};
+#[path = "parts/open_socket.rs"]
+mod open_socket;
+
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use open_socket::OpenSocket;
 use rustix::time::{ClockId, clock_gettime};
 use tidegate::config::{self, Overrides};
 use tidegate::core::{ChannelName, Payload, PluginName, Sender, UserId};
@@ -27,32 +29,11 @@ use tidegate::hub::audience::{FilterChoice, FilterFailure};
 use tidegate::hub::letter::Subscribe;
 use tidegate::hub::mesh::Mesh;
 use tidegate::hub::shard::Publication;
-use tidegate::hub::socket::Socket;
 use tidegate::plugin::{PluginEngine, PluginSettings, Registry, Source, load};
 use tidegate::server;
 
 /// Judgements that are measured, at the least.
 const JUDGEMENTS: usize = 2_000_000;
-
-struct Nobody;
-
-impl Socket for Nobody {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(slices.iter().map(|slice| slice.len()).sum())
-    }
-
-    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn finish(&self) {}
-
-    fn shutdown(&self) {}
-}
 
 fn main() {
     let built = |path: &str| std::fs::read(harness::plugins::root().join(path)).expect("a built component");
@@ -97,7 +78,8 @@ fn measured(bytes: &[u8], params: &str, filters: usize) -> Duration {
         let running = tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
         let channel = ChannelName::parse("room").expect("a name");
         for number in 0..filters {
-            let connection = shard.connect(server::NATIVE, Rc::new(Nobody)).expect("a connection");
+            let connection =
+                shard.connect(server::NATIVE, Rc::new(OpenSocket::default())).expect("a connection");
             let sender = Sender { client: connection.id, user: UserId("ada".into()) };
             // Blanks make it another filter, and nothing to the plugin.
             let params = Bytes::from(format!("{params}{}", " ".repeat(number)));

@@ -2,44 +2,23 @@
 //!
 //! cargo bench --workspace --bench handler
 
-use std::cell::{Cell, RefCell};
+#[path = "parts/jobs.rs"]
+mod jobs;
+
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use jobs::Jobs;
 use tidegate::core::clock::UnixMillis;
 use tidegate::core::{Captures, ChannelName, ClientId, Payload, PluginName, Sender, UserId};
-use tidegate::plugin::{
-    ActorSink, Actors, Answer, Generation, Job, PluginEngine, PluginFailure, PluginSettings, Source, load,
-};
-use tokio::sync::Notify;
+use tidegate::plugin::{Actors, Generation, Job, PluginEngine, PluginSettings, Source, load};
 
 /// Jobs between two looks at the clock.
 const BATCH: usize = 1000;
 const BATCHES: usize = 300;
-
-#[derive(Default)]
-struct Sink {
-    left: Cell<usize>,
-    failed: RefCell<Option<PluginFailure>>,
-    done: Notify,
-}
-
-impl ActorSink for Sink {
-    type Ticket = ();
-
-    fn decided(&self, (): (), answer: Result<Answer, PluginFailure>) {
-        if let Err(failure) = answer {
-            *self.failed.borrow_mut() = Some(failure);
-        }
-        self.left.set(self.left.get() - 1);
-        if self.left.get() == 0 {
-            self.done.notify_one();
-        }
-    }
-}
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -54,7 +33,7 @@ fn main() {
 
 async fn measure(engine: &PluginEngine, label: &str, file: PathBuf, text: &str) {
     let generation = generation(engine, file).await;
-    let sink = Rc::new(Sink::default());
+    let sink = Rc::new(Jobs::default());
     let actors = Actors::new(sink.clone());
     let channel = ChannelName::parse("bench:1").expect("a name");
     let actor = actors.attach(&generation, &channel, Captures::default());
@@ -62,22 +41,20 @@ async fn measure(engine: &PluginEngine, label: &str, file: PathBuf, text: &str) 
     let sender = Sender { client: ClientId(1), user: UserId("ada".into()) };
     let mut nanos = Vec::new();
     for _ in 0..BATCHES {
-        sink.left.set(BATCH);
         let began = Instant::now();
-        for _ in 0..BATCH {
-            let job = Job::Publish {
-                sender: Some(sender.clone()),
-                event: Bytes::new(),
-                payload: payload.clone(),
-                at: UnixMillis(1),
-            };
-            actor.send(job, ());
-        }
-        sink.done.notified().await;
+        let send = || {
+            for _ in 0..BATCH {
+                let job = Job::Publish {
+                    sender: Some(sender.clone()),
+                    event: Bytes::new(),
+                    payload: payload.clone(),
+                    at: UnixMillis(1),
+                };
+                actor.send(job, ());
+            }
+        };
+        sink.wait(BATCH, send).await;
         nanos.push(began.elapsed().as_nanos() as f64 / BATCH as f64);
-    }
-    if let Some(failure) = sink.failed.take() {
-        panic!("{label}: {failure}");
     }
     nanos.sort_by(f64::total_cmp);
     println!(

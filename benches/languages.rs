@@ -2,20 +2,21 @@
 //!
 //! cargo bench --workspace --bench languages [-- FILE.wasm ...]
 
-use std::cell::{Cell, RefCell};
+#[path = "parts/jobs.rs"]
+mod jobs;
+
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jobs::Jobs;
 use tidegate::core::clock::UnixMillis;
 use tidegate::core::{Captures, ChannelName, ClientId, Payload, PluginName, Sender, UserId};
 use tidegate::plugin::{
-    Actor, ActorSink, Actors, Answer, Generation, Handshake, Headers, Job, PluginEngine, PluginFailure,
-    PluginSettings, Services, Source, load,
+    Actor, Actors, Generation, Handshake, Headers, Job, PluginEngine, PluginSettings, Services, Source, load,
 };
-use tokio::sync::Notify;
 
 const CALLS: usize = 20_000;
 const WARM_UP: usize = 2_000;
@@ -31,39 +32,6 @@ const LANGUAGES: [&str; 6] = [
     "js-trio/built/trio.wasm",
     "python-trio/built/trio.wasm",
 ];
-
-#[derive(Default)]
-struct Sink {
-    left: Cell<usize>,
-    failed: RefCell<Option<PluginFailure>>,
-    done: Notify,
-}
-
-impl ActorSink for Sink {
-    type Ticket = ();
-
-    fn decided(&self, (): (), answer: Result<Answer, PluginFailure>) {
-        if let Err(failure) = answer {
-            *self.failed.borrow_mut() = Some(failure);
-        }
-        self.left.set(self.left.get() - 1);
-        if self.left.get() == 0 {
-            self.done.notify_one();
-        }
-    }
-}
-
-impl Sink {
-    /// So many jobs, and what came of them.
-    async fn wait(&self, jobs: usize, send: impl FnOnce()) {
-        self.left.set(jobs);
-        send();
-        self.done.notified().await;
-        if let Some(failure) = self.failed.take() {
-            panic!("{failure}");
-        }
-    }
-}
 
 fn main() {
     let mut files: Vec<PathBuf> =
@@ -139,7 +107,7 @@ fn sender() -> Sender {
     Sender { client: ClientId(1), user: UserId("ada".into()) }
 }
 
-fn publish(actor: &Actor<Sink>, payload: &Payload) {
+fn publish(actor: &Actor<Jobs>, payload: &Payload) {
     let (sender, event, at) = (Some(sender()), Bytes::new(), UnixMillis(1));
     actor.send(Job::Publish { sender, event, payload: payload.clone(), at }, ());
 }
@@ -149,14 +117,14 @@ fn line() -> Payload {
     Payload::json(Bytes::from(format!(r#"{{"text":"{}"}}"#, "x".repeat(89))))
 }
 
-fn attach(actors: &Actors<Sink>, generation: &Arc<Generation>, count: usize) -> Vec<Actor<Sink>> {
+fn attach(actors: &Actors<Jobs>, generation: &Arc<Generation>, count: usize) -> Vec<Actor<Jobs>> {
     let name = |number| ChannelName::parse(&format!("bench:{number}")).expect("a name");
     (0..count).map(|number| actors.attach(generation, &name(number), Captures::default())).collect()
 }
 
 /// The time to make one, open a channel in it and call it once, and its resident memory in KiB.
 async fn instances(generation: &Arc<Generation>) -> (Duration, f64) {
-    let sink = Rc::new(Sink::default());
+    let sink = Rc::new(Jobs::default());
     let actors = Actors::new(sink.clone());
     let (line, before) = (line(), resident_kib());
     let channels = attach(&actors, generation, STORES);
@@ -170,7 +138,7 @@ async fn shared_channels(file: &Path) -> f64 {
     const CHANNELS: usize = 1000;
     let engine = PluginEngine::new(None).expect("an engine");
     let (generation, _) = load_with(&engine, file, 0).await;
-    let sink = Rc::new(Sink::default());
+    let sink = Rc::new(Jobs::default());
     let actors = Actors::new(sink.clone());
     let line = line();
     let first = attach(&actors, &generation, 1);
@@ -185,7 +153,7 @@ async fn shared_channels(file: &Path) -> f64 {
 
 /// Each call by itself: through the actor, as the hub does it.
 async fn publishes(generation: &Arc<Generation>) -> Vec<Duration> {
-    let sink = Rc::new(Sink::default());
+    let sink = Rc::new(Jobs::default());
     let actors = Actors::new(sink.clone());
     let channels = attach(&actors, generation, 1);
     let line = line();

@@ -1,10 +1,7 @@
 //! A message from its publish to the writes of a thousand sockets, which take all they are given.
 
-use std::cell::Cell;
-use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tidegate::config::{self, Overrides};
@@ -13,43 +10,20 @@ use tidegate::hub::Shard;
 use tidegate::hub::letter::Subscribe;
 use tidegate::hub::mesh::Mesh;
 use tidegate::hub::shard::Publication;
-use tidegate::hub::socket::Socket;
 use tidegate::plugin::Registry;
 use tidegate::server;
 
 use super::counted::counted;
 use super::frames::data;
+use super::open_socket::OpenSocket;
 
 const SUBSCRIBERS: usize = 1000;
 pub const MESSAGES: u64 = 50;
 
-struct Sink(Rc<Cell<usize>>);
-
-impl Socket for Sink {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.set(self.0.get() + bytes.len());
-        Ok(bytes.len())
-    }
-
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let length = slices.iter().map(|slice| slice.len()).sum();
-        self.0.set(self.0.get() + length);
-        Ok(length)
-    }
-
-    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn finish(&self) {}
-
-    fn shutdown(&self) {}
-}
-
 pub fn run() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let local = tokio::task::LocalSet::new();
-    let written = Rc::new(Cell::new(0));
+    let written = OpenSocket::default();
     let channel = ChannelName::parse("room:17").expect("a name");
     let shard = local.block_on(&runtime, subscribed(&channel, &written));
     let payload = Payload::json(data());
@@ -61,15 +35,15 @@ pub fn run() {
     };
     // The first ones make what later ones find.
     local.block_on(&runtime, publish(5));
-    let before = written.get();
+    let before = written.bytes();
     counted(|| local.block_on(&runtime, publish(MESSAGES)));
     // What was published last may wait for the turn that writes it.
     local.block_on(&runtime, tokio::task::yield_now());
     let each = data().len() * SUBSCRIBERS;
-    assert!(written.get() - before >= each * (MESSAGES as usize - 1), "all get everything");
+    assert!(written.bytes() - before >= each * (MESSAGES as usize - 1), "all get everything");
 }
 
-async fn subscribed(channel: &ChannelName, written: &Rc<Cell<usize>>) -> Rc<Shard> {
+async fn subscribed(channel: &ChannelName, written: &OpenSocket) -> Rc<Shard> {
     let (mesh, mut inboxes) = Mesh::new(1);
     let me = mesh.shards().next().expect("a shard");
     // Every channel is open.
@@ -78,7 +52,7 @@ async fn subscribed(channel: &ChannelName, written: &Rc<Cell<usize>>) -> Rc<Shar
     let shard = Shard::new(me, settings, mesh, Arc::new(Registry::default())).expect("a shard");
     tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
     for number in 0..SUBSCRIBERS {
-        let connection = shard.connect(server::NATIVE, Rc::new(Sink(written.clone()))).expect("a connection");
+        let connection = shard.connect(server::NATIVE, Rc::new(written.clone())).expect("a connection");
         let sender = Sender { client: connection.id, user: UserId(format!("user {number}").into()) };
         shard.subscribe(&connection, Subscribe::plain(channel.clone(), sender, server::NATIVE));
         connection.until_settled().await;

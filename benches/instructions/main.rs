@@ -10,6 +10,10 @@ mod budget;
 mod counted;
 mod fan_out;
 mod frames;
+#[path = "../parts/jobs.rs"]
+mod jobs;
+#[path = "../parts/open_socket.rs"]
+mod open_socket;
 mod plugins;
 
 use std::process::ExitCode;

@@ -1,6 +1,5 @@
 //! A batch of messages judged by filters, and calls of a channel's handler, as the hub makes them.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,13 +9,12 @@ use tidegate::core::clock::UnixMillis;
 
 use tidegate::core::{Captures, ChannelName, ClientId, Payload, PayloadKind, PluginName, Sender, UserId};
 use tidegate::plugin::{
-    ActorSink, Actors, Answer, FilterBatch, Filters, Generation, Job, PluginEngine, PluginFailure,
-    PluginSettings, Registry, Source, load,
+    Actors, FilterBatch, Filters, Generation, Job, PluginEngine, PluginSettings, Registry, Source, load,
 };
-use tokio::sync::Notify;
 
 use super::counted::counted;
 use super::frames::data;
+use super::jobs::Jobs;
 
 pub const BATCHES: u64 = 20;
 const FILTERS: usize = 10;
@@ -54,43 +52,26 @@ pub fn filters() {
     counted(|| local.block_on(&runtime, judge(BATCHES)));
 }
 
-#[derive(Default)]
-struct Sink {
-    left: Cell<u64>,
-    done: Notify,
-}
-
-impl ActorSink for Sink {
-    type Ticket = ();
-
-    fn decided(&self, (): (), answer: Result<Answer, PluginFailure>) {
-        answer.expect("a verdict");
-        self.left.set(self.left.get() - 1);
-        if self.left.get() == 0 {
-            self.done.notify_one();
-        }
-    }
-}
-
 /// The component in a file, which takes the messages of [`data`].
 pub fn handler(file: &str) {
     let (runtime, local) = shard();
     let generation = local.block_on(&runtime, plugin(file));
-    let sink = Rc::new(Sink::default());
+    let sink = Rc::new(Jobs::default());
     let actors = Actors::new(sink.clone());
     let actor = local.block_on(&runtime, async {
         actors.attach(&generation, &ChannelName::parse("chat:1").expect("a name"), Captures::default())
     });
     let payload = Payload::json(data());
     let call = async |calls: u64| {
-        sink.left.set(calls);
-        for _ in 0..calls {
-            let sender = Some(Sender { client: ClientId(1), user: UserId("ada".into()) });
-            let job =
-                Job::Publish { sender, event: Bytes::new(), payload: payload.clone(), at: UnixMillis(1) };
-            actor.send(job, ());
-        }
-        sink.done.notified().await;
+        let send = || {
+            for _ in 0..calls {
+                let sender = Some(Sender { client: ClientId(1), user: UserId("ada".into()) });
+                let job =
+                    Job::Publish { sender, event: Bytes::new(), payload: payload.clone(), at: UnixMillis(1) };
+                actor.send(job, ());
+            }
+        };
+        sink.wait(calls as usize, send).await;
     };
     local.block_on(&runtime, call(10));
     counted(|| local.block_on(&runtime, call(CALLS)));

@@ -9,7 +9,7 @@ use tidegate::core::clock::UnixMillis;
 use tidegate::core::{ChannelName, ClientId, Message, Offset, PayloadKind, Sender};
 use tidegate::dialect::pusher::member::{Member, member, user};
 use tidegate::dialect::pusher::payload::posted;
-use tidegate::dialect::pusher::{Pusher, Said, encode, text};
+use tidegate::dialect::pusher::{Pusher, Said, own, text};
 use tidegate::hub::presence::Presence;
 use tidegate::hub::wire::{Reply, Wire};
 
@@ -44,13 +44,13 @@ pub fn pusher(data: &[u8]) {
                 assert_eq!(channel.as_str().strip_prefix(PREFIX), Some(&*name));
             }
             let mut out = BytesMut::new();
-            encode::refused(&name, "AuthError", &name, 401, &mut out);
+            own::refused(&name, "AuthError", &name, 401, &mut out);
             assert_eq!(Object::of_frame(&out).text("channel"), Some(name));
         }
         Ok(_) => {}
         Err(unsaid) => {
             let mut out = BytesMut::new();
-            encode::error(None, &unsaid.to_string(), &mut out);
+            own::error(None, &unsaid.to_string(), &mut out);
             assert!(Object::of_frame(&out).raw("data").is_some());
         }
     }

@@ -6,6 +6,8 @@ mod plugins;
 mod filters;
 mod folder;
 mod many_filters;
+#[path = "../../benches/parts/open_socket.rs"]
+mod open_socket;
 mod stores;
 
 use std::collections::BTreeMap;

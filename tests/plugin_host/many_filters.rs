@@ -1,10 +1,7 @@
 //! Ten thousand subscribers of one channel, each with a filter, on one shard.
 
-use std::cell::Cell;
-use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tidegate::config::{self, Overrides};
@@ -14,37 +11,13 @@ use tidegate::hub::audience::{FilterChoice, FilterFailure};
 use tidegate::hub::letter::Subscribe;
 use tidegate::hub::mesh::Mesh;
 use tidegate::hub::shard::Publication;
-use tidegate::hub::socket::Socket;
 use tidegate::plugin::{PluginEngine, Registry};
 use tidegate::server;
 
+use super::open_socket::OpenSocket;
 use super::{loaded, on_a_shard, settings};
 
 const SUBSCRIBERS: usize = 10_000;
-
-/// Counts the bytes that it is given.
-struct Sink(Rc<Cell<usize>>);
-
-impl Socket for Sink {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.set(self.0.get() + bytes.len());
-        Ok(bytes.len())
-    }
-
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let length = slices.iter().map(|slice| slice.len()).sum();
-        self.0.set(self.0.get() + length);
-        Ok(length)
-    }
-
-    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn finish(&self) {}
-
-    fn shutdown(&self) {}
-}
 
 /// So many judgements for each message, and every other subscriber gets it.
 fn judged(distinct: usize) {
@@ -64,8 +37,8 @@ fn judged(distinct: usize) {
         let channel = ChannelName::parse("room").unwrap();
         let mut written = Vec::new();
         for number in 0..SUBSCRIBERS {
-            let sink = Rc::new(Cell::new(0));
-            let connection = shard.connect(server::NATIVE, Rc::new(Sink(sink.clone()))).unwrap();
+            let sink = OpenSocket::default();
+            let connection = shard.connect(server::NATIVE, Rc::new(sink.clone())).unwrap();
             let sender = Sender { client: connection.id, user: UserId("ada".into()) };
             // Of as many texts as are wanted, every other is in the message.
             let which = number % distinct;
@@ -80,7 +53,7 @@ fn judged(distinct: usize) {
             written.push((which, sink));
         }
         settle().await;
-        let before: Vec<usize> = written.iter().map(|(_, sink)| sink.get()).collect();
+        let before: Vec<usize> = written.iter().map(|(_, sink)| sink.bytes()).collect();
         for round in 1..=3 {
             let payload = Payload::json(Bytes::from_static(b"\"x\""));
             let publication = Publication::new(channel.clone(), Bytes::new(), payload);
@@ -90,14 +63,14 @@ fn judged(distinct: usize) {
             }
         }
         let delivered =
-            |(which, sink): &(usize, Rc<Cell<usize>>), before: &usize| which % 2 == 1 || sink.get() > *before;
+            |(which, sink): &(usize, OpenSocket), before: &usize| which % 2 == 1 || sink.bytes() > *before;
         while !written.iter().zip(&before).all(|(written, before)| delivered(written, before)) {
             tokio::task::yield_now().await;
         }
         assert_eq!(shard.filters().judged(), 3 * distinct as u64);
         settle().await;
         for ((which, sink), before) in written.iter().zip(before) {
-            assert_eq!(sink.get() > before, which % 2 == 0, "filter {which}");
+            assert_eq!(sink.bytes() > before, which % 2 == 0, "filter {which}");
         }
         running.abort();
     });

@@ -182,6 +182,15 @@ fn check(identity: auth::IdentityResult) -> Result<auth::IdentityResult, PluginF
     Ok(identity)
 }
 
+impl From<AuthAction> for auth::Action {
+    fn from(action: AuthAction) -> Self {
+        match action {
+            AuthAction::Subscribe => Self::Subscribe,
+            AuthAction::Publish => Self::Publish,
+        }
+    }
+}
+
 impl Services {
     /// Every plugin is asked: the first refusal decides, the first name is the user's, the
     /// earliest end holds. With no plugin to ask everyone is anonymous.
@@ -294,15 +303,12 @@ impl Services {
             claims: &claims,
             expires_at_ms: who.expires_at.map(|at| at.0),
         };
-        let asked = match action {
-            AuthAction::Subscribe => auth::Action::Subscribe,
-            AuthAction::Publish => auth::Action::Publish,
-        };
         let taken = captures.pairs();
         let call = Call::of(Function::Authorize).about(channel).traced(who.trace);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
         generation.conduct.called();
-        let called = live.guest.call_authorize(&mut live.store, identity, asked, channel.as_str(), &taken);
+        let called =
+            live.guest.call_authorize(&mut live.store, identity, action.into(), channel.as_str(), &taken);
         let answer = clock.watch(called).await;
         generation.tell(|| {
             let of = Who {

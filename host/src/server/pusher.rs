@@ -14,7 +14,7 @@ use super::run::PUSHER;
 use super::websocket::{Arrived, Connected, Messages, TcpSocket, tcp};
 use crate::core::Refusal;
 use crate::dialect::pusher::close::Ending;
-use crate::dialect::pusher::encode;
+use crate::dialect::pusher::own;
 use crate::dialect::query;
 use crate::hub::socket::Socket;
 use crate::plugin::Handshake;
@@ -101,7 +101,7 @@ async fn converse(messages: &mut Messages, guest: &mut Guest) -> Result<(), Ende
 /// Says why, and waits until the client has heard it: unread bytes would turn the close into a reset.
 async fn turn_away(socket: &TcpSocket, ending: &Ending) {
     let mut goodbye = BytesMut::new();
-    encode::end(ending, &mut goodbye);
+    own::end(ending, &mut goodbye);
     let told = async {
         if socket.write_all(&goodbye).await.is_ok() {
             socket.finish();

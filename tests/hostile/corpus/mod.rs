@@ -4,11 +4,10 @@
 //! `GET /api/plugins`. Beside each of them a handler, a filter, an action and a plain channel on the
 //! same shard must go on as if nothing were.
 
-mod answers;
-mod beside;
-mod calls;
+pub mod answers;
+pub mod calls;
 mod files;
-mod handles;
+pub mod handles;
 mod loading;
 pub mod stories;
 
@@ -63,11 +62,6 @@ pub fn refused(name: &'static str, guest: Guest, words: &'static str) -> Case {
 
 pub fn fails(name: &'static str, guest: Guest, cue: Cue, class: &'static str, words: &'static str) -> Case {
     Case { name, guest, story: Story::Fails(cue, class, words) }
-}
-
-/// Every component that loads and then misbehaves.
-pub fn failing() -> Vec<Case> {
-    [calls::all(), answers::all(), handles::all()].concat()
 }
 
 /// A table of rows, each of which is a test of its own.

@@ -4,6 +4,7 @@ pub mod close;
 pub mod decode;
 pub mod encode;
 pub mod member;
+pub mod own;
 pub mod payload;
 pub mod request;
 pub mod sign;

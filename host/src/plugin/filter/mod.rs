@@ -2,15 +2,16 @@
 //! many messages cross into the plugin at once.
 
 mod bits;
+mod runner;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 pub use bits::{Bits, Columns, FilterBatch};
 use bytes::Bytes;
+use runner::Runner;
 use slab::Slab;
 use tokio::sync::Mutex;
 
@@ -19,13 +20,11 @@ use super::calls::Function;
 use super::conduct::Culprit;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
-use super::health::Health;
 use super::limits::{REASON_BYTES, cut, line};
 use super::lot::{Lot, Share};
 use super::meter::Call;
 use super::offline;
 use super::registry::Registry;
-use super::slot::Slot;
 use crate::core::PluginName;
 
 /// After a batch has failed its filters are judged one by one; at this many failures the
@@ -67,26 +66,6 @@ struct Shelf {
     runner: Mutex<Runner>,
     /// The plugin has not heard yet that these have no subscribers any more.
     gone: RefCell<Vec<FilterId>>,
-}
-
-/// A plugin's instance and the ids it has given to this shard's filters.
-#[derive(Default)]
-struct Runner {
-    slot: Slot<filter::Guest>,
-    /// By the filters' slots.
-    known: Vec<Option<Known>>,
-    /// The generation that `known` is of; 0 when its instance is gone.
-    known_of: u64,
-    /// The instance may not know every filter yet.
-    incomplete: bool,
-    /// Filters that have failed: a pause is theirs, not their plugin's.
-    failed: HashMap<FilterId, Health>,
-}
-
-struct Known {
-    serial: u32,
-    /// None: this generation does not accept the parameters, and is not asked about them.
-    guest_id: Option<u32>,
 }
 
 #[derive(Default)]
@@ -358,18 +337,10 @@ impl Filters {
         runner: &mut Runner,
         generation: &Generation,
     ) -> Result<Live<filter::Guest>, PluginFailure> {
-        // A new version may have mended what a filter failed by.
-        if !runner.slot.is_of(generation) {
-            runner.failed.clear();
-        }
+        runner.begin(generation);
         let mut tries = 0;
         loop {
-            // An instance whose call was given up was not put back: it is gone too.
-            if runner.known_of != generation.number || !runner.slot.is_live() {
-                runner.known.clear();
-                runner.known_of = generation.number;
-                runner.incomplete = true;
-            }
+            runner.look_at_instance(generation);
             let mut live = runner.slot.take(generation, async |g: &Generation| g.filter().await).await?;
             let Err((culprit, failure)) = self.reconcile(shelf, runner, generation, &mut live).await else {
                 return Ok(live);
@@ -435,7 +406,7 @@ impl Filters {
         let mut missing = Vec::new();
         for (slot, expression) in expressions.iter().filter(|(_, e)| e.plugin == generation.name) {
             let id = FilterId { slot: slot as u32, serial: expression.serial };
-            if runner.known(id).is_none() && !pauses(&mut runner.failed, id) {
+            if runner.known(id).is_none() && !runner.pauses(id) {
                 missing.push((id, expression.params.clone()));
             }
         }
@@ -445,65 +416,4 @@ impl Filters {
 
 fn find(expressions: &mut Slab<Expression>, id: FilterId) -> Option<&mut Expression> {
     expressions.get_mut(id.slot as usize).filter(|expression| expression.serial == id.serial)
-}
-
-/// Has the filter failed a moment ago?
-fn pauses(failed: &mut HashMap<FilterId, Health>, id: FilterId) -> bool {
-    failed.get_mut(&id).is_some_and(|health| health.check(Instant::now).is_err())
-}
-
-impl Runner {
-    fn known(&self, id: FilterId) -> Option<&Known> {
-        self.known.get(id.slot as usize)?.as_ref().filter(|known| known.serial == id.serial)
-    }
-
-    fn knows(&mut self, id: FilterId, guest_id: Option<u32>) {
-        let slot = id.slot as usize;
-        if self.known.len() <= slot {
-            self.known.resize_with(slot + 1, || None);
-        }
-        self.known[slot] = Some(Known { serial: id.serial, guest_id });
-    }
-
-    fn forget(&mut self, id: FilterId) -> Option<Option<u32>> {
-        let known = self.known(id)?.guest_id;
-        self.known[id.slot as usize] = None;
-        Some(known)
-    }
-
-    /// The ids that the instance knows filters by, and where in its answer theirs is.
-    fn ask_about(&mut self, ids: &[FilterId]) -> (Vec<u32>, Columns) {
-        let mut guest_ids = Vec::with_capacity(ids.len());
-        let mut columns = Columns::All;
-        for (at, id) in ids.iter().enumerate() {
-            let asked = self.known(*id).and_then(|known| known.guest_id);
-            let asked = asked.filter(|_| self.failed.is_empty() || !pauses(&mut self.failed, *id));
-            match (&mut columns, asked) {
-                (Columns::All, Some(_)) => {}
-                (Columns::All, None) => {
-                    let before = (0..at).map(Some).chain([None]).collect();
-                    columns = Columns::Some(before);
-                }
-                (Columns::Some(columns), asked) => columns.push(asked.map(|_| guest_ids.len())),
-            }
-            guest_ids.extend(asked);
-        }
-        (guest_ids, columns)
-    }
-
-    /// This filter failed: it pauses, and nobody else.
-    fn blame(&mut self, id: FilterId) {
-        self.failed.entry(id).or_insert_with(|| Health::with_patience(1)).failed(Instant::now());
-    }
-
-    /// The instance is gone, and what it knew with it.
-    fn lost(&mut self) {
-        self.known_of = 0;
-    }
-
-    /// The plugin itself fails: it pauses for all.
-    fn failed(&mut self, generation: &Generation, failure: &PluginFailure, doing: &str) {
-        self.slot.failed(generation, failure, doing);
-        self.lost();
-    }
 }

@@ -58,13 +58,9 @@ impl Offline {
             claims: &claims,
             expires_at_ms: who.expires_at.map(|at| at.0),
         };
-        let action = match action {
-            AuthAction::Subscribe => auth::Action::Subscribe,
-            AuthAction::Publish => auth::Action::Publish,
-        };
         let (channel, captures) = (channel.as_str(), captures.pairs());
         let clock = live.arm(self.generation.limits.auth_ms);
-        let called = live.guest.call_authorize(&mut live.store, identity, action, channel, &captures);
+        let called = live.guest.call_authorize(&mut live.store, identity, action.into(), channel, &captures);
         let permission = clock.watch(called).await.map_err(trapped)?;
         self.auth = Some(live);
         Ok(permission)

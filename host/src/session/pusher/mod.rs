@@ -20,7 +20,7 @@ use super::{Context, Ended, Session};
 use crate::core::meter::Cost;
 use crate::core::{ChannelName, Refusal};
 use crate::dialect::pusher::member::Member;
-use crate::dialect::pusher::{self, Said, encode};
+use crate::dialect::pusher::{self, Said, own};
 use crate::hub::Connection;
 use crate::hub::wire::Reply;
 use crate::plugin::Handshake;
@@ -63,7 +63,7 @@ impl Guest {
             connection.count_in(allowance.subscription_sums());
         }
         let socket_id = context.apps.socket_id(connection.id);
-        context.shard.send(&connection, encode::established(&socket_id, app.activity_timeout_secs));
+        context.shard.send(&connection, own::established(&socket_id, app.activity_timeout_secs));
         connection.set_trace(handshake.trace());
         let standing = Standing::of_guest(&context, &connection, handshake);
         let known_rules = KnownRules::default();
@@ -166,7 +166,7 @@ impl Guest {
 
     fn error(&self, code: Option<u16>, message: &str) {
         let mut out = BytesMut::new();
-        encode::error(code, message, &mut out);
+        own::error(code, message, &mut out);
         self.session.context.shard.send(&self.session.connection, out.freeze());
     }
 }

@@ -7,9 +7,9 @@ use super::Guest;
 use crate::core::UserId;
 use crate::core::apps::{MAX_USER, SERVER_TO_USER, online};
 use crate::dialect::pusher::decode::shown;
-use crate::dialect::pusher::encode;
 use crate::dialect::pusher::member::{User, user};
-use crate::hub::letter::{About, PUBLICATIONS_A_MESSAGE, Question, Subscribe, Wishes};
+use crate::dialect::pusher::own;
+use crate::hub::letter::{About, Question, Subscribe, Wishes};
 
 /// Not signed in, for whatever reason.
 const UNAUTHORIZED: u16 = 4009;
@@ -68,7 +68,7 @@ impl Guest {
 
     fn signed_in(&self, user_data: &str) {
         let session = &self.session;
-        session.context.shard.send(&session.connection, encode::signed_in(user_data));
+        session.context.shard.send(&session.connection, own::signed_in(user_data));
     }
 
     /// Those who watch the user hear that it is there, until its last connection ends.
@@ -106,20 +106,9 @@ impl Guest {
             let channel = online(&self.app.prefix, &user);
             let room = self.session.until_room(&channel, None).await;
             let asked = room.and_then(|()| {
-                self.session.ask_home(Subscribe {
-                    channel,
-                    sender: connection.sender(),
-                    wire: connection.wire,
-                    wishes: Wishes { presence: true, ..Wishes::default() },
-                    params: None,
-                    request: None,
-                    filter: None,
-                    replaces: false,
-                    joins: None,
-                    budget: PUBLICATIONS_A_MESSAGE,
-                    told: None,
-                    trace: None,
-                })
+                let plain = Subscribe::plain(channel, connection.sender(), connection.wire);
+                self.session
+                    .ask_home(Subscribe { wishes: Wishes { presence: true, ..Wishes::default() }, ..plain })
             });
             if let Err(refusal) = asked {
                 return self.error(Some(LONG_WATCHLIST), &refusal.to_string());

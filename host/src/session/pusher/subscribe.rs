@@ -7,8 +7,8 @@ use super::judge::Verdict;
 use crate::core::apps::{Access, ChannelKind, SERVER_TO_USER};
 use crate::core::{ChannelName, Refusal, Sender, UserId};
 use crate::dialect::pusher::decode::shown;
-use crate::dialect::pusher::encode;
 use crate::dialect::pusher::member::{self, Member};
+use crate::dialect::pusher::{encode, own};
 use crate::hub::letter::{Joining, PUBLICATIONS_A_MESSAGE, Subscribe, Wishes};
 use crate::hub::wire::Reply;
 use crate::plugin::{AuthAction, Route};
@@ -213,7 +213,7 @@ impl Guest {
             }
         };
         let mut out = BytesMut::new();
-        encode::refused(name, kind, &words, status, &mut out);
+        own::refused(name, kind, &words, status, &mut out);
         self.session.context.shard.send(&self.session.connection, out.freeze());
     }
 }

@@ -1,15 +1,22 @@
-//! How a handler that behaves fares beside each of them, on one shard: printed, never asserted.
+//! How a handler that behaves fares beside each hostile component that fails, on one shard.
 //!
-//! `cargo test --release --test hostile -- --ignored --nocapture beside`; a word in
-//! `TIDEGATE_CORPUS` takes those rows that have it in their name.
+//! cargo bench --workspace --bench neighbours [-- WORD]
+//!
+//! With a word: beside those that have it in their name. All of them take some ten minutes.
+
+#[path = "../tests/hostile/corpus/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "its rows are tests, which this is not")]
+mod corpus;
+#[path = "../tests/harness/mod.rs"]
+mod harness;
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::stories::{entry_that, install, witnesses};
-use super::{Case, Cue, Story, failing};
-use crate::harness::{Client, Server};
+use corpus::stories::{entry_that, install, witnesses};
+use corpus::{Case, Cue, Story, answers, calls, handles};
+use harness::{Client, Server};
 
 const FOR: Duration = Duration::from_millis(1500);
 
@@ -70,13 +77,13 @@ async fn measured(case: &Case, cue: Cue, fresh: bool) -> (Vec<Duration>, Vec<Dur
     (quiet, beside)
 }
 
-#[tokio::test]
-#[ignore = "prints figures, and takes minutes"]
-async fn the_figures_of_a_handler_beside_each() {
-    let word = std::env::var("TIDEGATE_CORPUS").unwrap_or_default();
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let word = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     println!("| component | quiet p50 | p99 | beside it p50 | p99 | beside it on new channels p50 | p99 |");
     println!("|---|---|---|---|---|---|---|");
-    for case in failing().iter().filter(|case| case.name.contains(&word)) {
+    let all = [calls::all(), answers::all(), handles::all()].concat();
+    for case in all.iter().filter(|case| case.name.contains(&word)) {
         let Story::Fails(cue, ..) = case.story else { continue };
         // Who is shut out has no neighbours.
         if matches!(cue, Cue::Connect | Cue::Authorize | Cue::Reload) {

@@ -1,0 +1,40 @@
+//! Jobs for a handler's actor, without the hub.
+
+use std::cell::{Cell, RefCell};
+
+use tidegate::plugin::{ActorSink, Answer, PluginFailure};
+use tokio::sync::Notify;
+
+/// Counts answers.
+#[derive(Default)]
+pub struct Jobs {
+    left: Cell<usize>,
+    failed: RefCell<Option<PluginFailure>>,
+    done: Notify,
+}
+
+impl ActorSink for Jobs {
+    type Ticket = ();
+
+    fn decided(&self, (): (), answer: Result<Answer, PluginFailure>) {
+        if let Err(failure) = answer {
+            *self.failed.borrow_mut() = Some(failure);
+        }
+        self.left.set(self.left.get() - 1);
+        if self.left.get() == 0 {
+            self.done.notify_one();
+        }
+    }
+}
+
+impl Jobs {
+    /// Sends so many jobs, and waits until all are answered.
+    pub async fn wait(&self, jobs: usize, send: impl FnOnce()) {
+        self.left.set(jobs);
+        send();
+        self.done.notified().await;
+        if let Some(failure) = self.failed.take() {
+            panic!("{failure}");
+        }
+    }
+}
