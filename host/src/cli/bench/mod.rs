@@ -33,8 +33,6 @@ mod usage;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::raise_descriptor_limit;
-
 #[derive(Args)]
 #[command(after_help = "\
 Without --url a server is started for each run, from this program's own file. The exit code says
