@@ -12,6 +12,7 @@ mod quarantine;
 mod record;
 mod rollback;
 mod saver;
+mod shadow;
 mod state;
 mod trial;
 

@@ -61,6 +61,12 @@ impl Headers {
 }
 
 impl Handshake {
+    /// About the bytes that it holds.
+    pub(super) fn weight(&self) -> usize {
+        let token = self.token.as_ref().map_or(0, String::len);
+        self.path.len() + self.query.len() + self.headers.text.len() + token
+    }
+
     /// Its token's; of a client without one its address's.
     pub fn lot(&self) -> Lot {
         Lot::of(self.token.as_deref().unwrap_or(&self.peer))

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -29,9 +29,29 @@ const POOL: u32 = 4000;
 const PARTS: u32 = 4;
 /// Stores of single channels, of all plugins and shards together. What is beyond it shares
 /// stores, so that a pool is never empty for those, and for auth, filters and actions.
-pub const OWN_STORES: usize = POOL as usize * 3 / 4;
+const OWN_STORES: usize = POOL as usize * 3 / 4;
 /// The largest memory a pooled instance can have; a plugin's own limit is usually less.
 const POOLED_MEMORY: usize = 256 << 20;
+
+/// One of the [`OWN_STORES`].
+pub struct StoreShare(Arc<AtomicUsize>);
+
+impl StoreShare {
+    /// None: the process has as many as it may.
+    pub fn take(all: &Arc<AtomicUsize>) -> Option<Self> {
+        if all.fetch_add(1, Relaxed) >= OWN_STORES {
+            all.fetch_sub(1, Relaxed);
+            return None;
+        }
+        Some(Self(all.clone()))
+    }
+}
+
+impl Drop for StoreShare {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
 
 /// Compiles and links components. Cheap to clone.
 #[derive(Clone)]
@@ -87,6 +107,19 @@ impl PluginEngine {
             reads: Reads::default(),
             recording: None,
         })
+    }
+
+    /// The same engine for plugins that have nothing to do with the server's: what is kept for them is
+    /// kept apart, and what they read of the server is empty.
+    ///
+    /// # Errors
+    /// wasmtime's: the contract's interfaces are not to be linked.
+    pub fn apart(&self) -> Result<Self> {
+        let mut linker = Linker::clone(&self.linker);
+        linker.allow_shadowing(true);
+        offline::add_reads_to_linker(&mut linker).map_err(plain)?;
+        let (linker, lasting) = (Arc::new(linker), Arc::default());
+        Ok(Self { linker, lasting, ..self.clone() })
     }
 
     /// Its plugins read from a recording, and not of a server.

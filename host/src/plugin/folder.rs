@@ -11,6 +11,9 @@ use super::limits::FILE_BYTES;
 use super::loader::LoadError;
 use crate::core::PluginName;
 
+/// Behind the name of the plugin that it is to shadow.
+const SHADOW: &str = ".shadow";
+
 /// A file's outside: while this stays the same nobody writes to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -23,6 +26,8 @@ pub struct Found {
     pub path: PathBuf,
     pub stamp: Stamp,
     pub name: Result<PluginName, LoadError>,
+    /// It is `NAME.shadow.wasm`: to be called beside the plugin, and not in its place.
+    pub is_shadow: bool,
 }
 
 /// All candidates in the order of their paths; of two with one name the first is the plugin.
@@ -37,19 +42,25 @@ pub fn scan(dir: &Path) -> Vec<Found> {
     }
     paths.sort();
     let root = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    let mut taken: BTreeMap<PluginName, PathBuf> = BTreeMap::new();
+    let mut taken: BTreeMap<(PluginName, bool), PathBuf> = BTreeMap::new();
     paths
         .into_iter()
         .filter_map(|path| {
             let stamp = stamp(&path)?;
-            let name = name_of(&path, &root).and_then(|name| match taken.get(&name) {
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            let (stem, is_shadow) = match stem.strip_suffix(SHADOW) {
+                Some(of) => (of, true),
+                None => (stem.as_str(), false),
+            };
+            let name = name_of(&path, stem, &root);
+            let name = name.and_then(|name| match taken.get(&(name.clone(), is_shadow)) {
                 Some(first) => Err(LoadError::SameName(first.clone())),
                 None => {
-                    taken.insert(name.clone(), path.clone());
+                    taken.insert((name.clone(), is_shadow), path.clone());
                     Ok(name)
                 }
             });
-            Some(Found { path, stamp, name })
+            Some(Found { path, stamp, name, is_shadow })
         })
         .collect()
 }
@@ -82,11 +93,10 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn name_of(path: &Path, root: &Path) -> Result<PluginName, LoadError> {
+fn name_of(path: &Path, stem: &str, root: &Path) -> Result<PluginName, LoadError> {
     // The file or its folder may be the link.
     if path.canonicalize().is_ok_and(|target| !target.starts_with(root)) {
         return Err(LoadError::LinkOutside);
     }
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    PluginName::parse(&stem).ok_or(LoadError::BadName(stem))
+    PluginName::parse(stem).ok_or_else(|| LoadError::BadName(stem.to_owned()))
 }

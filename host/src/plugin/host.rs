@@ -22,9 +22,10 @@ use super::orders::{Done, Order, OrderError, Want};
 use super::reads::{Reader, Reads};
 use super::registry::Registry;
 use super::report::{
-    CanaryReport, FileError, Loaded, PluginReport, PluginState, PluginsReport, Quarantine, RolledBack, Swap,
-    Version,
+    CanaryReport, FileError, Loaded, PluginReport, PluginState, PluginsReport, Quarantine, RolledBack,
+    ShadowReport, Swap, Version,
 };
+use super::shadow::Shadow;
 use super::tap::{Tap, Taps};
 use super::trial::{Trial, TrialSettings};
 use super::watcher::Note;
@@ -112,6 +113,7 @@ pub struct Told {
     /// What the plugin's file is, but not in use any more.
     pub rolled_back: BTreeMap<PluginName, RolledBack>,
     pub quarantined: BTreeMap<PluginName, Quarantine>,
+    pub shadows: BTreeMap<PluginName, Shadow>,
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -208,6 +210,7 @@ impl PluginHost {
             previous: told.previous.get(name).map(|previous| Version::of(previous)),
             rolled_back: told.rolled_back.get(name).cloned(),
             quarantine: told.quarantined.get(name).cloned(),
+            shadow: told.shadows.get(name).map(ShadowReport::of),
             at_work: self.shared.lasting.find(name).map(|lasting| AtWork::of(&lasting.seen())),
         };
         for generation in registry.plugins() {
@@ -228,9 +231,9 @@ impl PluginHost {
         for name in told.errors.keys() {
             plugins.entry(name.clone()).or_insert_with(|| report(name, PluginState::Refused, None));
         }
-        PluginsReport {
-            plugins: plugins.into_values().collect(),
-            ignored: told.ignored.values().cloned().collect(),
-        }
+        let mut ignored: Vec<FileError> = told.ignored.values().cloned().collect();
+        let alone = told.shadows.iter().filter(|of| !plugins.contains_key(of.0));
+        ignored.extend(alone.map(|(name, shadow)| shadow.without(name)));
+        PluginsReport { plugins: plugins.into_values().collect(), ignored }
     }
 }

@@ -15,10 +15,12 @@ use anyhow::{Context, Result};
 use super::engine::PluginEngine;
 use super::folder::{self, Found, Stamp};
 use super::generation::Generation;
+use super::grants::GrantSettings;
 use super::host::{PluginSettings, PluginsConfig, Shared};
 use super::limits::FILE_BYTES;
 use super::loader::{self, LoadError, Source, load, renew, settings_of};
 use super::orders::{Order, Want};
+use super::shadow::Shadowing;
 use super::stage::Stage;
 use super::watcher::{Note, Watcher};
 use crate::core::PluginName;
@@ -39,6 +41,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// A file, as far as the host has followed it.
 struct Followed {
     name: Option<PluginName>,
+    is_shadow: bool,
     stamp: Stamp,
     /// When its present form was first noticed, and when it last changed.
     noticed: Instant,
@@ -195,7 +198,11 @@ impl Keeper {
             if file.missing_since.is_some() || refused.contains(path) {
                 continue;
             }
-            if file.name.as_ref().is_some_and(|name| self.stage.is_on_trial(name)) {
+            let is_of_others = |name| match file.is_shadow {
+                true => !self.stage.is_shadowed_with(name, &of_shadow(settings_of(&self.config.plugins, name))),
+                false => self.stage.is_on_trial(name),
+            };
+            if file.name.as_ref().is_some_and(is_of_others) {
                 file.dealt_with = None;
             }
             file.state = Follow::Settling(now);
@@ -231,7 +238,7 @@ impl Keeper {
             }
         }
         self.stage.heed(|path| found.iter().any(|found| found.path == path));
-        for Found { path, stamp, name } in found {
+        for Found { path, stamp, name, is_shadow } in found {
             let name = match name {
                 Ok(name) => name,
                 Err(error) => {
@@ -240,7 +247,7 @@ impl Keeper {
                 }
             };
             let file = self.files.entry(path).or_insert_with(|| Followed::new(stamp, now, false));
-            file.name = Some(name);
+            (file.name, file.is_shadow) = (Some(name), is_shadow);
             let was_missing = file.missing_since.take().is_some();
             if file.stamp != stamp || was_missing {
                 if matches!(file.state, Follow::Done) {
@@ -264,8 +271,12 @@ impl Keeper {
         let gone: Vec<PathBuf> =
             self.files.iter().filter(|(_, file)| gone(file)).map(|(path, _)| path.clone()).collect();
         for path in gone {
-            if let Some(name) = self.files.remove(&path).and_then(|file| file.name) {
-                self.stage.retire(&name, &path);
+            match self.files.remove(&path) {
+                Some(Followed { name: Some(name), is_shadow: true, .. }) => {
+                    self.stage.end_shadow(&name, &path);
+                }
+                Some(Followed { name: Some(name), .. }) => self.stage.retire(&name, &path),
+                _ => {}
             }
         }
     }
@@ -280,8 +291,13 @@ impl Keeper {
         let (changed, noticed, stamp) = (file.changed, file.noticed, file.stamp);
         file.state = Follow::Done;
         file.whole = false;
+        let is_shadow = file.is_shadow;
+        let refuse = |stage: &Stage, error: &LoadError| match is_shadow {
+            true => stage.refuse_shadow(&name, path, error),
+            false => stage.refuse(&name, path, error),
+        };
         if stamp.bytes > FILE_BYTES {
-            return self.stage.refuse(&name, path, &LoadError::TooBig(stamp.bytes));
+            return refuse(&self.stage, &LoadError::TooBig(stamp.bytes));
         }
         let bytes = match folder::read(path) {
             Ok(bytes) if folder::stamp(path) == Some(stamp) && bytes.len() as u64 == stamp.bytes => bytes,
@@ -292,10 +308,14 @@ impl Keeper {
                 return self.look(Instant::now());
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.look(Instant::now()),
-            Err(error) => return self.stage.refuse(&name, path, &LoadError::Unreadable(error.to_string())),
+            Err(error) => return refuse(&self.stage, &LoadError::Unreadable(error.to_string())),
         };
         let sha256 = loader::sha256(&bytes);
-        if let Some(current) = self.stage.current(&name).filter(|current| current.file == *path) {
+        if is_shadow && file.dealt_with.as_ref() == Some(&sha256) {
+            return;
+        }
+        if let Some(current) = self.stage.current(&name).filter(|current| !is_shadow && current.file == *path)
+        {
             if current.sha256 == sha256 {
                 file.dealt_with = Some(sha256);
                 return self.stage.same_again(&name);
@@ -305,21 +325,25 @@ impl Keeper {
             }
         }
         let pin = settings_of(&self.config.plugins, &name).pin.as_ref();
-        if let Some(wanted) = pin.filter(|pin| **pin != sha256) {
+        if let Some(wanted) = pin.filter(|pin| !is_shadow && **pin != sha256) {
             let error = LoadError::NotPinned { wanted: wanted.clone(), found: sha256 };
             return self.stage.refuse(&name, path, &error);
         }
         let source = Source { name: name.clone(), file: path.to_owned(), bytes };
         let settings = settings_of(&self.config.plugins, &name);
-        match self.runtime.block_on(load(&self.engine, source, settings)) {
-            Ok(generation) => {
-                file.dealt_with = Some(sha256);
-                self.stage.install(generation, settings, noticed);
-            }
+        let loaded = if is_shadow {
+            let loaded = self.runtime.block_on(Shadowing::load(source, &of_shadow(settings), &self.engine));
+            loaded.map(|shadow| self.stage.begin_shadow(shadow))
+        } else {
+            let loaded = self.runtime.block_on(load(&self.engine, source, settings));
+            loaded.map(|generation| self.stage.install(generation, settings, noticed))
+        };
+        match loaded {
+            Ok(()) => file.dealt_with = Some(sha256),
             Err(error) if error.is_perhaps_unfinished() && changed.elapsed() < UNFINISHED => {
                 file.state = Follow::Settling(Instant::now() + RETRY);
             }
-            Err(error) => self.stage.refuse(&name, path, &error),
+            Err(error) => refuse(&self.stage, &error),
         }
     }
 }
@@ -328,6 +352,7 @@ impl Followed {
     fn new(stamp: Stamp, now: Instant, whole: bool) -> Self {
         Self {
             name: None,
+            is_shadow: false,
             stamp,
             noticed: now,
             changed: now,
@@ -337,6 +362,11 @@ impl Followed {
             missing_since: None,
         }
     }
+}
+
+/// What a version in the shadow is given of its plugin's settings: nothing by which it could be heard.
+fn of_shadow(settings: &PluginSettings) -> PluginSettings {
+    PluginSettings { grants: GrantSettings::default(), ..settings.clone() }
 }
 
 fn settle(whole: bool) -> Duration {

@@ -1,6 +1,7 @@
 //! What `GET /api/plugins` tells: what is loaded, what was swapped, what is wrong with which file.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,6 +10,7 @@ use super::at_work::AtWork;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::grants::GrantsReport;
+use super::shadow::{Compared, Difference, Shadow};
 use super::trial::Trial;
 use crate::core::clock::UnixMillis;
 
@@ -16,7 +18,8 @@ use crate::core::clock::UnixMillis;
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PluginsReport {
     pub plugins: Vec<PluginReport>,
-    /// Files that are no plugin at all: a bad name, a name that is taken.
+    /// Files that are no plugin at all: a bad name, a name that is taken; a shadow that cannot be called, or of
+    /// nobody.
     pub ignored: Vec<FileError>,
 }
 
@@ -55,6 +58,8 @@ pub struct PluginReport {
     pub rolled_back: Option<RolledBack>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowReport>,
     /// Since the server's start, whatever versions there were.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub at_work: Option<AtWork>,
@@ -103,10 +108,42 @@ pub struct Quarantine {
     pub at: f64,
 }
 
+/// A version that is called as the one in use is, and not heard.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ShadowReport {
+    #[serde(flatten)]
+    pub version: Version,
+    /// Unix time in seconds.
+    pub since: f64,
+    /// Calls that gave the same as they gave of the version in use.
+    pub same: u64,
+    /// Calls that gave something else.
+    pub differ: u64,
+    /// Calls that it was not asked, because there were too many.
+    pub missed: u64,
+    /// The last that gave something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Difference>,
+}
+
+impl ShadowReport {
+    pub fn of(shadow: &Shadow) -> Self {
+        let Compared { same, differ, missed, last } = shadow.compared();
+        let since = seconds(shadow.generation.loaded_at);
+        Self { version: Version::of(&shadow.generation), since, same, differ, missed, last }
+    }
+}
+
 impl Version {
     pub fn of(generation: &Generation) -> Self {
         let Generation { number, version, sha256, .. } = generation;
         Self { generation: *number, version: version.clone(), sha256: sha256.clone() }
+    }
+}
+
+impl FileError {
+    pub fn of(file: &Path, message: String, at: UnixMillis) -> Self {
+        Self { file: file.display().to_string(), message, at: seconds(at) }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::file;
+use crate::core::ChannelName;
 use crate::plugin::offline::{Call, Offline};
 
 /// Instances beside each other; beyond it the oldest recording's channels begin anew.
@@ -62,7 +63,7 @@ impl Replay {
         let recorded = file::recorded(self.host.as_deref())?;
         let (same, differ) = file::block_on(async {
             let loaded = file::load(&self.component, recorded, None).await?;
-            let mut places: HashMap<String, Offline> = HashMap::new();
+            let mut places: HashMap<Option<ChannelName>, Offline> = HashMap::new();
             let (mut same, mut differ) = (0, 0);
             for (line, number) in BufReader::new(recording).lines().zip(1..) {
                 let at = || format!("{said}, line {number}");
@@ -74,7 +75,7 @@ impl Replay {
                 if places.len() >= MOST_PLACES {
                     places.clear();
                 }
-                let place = places.entry(place(&parsed)).or_insert_with(|| loaded.plugin.beside());
+                let place = places.entry(parsed.channel().cloned()).or_insert_with(|| loaded.plugin.beside());
                 let now = match place.call(&parsed).await {
                     Ok(said) => said,
                     Err(failure) => json!({ "failed": failure.class() }),
@@ -96,13 +97,5 @@ impl Replay {
         println!("{} calls: {same} the same, {differ} differ", same + differ);
         ensure!(differ == 0, "{} does not answer as was recorded", self.component.display());
         Ok(())
-    }
-}
-
-/// A channel's calls have an instance of their own, as on a server; all others share one.
-fn place(call: &Call) -> String {
-    match call {
-        Call::Handle { channel, .. } | Call::Save { channel, .. } => channel.to_string(),
-        _ => String::new(),
     }
 }

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 use runner::Runner;
@@ -22,7 +22,7 @@ pub(super) use version::Version;
 
 use super::calls::Function;
 use super::effects::{Acceptance, Effect, Outcome};
-use super::engine::OWN_STORES;
+use super::engine::StoreShare;
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use crate::core::clock::UnixMillis;
@@ -95,7 +95,7 @@ impl Job {
         }
     }
 
-    fn weight(&self) -> usize {
+    pub(super) fn weight(&self) -> usize {
         match self {
             Self::Publish { payload, .. } => payload.bytes.len(),
             Self::Subscribe { params, .. } => params.as_ref().map_or(0, Bytes::len),
@@ -307,24 +307,20 @@ impl<S: ActorSink> Drop for Actor<S> {
 /// of those that the process may have.
 struct OwnStore {
     plugin: Rc<Cell<usize>>,
-    process: Arc<AtomicUsize>,
+    _of_process: StoreShare,
 }
 
 impl OwnStore {
     /// None: the process has as many as it may.
     fn take(plugin: &Rc<Cell<usize>>, process: &Arc<AtomicUsize>) -> Option<Self> {
-        if process.fetch_add(1, Ordering::Relaxed) >= OWN_STORES {
-            process.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
+        let of_process = StoreShare::take(process)?;
         plugin.set(plugin.get() + 1);
-        Some(Self { plugin: plugin.clone(), process: process.clone() })
+        Some(Self { plugin: plugin.clone(), _of_process: of_process })
     }
 }
 
 impl Drop for OwnStore {
     fn drop(&mut self) {
         self.plugin.set(self.plugin.get().saturating_sub(1));
-        self.process.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -16,7 +16,7 @@ use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::Generation;
 use crate::plugin::health::Health;
 use crate::plugin::offline::{Call, said};
-use crate::plugin::tap;
+use crate::plugin::tap::{self, Called, Observed};
 
 /// A channel in a store.
 pub(super) struct Room<T> {
@@ -133,7 +133,7 @@ impl<S: ActorSink> Runner<S> {
         }
         for room in self.rooms.values_mut().filter(|room| room.version == number) {
             if room.open().is_some() {
-                room.state = State::Closed;
+                (room.state, room.seen_by) = (State::Closed, 0);
             }
         }
     }
@@ -150,6 +150,11 @@ impl<S: ActorSink> Runner<S> {
         let Some(room) = self.rooms.remove(&channel) else { return };
         let closed = || PluginFailure::Other("the channel is closed".into());
         let (version, resource) = (room.version, room.open());
+        if let Some(version) = find(&mut self.versions, version)
+            && version.generation.taps.newest().is_some()
+        {
+            version.generation.taps.tell_until(u64::MAX, Observed::Left(room.name));
+        }
         room.owed.into_iter().for_each(|owed| self.sink.decided(owed.ticket, Err(closed())));
         self.drop_resource(version, resource).await;
         self.prune();
@@ -176,6 +181,8 @@ impl<S: ActorSink> Runner<S> {
             && let Some(room) = self.rooms.get_mut(&channel)
         {
             let pauses = room.health.failed(Instant::now());
+            // What it goes on from is not what whoever listens has seen.
+            room.seen_by = 0;
             let (number, doing) = (room.version, format!("handling {}", room.name));
             let culprit = pauses.then(|| Culprit::of(room.name.as_str()));
             match (failure, find(&mut self.versions, number)) {
@@ -227,8 +234,9 @@ impl<S: ActorSink> Runner<S> {
             let version = this.versions.iter().find(|of| of.generation.number == room.version)?;
             version.generation.taps.newest().filter(|newest| room.seen_by < *newest)
         };
-        let mut snapshot = None;
+        let (mut snapshot, mut begins) = (None, false);
         if let Some(newest) = newest(self) {
+            begins = true;
             // What cannot be had is not shown.
             let saved = self.save(channel).await.ok().flatten();
             if let Some(room) = self.rooms.get_mut(&channel) {
@@ -244,7 +252,9 @@ impl<S: ActorSink> Runner<S> {
         let answer = Self::call_room(room, version, job, trace).await;
         let captures = Some(room.captures.clone());
         let call = Call::Handle { channel: room.name.clone(), captures, snapshot, job: job.clone() };
-        version.generation.taps.tell(call, answer.as_ref().map(said::answer).map_err(tap::failed));
+        let said = answer.as_ref().map(said::answer).map_err(tap::failed);
+        let called = Called { call, said, begins };
+        version.generation.taps.tell_until(room.seen_by, Observed::Called(called));
         Ok(without_figures(version, answer?))
     }
 
@@ -339,7 +349,7 @@ impl<S: ActorSink> Runner<S> {
         let Some(room) = self.rooms.get_mut(&channel) else { return };
         let (before, resource) = (room.version, room.open());
         (room.version, room.captures) = (number, captures);
-        (room.state, room.health) = (State::Closed, Health::default());
+        (room.state, room.health, room.seen_by) = (State::Closed, Health::default(), 0);
         self.drop_resource(before, resource).await;
     }
 

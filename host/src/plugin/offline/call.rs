@@ -43,6 +43,34 @@ pub enum Call {
     },
 }
 
+impl Call {
+    /// Whose instance it is for: a channel has one of its own, all else shares one.
+    pub fn channel(&self) -> Option<&ChannelName> {
+        match self {
+            Self::Handle { channel, .. } | Self::Save { channel, .. } => Some(channel),
+            Self::Authenticate(_) | Self::Authorize { .. } | Self::Filter { .. } | Self::Action { .. } => None,
+        }
+    }
+
+    /// About the bytes that it holds.
+    pub fn weight(&self) -> usize {
+        let of = |snapshot: &Option<Vec<u8>>| snapshot.as_ref().map_or(0, Vec::len);
+        match self {
+            Self::Authenticate(handshake) => handshake.weight(),
+            Self::Authorize { who, .. } => {
+                who.claims.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            }
+            Self::Handle { snapshot, job, .. } => of(snapshot) + job.weight(),
+            Self::Save { snapshot, .. } => of(snapshot),
+            Self::Filter { params, messages } => {
+                let messages = messages.iter().map(|judged| judged.event.len() + judged.payload.bytes.len());
+                params.len() + messages.sum::<usize>()
+            }
+            Self::Action { data, .. } => data.len(),
+        }
+    }
+}
+
 /// What `authenticate` has said of a client.
 #[derive(Clone, Debug, Default)]
 pub struct Who {

@@ -19,7 +19,7 @@ pub fn not_exported(interface: &str) -> PluginFailure {
 }
 
 fn trapped(error: wasmtime::Error) -> PluginFailure {
-    PluginFailure::from_wasmtime(&error)
+    PluginFailure::of_call(&error)
 }
 
 /// A taken instance is only put back where its call has ended well.

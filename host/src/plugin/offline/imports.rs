@@ -34,14 +34,22 @@ fn of(data: &mut StoreData) -> ByRecord<'_> {
 /// wasmtime's, if the interfaces are there already.
 pub fn add_to_linker(linker: &mut Linker<StoreData>) -> Result<()> {
     store::add_to_linker::<_, ByRecord>(linker, of)?;
+    trace::add_to_linker::<_, ByRecord>(linker, of)?;
+    add_reads_to_linker(linker)
+}
+
+/// Only what is read of the server, which is empty where there is no recording.
+///
+/// # Errors
+/// wasmtime's, if the interfaces are there already.
+pub fn add_reads_to_linker(linker: &mut Linker<StoreData>) -> Result<()> {
     presence::add_to_linker::<_, ByRecord>(linker, of)?;
     history::add_to_linker::<_, ByRecord>(linker, of)?;
-    groups::add_to_linker::<_, ByRecord>(linker, of)?;
-    trace::add_to_linker::<_, ByRecord>(linker, of)
+    groups::add_to_linker::<_, ByRecord>(linker, of)
 }
 
 impl ByRecord<'_> {
-    /// None in the store of a server, which is never linked to this.
+    /// None in the store of a server; of those only a version in the shadow is linked to this.
     fn recorded(&self) -> Option<MutexGuard<'_, Recorded>> {
         let recording = self.0.recording()?;
         Some(recording.lock().unwrap_or_else(PoisonError::into_inner))

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 pub use call::{Call, Judged, Who};
-pub(super) use imports::add_to_linker;
+pub(super) use imports::{add_reads_to_linker, add_to_linker};
 pub use read::BadInput;
 pub use recorded::{Kept, Present, Recorded};
 pub use said::{Given, bytes};

@@ -1,7 +1,6 @@
 //! `POST /api/plugins/{name}/record`: a plugin's calls as they come, for a while. The answer is all
 //! that there is of it: nothing is kept by the server, and nobody records when nobody waits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::route::Call;
-use crate::plugin::Observed;
+use crate::plugin::{Called, Observed};
 
 const MOST_CALLS: u32 = 10_000;
 const MOST_SECS: u32 = 300;
@@ -84,8 +83,9 @@ pub async fn record(call: Call, wanted: Record) -> Result<Recording, ApiError> {
     let mut bytes = 0;
     let gather = async {
         while recorded.len() < wanted.calls as usize && bytes < MOST_BYTES {
-            let Some(observed) = tap.observed.recv().await else { return };
-            let call = RecordedCall::of(&observed);
+            let observed = tap.next().await;
+            let Observed::Called(called) = &*observed else { continue };
+            let call = RecordedCall::of(called);
             bytes += call.bytes();
             recorded.push(call);
         }
@@ -102,9 +102,9 @@ pub async fn record(call: Call, wanted: Record) -> Result<Recording, ApiError> {
 }
 
 impl RecordedCall {
-    fn of(observed: &Arc<Observed>) -> Self {
-        let (function, call) = observed.call.said();
-        let (said, failed) = match &observed.said {
+    fn of(called: &Called) -> Self {
+        let (function, call) = called.call.said();
+        let (said, failed) = match &called.said {
             Ok(said) => (Some(said.clone()), None),
             Err((class, why)) => (None, Some(RecordedFailure { class, why: why.clone() })),
         };

@@ -26,6 +26,12 @@ struct Failed {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Shadowed {
+    plugin: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Called {
     plugin: String,
     function: &'static str,
@@ -46,10 +52,17 @@ struct Figure {
 
 pub fn plugins(registry: &mut Registry, report: PluginsReport) {
     let (generation, failures) = (Family::<Plugin, Gauge>::default(), Family::<Failed, Counter>::default());
-    let refused = Family::<Plugin, Gauge>::default();
+    let (refused, shadows) = (Family::<Plugin, Gauge>::default(), Family::<Shadowed, Counter>::default());
     for plugin in &report.plugins {
         let name = Plugin { plugin: plugin.name.clone() };
         refused.get_or_create(&name).set(i64::from(plugin.error.is_some()));
+        if let Some(shadow) = &plugin.shadow {
+            let outcomes = [("same", shadow.same), ("differ", shadow.differ), ("missed", shadow.missed)];
+            for (outcome, calls) in outcomes {
+                let of = Shadowed { plugin: plugin.name.clone(), outcome };
+                shadows.get_or_create(&of).inc_by(calls);
+            }
+        }
         let Some(loaded) = &plugin.loaded else { continue };
         generation.get_or_create(&name).set(i64::try_from(loaded.generation).unwrap_or(i64::MAX));
         for (class, times) in &loaded.failures {
@@ -60,6 +73,8 @@ pub fn plugins(registry: &mut Registry, report: PluginsReport) {
     registry.register("plugin_generation", "Which load of the plugin is in use", generation);
     registry.register("plugin_file_refused", "1: the plugin's file is not what runs", refused);
     registry.register("plugin_failures", "Failed calls of the generation in use", failures);
+    let help = "Calls of the version in the shadow, beside what the one in use gave";
+    registry.register("plugin_shadow_calls", help, shadows);
     let at_work: Vec<(String, AtWork)> =
         report.plugins.into_iter().filter_map(|plugin| Some((plugin.name, plugin.at_work?))).collect();
     instances(registry, &at_work);
