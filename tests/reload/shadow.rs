@@ -243,7 +243,8 @@ async fn wait_for_sha256(name: &str) -> String {
 async fn auth_actions_and_filters_are_compared_too() {
     let server = Server::with(&["tools", "test-auth", "hostile-filter"]);
     let mut client = Client::with_token(&server, "ada").await;
-    for (name, like) in [("tools", "tools"), ("test-auth", "test-auth"), ("hostile-filter", "hostile-filter")] {
+    for (name, like) in [("tools", "tools"), ("test-auth", "test-auth"), ("hostile-filter", "hostile-filter")]
+    {
         saver::by_rename(&shadow(&server, name), &another(like, 1));
         follows(&server, name).await;
     }
@@ -276,7 +277,9 @@ async fn auth_actions_and_filters_are_compared_too() {
 #[tokio::test]
 async fn a_shadow_has_its_plugins_settings_as_they_are() {
     let config = |mark: &str| {
-        format!("[[channel]]\npattern = '*'\n[plugins.link]\nchannels = ['room']\n[plugins.link.config]\nmark = '{mark}'\n")
+        format!(
+            "[[channel]]\npattern = '*'\n[plugins.link]\nchannels = ['room']\n[plugins.link.config]\nmark = '{mark}'\n"
+        )
     };
     let server = Server::builder().plugins(&["link"]).config(&config("a")).start();
     saver::by_rename(&shadow(&server, "link"), &another("link", 1));

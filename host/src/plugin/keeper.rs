@@ -199,7 +199,9 @@ impl Keeper {
                 continue;
             }
             let is_of_others = |name| match file.is_shadow {
-                true => !self.stage.is_shadowed_with(name, &of_shadow(settings_of(&self.config.plugins, name))),
+                true => {
+                    !self.stage.is_shadowed_with(name, &of_shadow(settings_of(&self.config.plugins, name)))
+                }
                 false => self.stage.is_on_trial(name),
             };
             if file.name.as_ref().is_some_and(is_of_others) {

@@ -158,7 +158,9 @@ impl Stage {
             None => "there is no earlier version".into(),
         };
         tracing::warn!(plugin = %name, "refused {}: {error}; {serving}", path.display());
-        lock(&self.shared.told).errors.insert(name.clone(), FileError::of(path, error.to_string(), UnixMillis::now()));
+        lock(&self.shared.told)
+            .errors
+            .insert(name.clone(), FileError::of(path, error.to_string(), UnixMillis::now()));
     }
 
     /// Told of once, not with every look.

@@ -19,8 +19,9 @@ const WAITING_BYTES: usize = 16 << 20;
 /// What a call gave, in the words of the tools, or the class and text of its failure.
 pub type Said = Result<Value, (&'static str, String)>;
 
+#[derive(Clone)]
 pub enum Observed {
-    Called(Called),
+    Called(Arc<Called>),
     /// A channel of the plugin's is gone, and its state with it.
     Left(ChannelName),
 }
@@ -45,7 +46,7 @@ pub struct Taps {
 #[derive(Clone, Debug)]
 struct Listener {
     number: u64,
-    sender: mpsc::Sender<Arc<Observed>>,
+    sender: mpsc::Sender<Observed>,
     shared: Arc<Between>,
 }
 
@@ -59,7 +60,7 @@ struct Between {
 
 /// What a listener gets. Dropped, it listens no more.
 pub struct Tap {
-    observed: mpsc::Receiver<Arc<Observed>>,
+    observed: mpsc::Receiver<Observed>,
     shared: Arc<Between>,
     number: u64,
     taps: Arc<Taps>,
@@ -90,21 +91,20 @@ impl Taps {
 
     /// A call that is not a channel's.
     pub fn tell(&self, call: Call, said: Said) {
-        self.tell_until(u64::MAX, Observed::Called(Called { call, said, begins: false }));
+        self.tell_until(u64::MAX, &Observed::Called(Arc::new(Called { call, said, begins: false })));
     }
 
     /// What is a channel's, for those who were there when it began: who came while it was under way
     /// has not seen the state before it, and sees that with the next.
-    pub fn tell_until(&self, newest: u64, observed: Observed) {
-        let observed = Arc::new(observed);
+    pub fn tell_until(&self, newest: u64, observed: &Observed) {
         for listener in self.listeners().iter().filter(|listener| listener.number <= newest) {
-            listener.tell(&observed);
+            listener.tell(observed);
         }
     }
 }
 
 impl Listener {
-    fn tell(&self, observed: &Arc<Observed>) {
+    fn tell(&self, observed: &Observed) {
         let (weight, shared) = (observed.weight(), &self.shared);
         let fits = shared.bytes.fetch_add(weight, Relaxed).saturating_add(weight) <= WAITING_BYTES;
         if !fits || self.sender.try_send(observed.clone()).is_err() {
@@ -126,7 +126,7 @@ impl Observed {
 
 impl Tap {
     /// Waits for the next.
-    pub async fn next(&mut self) -> Arc<Observed> {
+    pub async fn next(&mut self) -> Observed {
         match self.observed.recv().await {
             Some(observed) => {
                 self.shared.bytes.fetch_sub(observed.weight(), Relaxed);
@@ -161,10 +161,10 @@ pub fn failed(failure: &PluginFailure) -> (&'static str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::offline;
     use crate::core::{Payload, Sender};
+    use crate::plugin::offline;
 
-    fn waiting(tap: &mut Tap) -> Option<Arc<Observed>> {
+    fn waiting(tap: &mut Tap) -> Option<Observed> {
         use std::future::Future;
         let mut next = std::pin::pin!(tap.next());
         match next.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
@@ -188,7 +188,7 @@ mod tests {
             taps.tell(call(), Ok(n.into()));
         }
         assert_eq!((tap.missed(), other.missed()), (3, 3));
-        assert!(matches!(&*waiting(&mut tap).unwrap(), Observed::Called(first) if first.said == Ok(0.into())));
+        assert!(matches!(waiting(&mut tap), Some(Observed::Called(first)) if first.said == Ok(0.into())));
         drop(other);
         assert!(taps.newest().is_some());
         drop(tap);
@@ -217,7 +217,7 @@ mod tests {
         let mut before = taps.listen();
         let newest = taps.newest().unwrap();
         let mut later = taps.listen();
-        taps.tell_until(newest, Observed::Left(ChannelName::parse("a").unwrap()));
+        taps.tell_until(newest, &Observed::Left(ChannelName::parse("a").unwrap()));
         assert!(waiting(&mut before).is_some());
         assert!(waiting(&mut later).is_none());
     }

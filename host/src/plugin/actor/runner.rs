@@ -153,7 +153,7 @@ impl<S: ActorSink> Runner<S> {
         if let Some(version) = find(&mut self.versions, version)
             && version.generation.taps.newest().is_some()
         {
-            version.generation.taps.tell_until(u64::MAX, Observed::Left(room.name));
+            version.generation.taps.tell_until(u64::MAX, &Observed::Left(room.name));
         }
         room.owed.into_iter().for_each(|owed| self.sink.decided(owed.ticket, Err(closed())));
         self.drop_resource(version, resource).await;
@@ -253,8 +253,8 @@ impl<S: ActorSink> Runner<S> {
         let captures = Some(room.captures.clone());
         let call = Call::Handle { channel: room.name.clone(), captures, snapshot, job: job.clone() };
         let said = answer.as_ref().map(said::answer).map_err(tap::failed);
-        let called = Called { call, said, begins };
-        version.generation.taps.tell_until(room.seen_by, Observed::Called(called));
+        let called = Arc::new(Called { call, said, begins });
+        version.generation.taps.tell_until(room.seen_by, &Observed::Called(called));
         Ok(without_figures(version, answer?))
     }
 

@@ -48,7 +48,9 @@ impl Call {
     pub fn channel(&self) -> Option<&ChannelName> {
         match self {
             Self::Handle { channel, .. } | Self::Save { channel, .. } => Some(channel),
-            Self::Authenticate(_) | Self::Authorize { .. } | Self::Filter { .. } | Self::Action { .. } => None,
+            Self::Authenticate(_) | Self::Authorize { .. } | Self::Filter { .. } | Self::Action { .. } => {
+                None
+            }
         }
     }
 

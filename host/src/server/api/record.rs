@@ -83,9 +83,8 @@ pub async fn record(call: Call, wanted: Record) -> Result<Recording, ApiError> {
     let mut bytes = 0;
     let gather = async {
         while recorded.len() < wanted.calls as usize && bytes < MOST_BYTES {
-            let observed = tap.next().await;
-            let Observed::Called(called) = &*observed else { continue };
-            let call = RecordedCall::of(called);
+            let Observed::Called(called) = tap.next().await else { continue };
+            let call = RecordedCall::of(&called);
             bytes += call.bytes();
             recorded.push(call);
         }
