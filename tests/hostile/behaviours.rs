@@ -130,13 +130,13 @@ async fn a_connection_may_end_while_its_message_is_judged() {
 
 /// What costs a shard milliseconds each time is not borne for ever, on however many channels it is.
 #[tokio::test]
-async fn calls_that_are_ended_again_and_again_put_the_version_in_quarantine() {
+async fn calls_that_are_ended_again_and_again_pause_the_version_as_a_whole() {
     let server = server();
     let (mut client, mut witness) = (Client::connect(&server).await, Client::connect(&server).await);
     for n in 0.. {
         let channel = format!("hostile:{n}");
         assert_eq!(provoke(&mut client, &channel, "loop").await, failed(&channel));
-        if !server.logged(&["in quarantine for"]).is_empty() {
+        if !server.logged(&["pauses as a whole for"]).is_empty() {
             break;
         }
         assert!(n < 100, "never");
@@ -144,7 +144,14 @@ async fn calls_that_are_ended_again_and_again_put_the_version_in_quarantine() {
     assert_eq!(provoke(&mut client, "hostile:good", "ok").await, failed("hostile:good"));
     let report = server.report().await;
     let hostile = report["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "hostile");
-    assert!(hostile.unwrap()["loaded"]["quarantined_ms"].as_u64() > Some(0), "{report:#}");
+    assert!(hostile.unwrap()["loaded"]["paused_ms"].as_u64() > Some(0), "{report:#}");
+    assert_eq!(hostile.unwrap()["state"], "active");
+    let metrics = crate::harness::http::get(&server, "/metrics").await.body;
+    for line in
+        ["tidegate_plugin_paused{plugin=\"hostile\"} 1", "tidegate_plugin_quarantined{plugin=\"hostile\"} 0"]
+    {
+        assert!(metrics.contains(line), "{metrics}");
+    }
     witness.publish("chat:a", json!({ "text": "hi" })).await;
     works_again(&mut client, "hostile:good").await;
 }

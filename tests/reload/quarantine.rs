@@ -44,6 +44,39 @@ async fn a_plugin_that_fails_everywhere_is_put_into_quarantine() {
     client.publish("hostile:new", json!({ "do": "ok" })).await;
 }
 
+/// Good calls beside which one that is ended says little.
+const GOOD: usize = 200;
+
+#[tokio::test]
+async fn a_version_that_pauses_as_a_whole_again_and_again_is_put_into_quarantine() {
+    let server = Server::with(&["hostile"]);
+    let mut client = Client::connect(&server).await;
+    // The first failure begins to count; 16 that are ended in 16 channels pause the version, and none of them.
+    client.try_publish("hostile:0", json!({ "do": "loop" })).await;
+    for _ in 0..GOOD {
+        client.publish("hostile:good", json!({ "do": "ok" })).await;
+    }
+    let mut n = 0;
+    let quarantined = async || {
+        n += 1;
+        client.try_publish(&format!("hostile:{n}"), json!({ "do": "loop" })).await;
+        let report = server.report().await;
+        let entry = crate::entry(&report, "hostile")?;
+        (entry["state"] == "quarantined").then(|| entry.clone())
+    };
+    let entry = wait::eventually_in(wait::LONG, "the quarantine", quarantined).await;
+    let why = entry["quarantine"]["why"].as_str().unwrap();
+    assert!(why.contains("paused as a whole 5 times in a row"), "{why}");
+    let pauses = server.logged(&["it pauses as a whole for"]);
+    let times = ["1000 ms", "2000 ms", "4000 ms", "8000 ms", "16000 ms"];
+    assert_eq!(pauses.len(), times.len(), "{pauses:?}");
+    assert!(pauses.iter().zip(times).all(|(line, time)| line.contains(time)), "{pauses:?}");
+    let metrics = http::get(&server, "/metrics").await.body;
+    assert!(metrics.contains("tidegate_plugin_quarantined{plugin=\"hostile\"} 1"), "{metrics}");
+    assert_eq!(http::post(&server, "/api/plugins/hostile/resume", "").await.status, 200);
+    client.publish("hostile:good", json!({ "do": "ok" })).await;
+}
+
 #[tokio::test]
 async fn one_channel_that_fails_is_not_its_plugins_fault() {
     let server = Server::with(&["hostile"]);

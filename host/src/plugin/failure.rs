@@ -52,8 +52,8 @@ pub enum PluginFailure {
     Unreadable(String),
     #[error("it has more calls waiting than it may")]
     Busy,
-    #[error("it has failed too often; it is tried again in {retry_ms} ms")]
-    Degraded { retry_ms: u64 },
+    #[error("it pauses after repeated failures; it is called again in {retry_ms} ms")]
+    Paused { retry_ms: u64 },
     #[error("it is in quarantine after repeated failures, until its file changes or it is resumed")]
     Quarantined,
     #[error("it does not open the channel: {0}")]
@@ -78,7 +78,7 @@ impl PluginFailure {
             Self::Trap(_) => "trap",
             Self::BadOutput(_) | Self::Unreadable(_) => "bad_output",
             Self::Busy => "busy",
-            Self::Degraded { .. } => "degraded",
+            Self::Paused { .. } => "paused",
             Self::Quarantined => "quarantined",
             Self::OpenRefused(_) => "open_refused",
             Self::SnapshotRefused(_) => "snapshot_refused",

@@ -21,7 +21,6 @@ use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::meter::{Call, Clock, Meter, arm};
 use super::offline::{self, Recording};
-use super::quarantine::Quarantine;
 use super::reads::Reads;
 use super::store::{Owner, StoreData, new_store};
 use super::tap::{Said, Taps};
@@ -101,7 +100,6 @@ pub struct Generation {
     pub(super) conduct: Conduct,
     /// Shared by the plugin's versions.
     pub(super) taps: Arc<Taps>,
-    pub(super) quarantine: Quarantine,
 }
 
 impl std::fmt::Debug for Generation {
@@ -194,12 +192,11 @@ impl Generation {
         *failures.by_class.entry(failure.class()).or_default() += 1;
         failures.last = Some(format!("{doing}: {failure}"));
         drop(failures);
-        self.conduct.failed(Instant::now());
         tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
             "the plugin failed {doing}: {failure}");
-        if let Some(ms) = self.quarantine.failed(failure) {
+        if let Some(pause) = self.conduct.failed(failure, Instant::now()) {
             tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
-                "in quarantine for {ms} ms: too many of its calls had to be ended");
+                "it pauses as a whole for {} ms: too many of its calls had to be ended", pause.as_millis());
         }
     }
 }

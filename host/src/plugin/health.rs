@@ -1,5 +1,5 @@
-//! When a plugin's instance fails again and again: refuse its calls for a while instead of
-//! making a new instance each time.
+//! Pauses: who fails again and again is not called for a while. A channel, a filter or an instance,
+//! so that no new one is made each time; and a version as a whole, whose calls cost time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,13 +12,14 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
-/// The failures of one instance slot: three within a minute start pauses of 1, 2, 4 … 30 s;
-/// ten seconds without a failure after a pause end the matter.
+/// The failures of one: so many within a minute start pauses of 1, 2, 4 … 30 s; ten seconds
+/// without a failure after a pause end the matter.
 #[derive(Debug)]
 pub struct Health {
     patience: usize,
     failures: VecDeque<Instant>,
     pause: Option<Duration>,
+    in_a_row: u32,
     until: Option<Instant>,
 }
 
@@ -31,16 +32,21 @@ impl Default for Health {
 impl Health {
     /// Pauses after this many failures within a minute.
     pub fn with_patience(patience: usize) -> Self {
-        Self { patience, failures: VecDeque::new(), pause: None, until: None }
+        Self { patience, failures: VecDeque::new(), pause: None, in_a_row: 0, until: None }
     }
 
-    /// `Err` while the slot pauses.
+    /// Pauses since it was last well.
+    pub fn in_a_row(&self) -> u32 {
+        self.in_a_row
+    }
+
+    /// `Err` while it pauses.
     pub fn check(&mut self, now: impl FnOnce() -> Instant) -> Result<(), PluginFailure> {
         // The usual case asks no clock.
         let Some(until) = self.until else { return Ok(()) };
         let now = now();
         if now < until {
-            return Err(PluginFailure::Degraded { retry_ms: (until - now).as_millis() as u64 });
+            return Err(PluginFailure::Paused { retry_ms: (until - now).as_millis() as u64 });
         }
         if now >= until + HEALTHY_AFTER {
             *self = Self::with_patience(self.patience);
@@ -48,19 +54,19 @@ impl Health {
         Ok(())
     }
 
-    /// True: it pauses now.
-    pub fn failed(&mut self, now: Instant) -> bool {
+    /// Some: it pauses from now on, for so long.
+    pub fn failed(&mut self, now: Instant) -> Option<Duration> {
         self.failures.push_back(now);
         while self.failures.front().is_some_and(|at| now - *at > WITHIN) {
             self.failures.pop_front();
         }
-        let pauses = self.failures.len() >= self.patience;
-        if pauses {
-            let pause = self.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
-            self.pause = Some(pause);
-            self.until = Some(now + pause);
+        if self.failures.len() < self.patience {
+            return None;
         }
-        pauses
+        let pause = self.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
+        (self.pause, self.until) = (Some(pause), Some(now + pause));
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.pause
     }
 }
 

@@ -22,7 +22,6 @@ use super::grants::Grants;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line, own_stores};
 use super::meter::{Call, Meter};
-use super::quarantine::Quarantine;
 use super::store::new_store;
 use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
@@ -205,7 +204,6 @@ async fn make(
         failures: Mutex::new(Failures::default()),
         conduct: Conduct::default(),
         taps: Arc::default(),
-        quarantine: Quarantine::default(),
         name,
     };
     generation.lasting.key_values.set_bounds(settings.key_values);

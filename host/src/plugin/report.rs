@@ -35,7 +35,7 @@ pub enum PluginState {
     Retired,
     /// What runs is older than the file, which was taken back.
     RolledBack,
-    /// It failed too often, and is not called.
+    /// It failed too often, and is not called until something changes.
     Quarantined,
 }
 
@@ -190,9 +190,9 @@ pub struct Loaded {
     pub failures: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
-    /// All of its calls are refused for so long, because too many had to be ended.
+    /// It pauses as a whole for so long: too many of its calls had to be ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub quarantined_ms: Option<u64>,
+    pub paused_ms: Option<u64>,
 }
 
 /// The last time a new version took an old one's place.
@@ -242,8 +242,8 @@ impl Loaded {
             grants: generation.grants.report(),
             failures: failures.by_class,
             last_failure: failures.last,
-            quarantined_ms: match generation.quarantine.check() {
-                Err(PluginFailure::Degraded { retry_ms }) => Some(retry_ms),
+            paused_ms: match generation.conduct.check() {
+                Err(PluginFailure::Paused { retry_ms }) => Some(retry_ms),
                 _ => None,
             },
         }

@@ -40,10 +40,7 @@ impl<G> Slot<G> {
         if self.generation != generation.number {
             *self = Self { generation: generation.number, ..Self::default() };
         }
-        if generation.conduct.is_quarantined() {
-            return Err(PluginFailure::Quarantined);
-        }
-        generation.quarantine.check()?;
+        generation.conduct.check()?;
         self.health.check(Instant::now)?;
         match self.live.take() {
             Some(live) => Ok(live),
@@ -74,7 +71,7 @@ impl<G> Slot<G> {
     pub fn failed(&mut self, generation: &Generation, failure: &PluginFailure, doing: &str) {
         self.live = None;
         generation.note(failure, doing);
-        if self.health.failed(Instant::now()) {
+        if self.health.failed(Instant::now()).is_some() {
             generation.conduct.paused(Culprit::Instance);
         }
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use super::conduct::Tally;
 use super::generation::Generation;
 use super::host::{PluginSettings, Shared, lock};
 use super::loader::LoadError;
@@ -235,7 +234,7 @@ impl Stage {
     fn judge(&self, trial: &Trial, settings: &PluginSettings, now: Instant) {
         let fault = trial.canary.conduct.is_at_fault(settings.quarantine_percent);
         match (fault, trial.judge(now)) {
-            (Some(tally), Ruling::Wait | Ruling::Promote) => self.take_back(trial, &within_a_minute(tally)),
+            (Some(fault), Ruling::Wait | Ruling::Promote) => self.take_back(trial, &fault.to_string()),
             (_, Ruling::TakeBack(why)) => self.take_back(trial, &why),
             (None, Ruling::Promote) => self.promote(trial, now),
             (None, Ruling::Wait) => {}
@@ -324,8 +323,8 @@ impl Stage {
         if generation.conduct.is_quarantined() {
             return;
         }
-        let Some(tally) = generation.conduct.is_at_fault(settings.quarantine_percent) else { return };
-        let why = within_a_minute(tally);
+        let Some(fault) = generation.conduct.is_at_fault(settings.quarantine_percent) else { return };
+        let why = fault.to_string();
         let age = Duration::from_millis(UnixMillis::now().0.saturating_sub(generation.loaded_at.0));
         let previous = lock(&self.shared.told).previous.get(name).cloned();
         match previous {
@@ -337,7 +336,7 @@ impl Stage {
     }
 
     fn quarantine(&self, generation: &Generation, why: String) {
-        generation.conduct.quarantine(true);
+        generation.conduct.quarantine();
         tracing::error!(plugin = %generation.name, version = generation.version,
             generation = generation.number, "in quarantine: {why}; its calls are refused until its file \
             changes or it is resumed");
@@ -348,7 +347,7 @@ impl Stage {
     fn go_back(&self, from: &Arc<Generation>, to: &Arc<Generation>, why: &str) {
         let began = Instant::now();
         // Its past failures are no news.
-        to.conduct.quarantine(false);
+        to.conduct.reopen();
         self.publish(self.registry().with(to.clone()));
         let took_ms = began.elapsed().as_secs_f64() * 1000.0;
         tracing::warn!(plugin = %from.name, from = from.version, to = to.version,
@@ -384,7 +383,7 @@ impl Stage {
         if !current.conduct.is_quarantined() {
             return Err(OrderError::NotQuarantined(name.clone()));
         }
-        current.conduct.quarantine(false);
+        current.conduct.reopen();
         lock(&self.shared.told).quarantined.remove(name);
         tracing::info!(plugin = %name, generation = current.number, "resumed by order");
         Ok(Done::of(&current))
@@ -413,10 +412,6 @@ impl Stage {
 
 fn everything(registry: &Registry) -> impl Iterator<Item = &Arc<Generation>> {
     registry.plugins().chain(registry.canaries().map(|(canary, _)| canary))
-}
-
-fn within_a_minute(tally: Tally) -> String {
-    format!("{} of {} calls failed within a minute, in many places", tally.failed, tally.calls)
 }
 
 impl Done {

@@ -46,7 +46,7 @@ impl<S: ActorSink> Runner<S> {
     pub(super) async fn settle(&mut self, channel: u32, mailbox: &Weak<Mailbox<S::Ticket>>) {
         while let Some(mut owed) = self.rooms.get_mut(&channel).and_then(|room| room.owed.pop_front()) {
             let again = match self.take(channel, &owed.job, None).await {
-                Err(PluginFailure::Degraded { retry_ms }) => Duration::from_millis(retry_ms.max(1)),
+                Err(PluginFailure::Paused { retry_ms }) => Duration::from_millis(retry_ms.max(1)),
                 Err(PluginFailure::Quarantined) => IN_QUARANTINE,
                 Err(_) if owed.tries + 1 < TRIES => {
                     owed.tries += 1;

@@ -180,7 +180,7 @@ impl<S: ActorSink> Runner<S> {
             && !is_an_answer(failure)
             && let Some(room) = self.rooms.get_mut(&channel)
         {
-            let pauses = room.health.failed(Instant::now());
+            let pauses = room.health.failed(Instant::now()).is_some();
             // What it goes on from is not what whoever listens has seen.
             room.seen_by = 0;
             let (number, doing) = (room.version, format!("handling {}", room.name));
@@ -209,10 +209,7 @@ impl<S: ActorSink> Runner<S> {
         let closed = || PluginFailure::Other("the channel is closed".into());
         let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
         let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
-        if version.generation.conduct.is_quarantined() {
-            return Err(PluginFailure::Quarantined);
-        }
-        version.generation.quarantine.check()?;
+        version.generation.conduct.check()?;
         room.health.check(Instant::now)?;
         if version.generation.taps.newest().is_some() {
             return Box::pin(self.call_observed(channel, job, trace)).await;
@@ -405,8 +402,8 @@ fn without_figures(version: &Version, mut answer: Answer) -> Answer {
 
 /// Refusals to open and pauses are no faults.
 fn is_an_answer(failure: &PluginFailure) -> bool {
-    use PluginFailure::{Degraded, OpenRefused, Quarantined};
-    matches!(failure, OpenRefused(_) | Degraded { .. } | Quarantined)
+    use PluginFailure::{OpenRefused, Paused, Quarantined};
+    matches!(failure, OpenRefused(_) | Paused { .. } | Quarantined)
 }
 
 fn find(versions: &mut [Version], number: u64) -> Option<&mut Version> {

@@ -18,7 +18,6 @@ use tokio::sync::Mutex;
 
 use super::bindings::filter;
 use super::calls::Function;
-use super::conduct::Culprit;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::limits::{REASON_BYTES, cut, line};
@@ -252,7 +251,7 @@ impl Filters {
     ) -> Bits {
         match self.judge(shelf, runner, generation, ids, messages).await {
             Ok(bits) => return bits,
-            Err(PluginFailure::Degraded { .. } | PluginFailure::Quarantined) => return Bits::Nothing,
+            Err(PluginFailure::Paused { .. } | PluginFailure::Quarantined) => return Bits::Nothing,
             Err(_) => {}
         }
         let mut singly = Vec::with_capacity(ids.len());
@@ -263,8 +262,7 @@ impl Filters {
             };
             if judged.is_err() {
                 *failures += 1;
-                runner.blame(*id);
-                generation.conduct.paused(Culprit::of(id));
+                runner.blame(generation, *id);
             }
             singly.push(judged.unwrap_or(Bits::Nothing));
         }
@@ -352,13 +350,13 @@ impl Filters {
             match culprit {
                 // It pauses, the others are made without it.
                 Some(id) if tries < FRESH_INSTANCES => {
-                    runner.blame(id);
                     runner.lost();
                     generation.note(&failure, "making a filter anew");
+                    runner.blame(generation, id);
                 }
                 _ => {
-                    culprit.into_iter().for_each(|id| runner.blame(id));
                     runner.failed(generation, &failure, "making filters anew");
+                    culprit.into_iter().for_each(|id| runner.blame(generation, id));
                     return Err(failure);
                 }
             }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{Columns, FilterId};
 use crate::plugin::bindings::filter;
+use crate::plugin::conduct::Culprit;
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::Generation;
 use crate::plugin::health::Health;
@@ -92,9 +93,10 @@ impl Runner {
         (guest_ids, columns)
     }
 
-    /// This filter failed: it pauses, and nobody else.
-    pub fn blame(&mut self, id: FilterId) {
+    /// This filter failed, as is noted already: it pauses, and nobody else.
+    pub fn blame(&mut self, generation: &Generation, id: FilterId) {
         self.failed.entry(id).or_insert_with(|| Health::with_patience(1)).failed(Instant::now());
+        generation.conduct.paused(Culprit::of(id));
     }
 
     /// The instance is gone, and what it knew with it.

@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::plugin::{AtWork, CallTimes, PluginsReport};
+use crate::plugin::{AtWork, CallTimes, PluginState, PluginsReport};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Plugin {
@@ -53,9 +53,12 @@ struct Figure {
 pub fn plugins(registry: &mut Registry, report: PluginsReport) {
     let (generation, failures) = (Family::<Plugin, Gauge>::default(), Family::<Failed, Counter>::default());
     let (refused, shadows) = (Family::<Plugin, Gauge>::default(), Family::<Shadowed, Counter>::default());
+    let (paused, quarantined) = (Family::<Plugin, Gauge>::default(), Family::<Plugin, Gauge>::default());
     for plugin in &report.plugins {
         let name = Plugin { plugin: plugin.name.clone() };
         refused.get_or_create(&name).set(i64::from(plugin.error.is_some()));
+        let is_quarantined = plugin.state == PluginState::Quarantined;
+        quarantined.get_or_create(&name).set(i64::from(is_quarantined));
         if let Some(shadow) = &plugin.shadow {
             let outcomes = [("same", shadow.same), ("differ", shadow.differ), ("missed", shadow.missed)];
             for (outcome, calls) in outcomes {
@@ -65,6 +68,7 @@ pub fn plugins(registry: &mut Registry, report: PluginsReport) {
         }
         let Some(loaded) = &plugin.loaded else { continue };
         generation.get_or_create(&name).set(i64::try_from(loaded.generation).unwrap_or(i64::MAX));
+        paused.get_or_create(&name).set(i64::from(loaded.paused_ms.is_some()));
         for (class, times) in &loaded.failures {
             let failed = Failed { plugin: plugin.name.clone(), class: (*class).to_owned() };
             failures.get_or_create(&failed).inc_by(*times);
@@ -73,6 +77,8 @@ pub fn plugins(registry: &mut Registry, report: PluginsReport) {
     registry.register("plugin_generation", "Which load of the plugin is in use", generation);
     registry.register("plugin_file_refused", "1: the plugin's file is not what runs", refused);
     registry.register("plugin_failures", "Failed calls of the generation in use", failures);
+    registry.register("plugin_paused", "1: the version in use pauses as a whole", paused);
+    registry.register("plugin_quarantined", "1: the plugin is in quarantine", quarantined);
     let help = "Calls of the version in the shadow, beside what the one in use gave";
     registry.register("plugin_shadow_calls", help, shadows);
     let at_work: Vec<(String, AtWork)> =
