@@ -367,8 +367,9 @@ pub struct PluginConfig {
     pub canary_errors: Option<u64>,
     /// The SHA-256 of the only file that is loaded, 64 hexadecimal digits. Left out: any.
     pub pin: Option<String>,
-    /// Percent, 1 to 100, of its calls within a minute that fail, in 5 channels, filters or shards
-    /// at least, before the plugin is put into quarantine; 10 without.
+    /// Percent, 1 to 100, of its calls within a minute that fail, while it pauses in 5 channels, filters
+    /// or shards at least, before the plugin is put into quarantine; 10 without. One that pauses as a
+    /// whole 5 times in a row is put there whatever their share.
     pub quarantine_percent: Option<u8>,
     /// A version that would be put into quarantine while younger than this, in seconds, at least 1,
     /// is replaced by the one before it instead; 600 without.

@@ -7,6 +7,7 @@ mod imports;
 mod read;
 mod recorded;
 pub(super) mod said;
+mod shapes;
 mod write;
 
 use std::collections::HashMap;

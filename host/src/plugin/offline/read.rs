@@ -1,16 +1,18 @@
-//! Calls and recordings as JSON. What is not known is refused, with the way to where it stands.
+//! Calls and recordings from JSON. What is wrong with it is told with the way to where it stands.
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::call::{Call, Judged, Who};
 use super::recorded::{Kept, Present, Recorded};
+use super::shapes::{
+    ActionJson, AuthenticateJson, AuthorizeJson, BytesJson, CallJson, ClientJson, FilterJson, HostJson,
+    JudgedJson, PastJson, PublishJson, SaveJson, SubscribeJson, TimerJson, UnsubscribeJson, WhyJson,
+    from_base64,
+};
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, ClientId, Payload, Sender, UserId};
 use crate::plugin::{AuthAction, Departure, Handshake, Headers, Job};
@@ -18,7 +20,7 @@ use crate::plugin::{AuthAction, Departure, Handshake, Headers, Job};
 /// What is wrong with JSON that was given, and where.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct BadInput(String);
+pub struct BadInput(pub(super) String);
 
 impl Call {
     /// The functions, as [`Call::parse`] takes them.
@@ -238,208 +240,6 @@ fn payload(
         (None, None, Some(base64)) => Ok(Payload::binary(from_base64(&base64)?)),
         _ => Err(BadInput("a message has one of `data` (JSON), `text` and `base64`".into())),
     }
-}
-
-fn from_base64(text: &str) -> Result<Bytes, BadInput> {
-    STANDARD.decode(text).map(Into::into).map_err(|why| BadInput(format!("`base64`: {why}")))
-}
-
-/// A number, or the sixteen hexadecimal digits that clients see.
-struct ClientJson(ClientId);
-
-impl<'de> Deserialize<'de> for ClientJson {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a client is a number, or sixteen hexadecimal digits in quotes")]
-        enum Either {
-            Number(u64),
-            Digits(String),
-        }
-        match Either::deserialize(deserializer)? {
-            Either::Number(number) => Ok(Self(ClientId(number))),
-            Either::Digits(digits) => ClientId::parse(&digits).map(Self).ok_or_else(|| {
-                serde::de::Error::custom(format!("`{digits}` is not sixteen hexadecimal digits"))
-            }),
-        }
-    }
-}
-
-/// A string, or `{"base64": …}`.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "bytes are a string, or {\"base64\": \"…\"}")]
-enum BytesJson {
-    Text(String),
-    #[serde(rename_all = "snake_case")]
-    Other {
-        base64: String,
-    },
-}
-
-impl BytesJson {
-    fn into_bytes(self) -> Result<Bytes, BadInput> {
-        match self {
-            Self::Text(text) => Ok(text.into()),
-            Self::Other { base64 } => from_base64(&base64),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuthenticateJson {
-    path: Option<String>,
-    query: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    token: Option<String>,
-    peer: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ActionJson {
-    Subscribe,
-    Publish,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuthorizeJson {
-    user: Option<String>,
-    #[serde(default)]
-    claims: BTreeMap<String, String>,
-    expires_at_ms: Option<u64>,
-    action: ActionJson,
-    channel: String,
-    captures: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SubscribeJson {
-    channel: String,
-    captures: Option<BTreeMap<String, String>>,
-    snapshot: Option<BytesJson>,
-    client: Option<ClientJson>,
-    user: Option<String>,
-    params: Option<Box<RawValue>>,
-    #[serde(default)]
-    respond: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PublishJson {
-    channel: String,
-    captures: Option<BTreeMap<String, String>>,
-    snapshot: Option<BytesJson>,
-    client: Option<ClientJson>,
-    user: Option<String>,
-    event: Option<String>,
-    data: Option<Box<RawValue>>,
-    text: Option<String>,
-    base64: Option<String>,
-    at_ms: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WhyJson {
-    Left,
-    Disconnected,
-    Expired,
-    Removed,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UnsubscribeJson {
-    channel: String,
-    captures: Option<BTreeMap<String, String>>,
-    snapshot: Option<BytesJson>,
-    client: Option<ClientJson>,
-    user: Option<String>,
-    why: Option<WhyJson>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TimerJson {
-    channel: String,
-    captures: Option<BTreeMap<String, String>>,
-    snapshot: Option<BytesJson>,
-    id: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SaveJson {
-    channel: String,
-    captures: Option<BTreeMap<String, String>>,
-    snapshot: Option<BytesJson>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FilterJson {
-    params: Option<Box<RawValue>>,
-    messages: Vec<JudgedJson>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JudgedJson {
-    event: Option<String>,
-    data: Option<Box<RawValue>>,
-    text: Option<String>,
-    base64: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CallJson {
-    name: String,
-    client: Option<ClientJson>,
-    user: Option<String>,
-    data: Option<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HostJson {
-    #[serde(default)]
-    config: BTreeMap<String, serde_json::Value>,
-    #[serde(default)]
-    store: BTreeMap<String, BytesJson>,
-    #[serde(default)]
-    presence: BTreeMap<String, Vec<PresentJson>>,
-    #[serde(default)]
-    history: BTreeMap<String, Vec<PastJson>>,
-    #[serde(default)]
-    groups: BTreeMap<String, Vec<String>>,
-    trace: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PresentJson {
-    user: String,
-    data: Option<Box<RawValue>>,
-    #[serde(default)]
-    joined_at_ms: u64,
-    connections: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PastJson {
-    offset: Option<u64>,
-    event: Option<String>,
-    data: Option<Box<RawValue>>,
-    text: Option<String>,
-    base64: Option<String>,
-    #[serde(default)]
-    at_ms: u64,
 }
 
 #[cfg(test)]
