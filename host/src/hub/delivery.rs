@@ -13,6 +13,7 @@ use super::connection::Connection;
 use super::frames::Frames;
 use super::letter::Accepted;
 use super::outbox::{Outbox, Terms, Through, TooSlow};
+use super::slots::{Full, Slots};
 use super::slow::SlowPolicy;
 use super::socket::Socket;
 use super::tally::Receipt;
@@ -22,10 +23,7 @@ use crate::core::{ChannelName, ClientId, Offset, PluginName, ShardId};
 use crate::plugin::Bits;
 
 pub struct Delivery {
-    shard: ShardId,
-    limit: usize,
-    serial: u32,
-    connections: Slab<Rc<Connection>>,
+    connections: Slots<Rc<Connection>>,
     audiences: Slab<Audience>,
     by_channel: HashMap<ChannelName, usize>,
     /// Connections with something to write this turn.
@@ -37,18 +35,10 @@ pub struct Delivery {
     dropped: u64,
 }
 
-/// The shard has as many connections as it may.
-#[derive(Debug, thiserror::Error)]
-#[error("the server has as many connections as it may")]
-pub struct Full;
-
 impl Delivery {
     pub fn new(shard: ShardId, limit: usize) -> Self {
         Self {
-            shard,
-            limit: limit.min(ClientId::MAX_SLOTS),
-            serial: 0,
-            connections: Slab::new(),
+            connections: Slots::new(shard, limit),
             audiences: Slab::new(),
             by_channel: HashMap::new(),
             dirty: Vec::new(),
@@ -67,15 +57,8 @@ impl Delivery {
         outbox: Outbox,
         now: u64,
     ) -> Result<Rc<Connection>, Full> {
-        if self.connections.len() >= self.limit {
-            return Err(Full);
-        }
-        self.serial = self.serial.wrapping_add(1);
-        let entry = self.connections.vacant_entry();
-        let id = ClientId::new(self.shard, entry.key() as u32, self.serial);
-        let connection = Rc::new(Connection::new(id, wire, socket, outbox, now));
-        entry.insert(connection.clone());
-        Ok(connection)
+        let connect = |id| Rc::new(Connection::new(id, wire, socket, outbox, now));
+        self.connections.insert(connect).cloned()
     }
 
     /// Forgets a connection; the channels it was subscribed to, and its filters there.
@@ -89,19 +72,18 @@ impl Delivery {
                 (channel, removed.filter)
             })
             .collect();
-        if self.find(connection.id).is_some() {
-            self.connections.remove(connection.id.slot());
+        if self.connections.remove(connection.id).is_some() {
             self.dropped += connection.dropped();
         }
         left
     }
 
     pub fn find(&self, client: ClientId) -> Option<&Rc<Connection>> {
-        self.connections.get(client.slot()).filter(|connection| connection.id == client)
+        self.connections.get(client)
     }
 
     pub fn connections(&self) -> impl Iterator<Item = &Rc<Connection>> {
-        self.connections.iter().map(|(_, connection)| connection)
+        self.connections.iter()
     }
 
     /// Messages put into subscribers' queues so far.
@@ -207,7 +189,7 @@ impl Delivery {
             let tells_places = turn.tells_places(group.key.wire);
             *delivered += (turn.messages.len() * group.members.len()) as u64;
             for member in &group.members {
-                let Some(connection) = connections.get(member.client.slot()) else { continue };
+                let Some(connection) = connections.at(member.client) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
                 let asides = turn.asides_for(member.client);
                 if tells_places {
@@ -264,8 +246,7 @@ impl Delivery {
         let Some(asides) = turn.asides() else { return others };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         for (client, of_it) in asides.clients() {
-            let connection = connections.get(client.slot()).filter(|connection| connection.id == client);
-            let Some(connection) = connection else { continue };
+            let Some(connection) = connections.get(client) else { continue };
             let Some(seat) = connection.seats.borrow().get(turn.channel.as_str()).cloned() else { continue };
             let audience = &audiences[seat.audience];
             let key = &audience.groups[seat.group].key;
@@ -335,7 +316,7 @@ impl Delivery {
                 if member.since >= turn.first() && turn.first() > Offset(0) {
                     continue;
                 }
-                let Some(connection) = connections.get(member.client.slot()) else { continue };
+                let Some(connection) = connections.at(member.client) else { continue };
                 *delivered += passing;
                 if let Some(asides) = turn.asides_for(member.client) {
                     let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
@@ -396,8 +377,7 @@ impl Delivery {
                 continue;
             }
             let terms = Terms::new(policy(turn, group), &audience.channel, &run.frames);
-            for connection in group.members.iter().filter_map(|member| connections.get(member.client.slot()))
-            {
+            for connection in group.members.iter().filter_map(|member| connections.at(member.client)) {
                 note(dirty, slow, connection, connection.push_run(run.bytes.clone(), terms));
             }
         }
@@ -454,8 +434,8 @@ impl Delivery {
 }
 
 /// Is it still sent anything? One that is being closed is not.
-fn is_open(connections: &Slab<Rc<Connection>>, client: ClientId) -> bool {
-    connections.get(client.slot()).is_some_and(|connection| !connection.is_closing())
+fn is_open(connections: &Slots<Rc<Connection>>, client: ClientId) -> bool {
+    connections.at(client).is_some_and(|connection| !connection.is_closing())
 }
 
 /// Is the turn for this group at all?
