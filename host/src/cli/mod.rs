@@ -4,6 +4,7 @@ mod api_key;
 mod bench;
 mod client;
 mod config;
+mod descriptors;
 mod dev;
 mod live;
 mod plugin;
@@ -70,15 +71,6 @@ pub fn run() -> Result<()> {
         Command::Dev(dev) => dev.run(),
         Command::Config(config) => config.run(),
     }
-}
-
-/// A connection is a descriptor: as many as the system lets this process have.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Refused, there are as many as there may be.
-    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 #[cfg(test)]

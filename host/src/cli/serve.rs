@@ -43,7 +43,7 @@ impl Serve {
         };
         let live = self.config.clone().map(|file| Live::new(file, flags.clone()));
         let config = config::load(self.config.as_deref(), config::environment(), &flags)?;
-        super::raise_descriptor_limit();
+        crate::cli::descriptors::raise_limit();
         let goodbye = Goodbye::listen()?;
         let server = server::serve(&config)?;
         tracing::info!(

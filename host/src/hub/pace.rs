@@ -7,37 +7,60 @@ use std::time::{Duration, Instant};
 /// No message waits longer than this for others.
 const MOST: Duration = Duration::from_millis(1);
 /// A wait is at most this part of what the last turn's writing has cost.
-const PART: u32 = 4;
+const PART: u32 = 2;
 /// Turns that cost less are not worth an alarm.
 const WORTH: Duration = Duration::from_micros(400);
+/// Turns from one attempt to gather more to the next: twice as many after each in vain.
+const ATTEMPTS: std::ops::RangeInclusive<u32> = 8..=512;
 
-/// Remembers the last turn that sent messages on their way.
-#[derive(Debug, Default)]
-pub struct Pace(Option<Last>);
-
+/// How many messages come together, learned from the turns so far.
 #[derive(Debug)]
-struct Last {
-    ended: Instant,
-    cost: Duration,
-    messages: usize,
+pub struct Pace {
+    /// The last turn that sent messages on their way: when it ended, and its cost.
+    last: Option<(Instant, Duration)>,
+    /// So many are waited for. Where publishers keep so many in flight, no more come before these
+    /// have been heard of.
+    company: usize,
+    /// Turns until more are waited for than that: half of what is in flight may be on its way out
+    /// while the other half comes in, turn after turn.
+    until_attempt: u32,
+    every: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { last: None, company: 0, until_attempt: *ATTEMPTS.start(), every: *ATTEMPTS.start() }
+    }
 }
 
 impl Pace {
-    /// Until when the messages that are here should wait; None: they leave now. As many as
-    /// left last time need not wait: publishers that keep so many in flight send no more
-    /// before they have heard of these.
+    /// Until when the messages that are here should wait; None: they leave now.
     pub fn wait_until(&self, messages: usize, now: Instant) -> Option<Instant> {
-        let last = self.0.as_ref()?;
-        if messages == 0 || messages >= last.messages || last.cost < WORTH {
+        let (ended, cost) = self.last?;
+        let enough = messages >= self.company && self.until_attempt > 0;
+        if messages == 0 || enough || cost < WORTH {
             return None;
         }
-        let until = last.ended + (last.cost / PART).min(MOST);
+        let until = ended + (cost / PART).min(MOST);
         (until > now).then_some(until)
     }
 
     /// A turn that began with so many messages to send is over.
     pub fn turn_ended(&mut self, messages: usize, began: Instant, ended: Instant) {
-        self.0 = Some(Last { ended, cost: ended - began, messages });
+        let cost = ended - began;
+        self.last = Some((ended, cost));
+        if self.until_attempt == 0 {
+            let gained = messages > self.company + self.company / 4;
+            self.every = if gained { *ATTEMPTS.start() } else { (self.every * 2).min(*ATTEMPTS.end()) };
+            self.until_attempt = self.every;
+        } else if cost >= WORTH {
+            self.until_attempt -= 1;
+        }
+        // Up at once, down bit by bit.
+        self.company = match self.company.saturating_sub(messages) {
+            0 => messages,
+            fewer => self.company - fewer.div_ceil(8),
+        };
     }
 }
 
@@ -57,7 +80,7 @@ mod tests {
 
     #[test]
     fn who_comes_alone_after_a_heavy_turn_waits_for_the_others() {
-        let (pace, ended) = after(2 * MS);
+        let (pace, ended) = after(MS);
         assert_eq!(pace.wait_until(1, ended), Some(ended + MS / 2));
         assert_eq!(pace.wait_until(3, ended + MS / 4), Some(ended + MS / 2));
         assert_eq!(pace.wait_until(4, ended), None, "nobody is missing");
@@ -77,5 +100,49 @@ mod tests {
         assert_eq!(pace.wait_until(1, ended), None);
         let (pace, ended) = after(2 * MS);
         assert_eq!(pace.wait_until(1, ended + 10 * MS), None, "the last turn was long ago");
+    }
+
+    /// Publishers that keep `in_flight` on their way: half of them come with each turn, and the
+    /// other half when a wait is as long as a turn's. How many turns waited.
+    fn halves(pace: &mut Pace, in_flight: usize, turns: usize) -> (usize, usize) {
+        let (mut now, mut waited, mut largest) = (Instant::now(), 0, 0);
+        for _ in 0..turns {
+            let waits = pace.wait_until(in_flight / 2, now).is_some();
+            let messages = if waits { in_flight } else { in_flight / 2 };
+            waited += usize::from(waits);
+            largest = largest.max(messages);
+            pace.turn_ended(messages, now, now + 2 * MS);
+            now += 2 * MS;
+        }
+        (waited, largest)
+    }
+
+    #[test]
+    fn two_halves_become_one_whole() {
+        let mut pace = Pace::default();
+        assert_eq!(halves(&mut pace, 64, 100), (92, 64), "the first attempt comes after eight turns");
+    }
+
+    #[test]
+    fn attempts_in_vain_become_rare() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        let mut waited = 0;
+        for _ in 0..4096 {
+            waited += usize::from(pace.wait_until(4, now).is_some());
+            pace.turn_ended(4, now, now + 2 * MS);
+            now += 2 * MS;
+        }
+        assert!((8..=16).contains(&waited), "{waited}");
+    }
+
+    #[test]
+    fn fewer_are_waited_for_when_fewer_come() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        pace.turn_ended(64, now, now + MS);
+        for _ in 0..30 {
+            pace.turn_ended(4, now, now + MS);
+            now += MS;
+        }
+        assert_eq!(pace.company, 4);
     }
 }

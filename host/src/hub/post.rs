@@ -22,6 +22,8 @@ pub enum Event {
 #[derive(Default)]
 pub struct LocalQueue {
     events: RefCell<Vec<Event>>,
+    /// An emptied list, whose memory the next one takes.
+    spare: RefCell<Vec<Event>>,
     awake: Cell<bool>,
     notify: Notify,
 }
@@ -49,16 +51,16 @@ impl LocalQueue {
     }
 
     pub fn take(&self) -> Vec<Event> {
-        self.events.take()
+        self.events.replace(self.spare.take())
     }
 
-    /// Gives an emptied list back, so that its memory serves the next turn.
-    pub fn recycle(&self, mut emptied: Vec<Event>) {
+    /// Gives an emptied list back, so that its memory serves the next one.
+    pub fn recycle(&self, emptied: Vec<Event>) {
         const KEEP: usize = 4096;
-        let mut events = self.events.borrow_mut();
-        if events.is_empty() && events.capacity() < emptied.capacity() && emptied.capacity() <= KEEP {
-            emptied.clear();
-            *events = emptied;
+        let mut spare = self.spare.borrow_mut();
+        if spare.capacity() < emptied.capacity() && emptied.capacity() <= KEEP {
+            *spare = emptied;
+            spare.clear();
         }
     }
 }

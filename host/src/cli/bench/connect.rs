@@ -46,7 +46,7 @@ impl Connect {
                 "connections": self.connections, "channels": self.channels, "at_once": self.crowd.at_once,
             }),
         };
-        super::raise_descriptor_limit();
+        crate::cli::descriptors::raise_limit();
         report::runs(&subject, &self.output, |label| self.storm(label))
     }
 

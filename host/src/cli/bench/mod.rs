@@ -33,7 +33,6 @@ mod usage;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::raise_descriptor_limit;
 
 #[derive(Args)]
 #[command(after_help = "\

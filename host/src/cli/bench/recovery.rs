@@ -66,7 +66,7 @@ impl Recovery {
                 "live": self.live, "at_once": self.crowd.at_once,
             }),
         };
-        super::raise_descriptor_limit();
+        crate::cli::descriptors::raise_limit();
         report::runs(&subject, &self.output, |label| self.storm(label))
     }
 

@@ -42,7 +42,7 @@ pub fn run(
             "window": pace.window(), "rate": load.rate, "messages": length.messages(), "seconds": load.seconds,
         }),
     };
-    super::raise_descriptor_limit();
+    crate::cli::descriptors::raise_limit();
     report::runs(&subject, output, |label| {
         let server = Target::reach(target, needs)?;
         traffic::run(plan, &server, target, pace, length, load.bytes as usize, label)

@@ -24,10 +24,14 @@ const MOST_OF_A_NAME: usize = 300;
 
 /// A text frame. `message` is UTF-8, checked by the WebSocket layer.
 pub fn text(message: &Bytes) -> Request {
-    match serde_json::from_slice::<Fields>(message) {
+    // Checked as a whole, which is cheaper than string by string.
+    let Ok(text) = std::str::from_utf8(message) else {
+        return Request { id: None, command: Err(Refusal::BadJson) };
+    };
+    match serde_json::from_str::<Fields>(text) {
         Ok(fields) => Request { id: fields.id(message), command: fields.command(message) },
         // JSON, but not an object: it has no type.
-        Err(_) if serde_json::from_slice::<IgnoredAny>(message).is_ok() => {
+        Err(_) if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
             Request { id: None, command: Err(Refusal::TypeRequired) }
         }
         Err(_) => Request { id: None, command: Err(Refusal::BadJson) },

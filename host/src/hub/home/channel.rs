@@ -159,6 +159,7 @@ impl Home {
     /// Gives a message its place in the channel's order, and in its history.
     pub fn place(
         &mut self,
+        at: UnixMillis,
         sender: Option<Sender>,
         event: Bytes,
         payload: Payload,
@@ -166,7 +167,7 @@ impl Home {
     ) -> Message {
         self.offset = self.offset.next();
         self.used();
-        let message = Message { offset: self.offset, at: UnixMillis::now(), sender, event, payload, except };
+        let message = Message { offset: self.offset, at, sender, event, payload, except };
         if let Some(history) = &mut self.history {
             history.push(&message);
         }

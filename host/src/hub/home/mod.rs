@@ -20,6 +20,7 @@ mod verdicts;
 mod waiting;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,6 +28,7 @@ use bytes::{Bytes, BytesMut};
 use chain::{Chain, LinkId, Passed};
 use channel::Home;
 
+use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, Pattern, Refusal, ShardId, TraceParent};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{Fate, Letter, Origin, Publish, Published, Subscribe, Unsubscribe};
@@ -100,6 +102,8 @@ pub struct Homes {
     queues: usize,
     /// Messages that got a place in their channel since the start.
     published: u64,
+    /// When the turn began: the time of all its messages.
+    now: UnixMillis,
     /// Channels whose subscribers will be told later how many they are.
     uncounted: Vec<ChannelName>,
     /// Where what happens is told outside of channels.
@@ -131,6 +135,7 @@ impl Homes {
             in_use: InUse::default(),
             queues,
             published: 0,
+            now: UnixMillis::now(),
             uncounted: Vec::new(),
             board: None,
         }
@@ -146,6 +151,10 @@ impl Homes {
 
     pub fn len(&self) -> usize {
         self.homes.len()
+    }
+
+    pub fn begin_turn(&mut self) {
+        self.now = UnixMillis::now();
     }
 
     // === requests ===
@@ -203,7 +212,7 @@ impl Homes {
         }
         self.published += 1;
         let sender = publish.origin.sender().cloned();
-        let message = home.place(sender, publish.event, publish.payload, publish.except);
+        let message = home.place(self.now, sender, publish.event, publish.payload, publish.except);
         if let Some(board) = &self.board {
             notices::message(board, &home.name, &message);
         }
@@ -298,32 +307,32 @@ impl Homes {
     }
 
     fn open(&mut self, name: &ChannelName, shards: usize) -> Result<&mut Home, Refusal> {
-        // Looked up twice for a new channel only: the borrow checker does not yet see
-        // that an early return ends the first look.
-        if !self.homes.contains_key(name) {
-            let rule = self.rules.find(name.as_str());
-            let unmatched = self.rules.unmatched(name.as_str());
-            match self.registry.route(name.as_str()) {
-                Route::Handled => {}
-                Route::None if rule.is_some() || unmatched.is_some() => {}
-                Route::Retired | Route::None => return Err(Refusal::ChannelNotFound(name.clone())),
-            }
-            if self.homes.len() >= self.limit {
-                return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
-            }
-            let mut chain = Chain::default();
-            let rule_pattern = rule.map(|(pattern, _)| pattern);
-            handle(&mut chain, &self.registry, &self.actors, rule_pattern, name);
-            let rule = match (rule, chain.is_empty()) {
-                (Some((_, rule)), _) => rule.clone(),
-                (None, false) => ChannelRule::default(),
-                (None, true) => unmatched.unwrap_or_default(),
-            };
-            let rule = self.rules.complete(name.as_str(), rule);
-            let home = Home::new(name.clone(), rule, chain, shards, &self.in_use);
-            self.homes.insert(name.clone(), home);
+        let channels = self.homes.len();
+        let vacant = match self.homes.entry(name.clone()) {
+            Entry::Occupied(home) => return Ok(home.into_mut()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let rule = self.rules.find(name.as_str());
+        let unmatched = self.rules.unmatched(name.as_str());
+        match self.registry.route(name.as_str()) {
+            Route::Handled => {}
+            Route::None if rule.is_some() || unmatched.is_some() => {}
+            Route::Retired | Route::None => return Err(Refusal::ChannelNotFound(name.clone())),
         }
-        self.homes.get_mut(name).ok_or_else(|| Refusal::ChannelNotFound(name.clone()))
+        if channels >= self.limit {
+            return Err(Refusal::LimitExceeded { limit: self.limit, what: "channels on a shard" });
+        }
+        let mut chain = Chain::default();
+        let rule_pattern = rule.map(|(pattern, _)| pattern);
+        handle(&mut chain, &self.registry, &self.actors, rule_pattern, name);
+        let rule = match (rule, chain.is_empty()) {
+            (Some((_, rule)), _) => rule.clone(),
+            (None, false) => ChannelRule::default(),
+            (None, true) => unmatched.unwrap_or_default(),
+        };
+        let rule = self.rules.complete(name.as_str(), rule);
+        let home = Home::new(name.clone(), rule, chain, shards, &self.in_use);
+        Ok(vacant.insert(home))
     }
 }
 

@@ -110,7 +110,7 @@ impl Homes {
             return self.answer(channel, origin, Err(refusal), post);
         }
         self.published += 1;
-        let message = home.place(origin.sender().cloned(), event, payload, except);
+        let message = home.place(self.now, origin.sender().cloned(), event, payload, except);
         let mut published =
             Published { epoch: home.epoch, offset: Some(message.offset), receipt: None, queued: false };
         let Some(waiting) = &mut home.waiting else { return };

@@ -146,6 +146,7 @@ impl Shard {
         let queue = &self.post.queue;
         queue.begin_turn();
         let mut homes = self.homes.borrow_mut();
+        homes.begin_turn();
         let alone = is_one_delivery(&letters);
         for letter in letters {
             self.handle(letter, alone, &mut homes);
