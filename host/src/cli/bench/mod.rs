@@ -33,7 +33,6 @@ mod usage;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-
 #[derive(Args)]
 #[command(after_help = "\
 Without --url a server is started for each run, from this program's own file. The exit code says
