@@ -122,7 +122,7 @@ mod tests {
                 match step.filter(|_| !gone.is_empty()) {
                     None => {
                         let mut id = None;
-                        let taken = slots.insert(|its| { id = Some(its); n }).map(|value| *value);
+                        let taken = slots.insert(|its| { id = Some(its); n }).copied();
                         prop_assert_eq!(taken.is_ok(), there.len() < limit);
                         let Some(id) = id else { continue };
                         prop_assert!(given.insert(id), "{} is given again", id);
