@@ -33,6 +33,13 @@ async fn an_idle_connection_costs_a_few_kibibytes() {
     assert!(each <= MOST_KIB, "{each:.1} KiB each");
 }
 
+#[tokio::test]
+async fn nobody_waits_while_the_table_of_descriptors_grows() {
+    let server = Server::with(&[]);
+    let (room, limit) = (server.descriptor_room(), server.descriptor_limit());
+    assert!(room >= limit.min(1 << 17), "room for {room} of {limit}");
+}
+
 const ACTORS: usize = 1000;
 /// Of the whole server with so many channels that a plugin in Rust handles.
 const MOST_WITH_ACTORS_KIB: u64 = 150 * 1024;

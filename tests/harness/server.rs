@@ -242,9 +242,24 @@ impl Server {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        self.told_by_the_kernel("status", "VmRSS:")
+    }
+
+    /// Descriptors that the kernel's table of them has room for.
+    pub fn descriptor_room(&self) -> u64 {
+        self.told_by_the_kernel("status", "FDSize:")
+    }
+
+    /// Descriptors that it may hold.
+    pub fn descriptor_limit(&self) -> u64 {
+        self.told_by_the_kernel("limits", "Max open files")
+    }
+
+    /// The number that a line of a file in `/proc` begins with.
+    fn told_by_the_kernel(&self, file: &str, line: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.pid())).unwrap();
+        let rest = text.lines().find_map(|told| told.strip_prefix(line)).unwrap();
+        rest.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// Descriptors that it holds.
