@@ -1,5 +1,6 @@
 //! Calling a plugin's actions.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,7 +45,7 @@ impl Services {
         generation.conduct.called();
         let call = Call::of(Function::Action).by(who.client).traced(trace);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.call_ms);
-        let called = clock.watch(live.guest.call_call(&mut live.store, name, caller, data)).await;
+        let called = clock.watch(pin!(live.guest.call_call(&mut live.store, name, caller, data))).await;
         let checked = match called {
             Ok(Ok(reply)) => check(reply, generation.limits.payload_bytes).map(Ok),
             Ok(Err(denial)) => Ok(Err(denial.into())),

@@ -1,5 +1,6 @@
 //! Asking auth plugins who a client is and what it may do. Whatever fails is a refusal.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -234,7 +235,7 @@ impl Services {
         let call = Call::of(Function::Authenticate).traced(handshake.trace());
         let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
         generation.conduct.called();
-        let answer = clock.watch(live.guest.call_authenticate(&mut live.store, request)).await;
+        let answer = clock.watch(pin!(live.guest.call_authenticate(&mut live.store, request))).await;
         generation.tell(|| {
             let said = answer.as_ref().map(said::identity);
             (
@@ -307,9 +308,10 @@ impl Services {
         let call = Call::of(Function::Authorize).about(channel).traced(who.trace);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.auth_ms);
         generation.conduct.called();
-        let called =
-            live.guest.call_authorize(&mut live.store, identity, action.into(), channel.as_str(), &taken);
-        let answer = clock.watch(called).await;
+        let (store, action_of) = (&mut live.store, action.into());
+        let answer = clock
+            .watch(pin!(live.guest.call_authorize(store, identity, action_of, channel.as_str(), &taken)))
+            .await;
         generation.tell(|| {
             let of = Who {
                 user: who.user.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -145,7 +146,7 @@ impl Generation {
         let meter = Meter::new(&self.lasting);
         let clock = meter.arm(&mut store, Call::of(Function::Start), self.limits.instantiate_ms);
         let instance = clock
-            .watch(self.pre.instantiate_async(&mut store))
+            .watch(pin!(self.pre.instantiate_async(&mut store)))
             .await
             .map_err(|e| PluginFailure::from_wasmtime(&e))?;
         let guest = load(&mut store, &instance)

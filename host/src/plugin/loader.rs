@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -317,7 +318,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     let meter = Meter::new(&generation.lasting);
     let start = Call::of(Function::Start);
     let clock = meter.arm(&mut store, start, limits.instantiate_ms);
-    let instance = clock.watch(generation.pre.instantiate_async(&mut store)).await.map_err(failed)?;
+    let instance = clock.watch(pin!(generation.pre.instantiate_async(&mut store))).await.map_err(failed)?;
     let has = &generation.capabilities;
     if let Some(indices) = &has.channel_handler {
         indices.load(&mut store, &instance).map_err(wrong)?;
@@ -331,7 +332,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     if let Some(indices) = &has.actions {
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
         let clock = meter.arm(&mut store, start, limits.open_ms);
-        generation.actions = clock.watch(guest.call_names(&mut store)).await.map_err(called)?;
+        generation.actions = clock.watch(pin!(guest.call_names(&mut store))).await.map_err(called)?;
         generation.actions.truncate(MOST_ACTIONS);
     }
     let mut routes = Vec::new();
@@ -339,7 +340,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
         let indices = info::GuestIndices::new(&generation.pre).map_err(wrong)?;
         let guest = indices.load(&mut store, &instance).map_err(wrong)?;
         let clock = meter.arm(&mut store, start, limits.open_ms);
-        let about = clock.watch(guest.call_describe(&mut store)).await.map_err(called)?;
+        let about = clock.watch(pin!(guest.call_describe(&mut store))).await.map_err(called)?;
         if about.channels.len() > PATTERNS {
             return Err(LoadError::TooManyPatterns(about.channels.len()));
         }

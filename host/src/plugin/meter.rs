@@ -1,5 +1,6 @@
 //! A call begins: it gets its time, is counted, and the instance's store knows on whose behalf it is.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -109,8 +110,12 @@ impl Clock<'_> {
     /// Beyond the call's own time, because the wall clock counts the neighbours' too.
     const GRACE: Duration = Duration::from_secs(1);
 
-    /// Awaits the call. After an error the store must not be used again.
-    pub async fn watch<T>(self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    /// Awaits the call, which stays where it is: it is large. After an error the store must not be
+    /// used again.
+    pub async fn watch<T>(
+        self,
+        call: Pin<&mut impl Future<Output = wasmtime::Result<T>>>,
+    ) -> wasmtime::Result<T> {
         let done = if let Some(patience) = self.waits {
             match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE + patience, call).await {
                 Ok(done) => done,

@@ -1,6 +1,6 @@
 //! A store's task: its channels' jobs in their order, and their moves between versions.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,13 +57,13 @@ impl<T> Room<T> {
 pub struct Runner<S: ActorSink> {
     pub(super) sink: Rc<S>,
     versions: Vec<Version>,
-    pub(super) rooms: HashMap<u32, Room<S::Ticket>>,
+    pub(super) rooms: BTreeMap<u32, Room<S::Ticket>>,
     _own: Option<OwnStore>,
 }
 
 impl<S: ActorSink> Runner<S> {
     pub fn new(sink: Rc<S>, own: Option<OwnStore>) -> Self {
-        Self { sink, versions: Vec::new(), rooms: HashMap::new(), _own: own }
+        Self { sink, versions: Vec::new(), rooms: BTreeMap::new(), _own: own }
     }
 
     pub async fn run(mut self, handles: Weak<Mailbox<S::Ticket>>, mailbox: Rc<Mailbox<S::Ticket>>) {

@@ -1,5 +1,6 @@
 //! One version of a plugin in one store, and what is asked of the channels in it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;
@@ -57,7 +58,7 @@ impl Version {
         let call = Call::of(Function::Open).about(name);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.open_ms);
         let handler = live.guest.channel();
-        let opened = handler.call_open(&mut live.store, name.as_str(), &captures, snapshot);
+        let opened = pin!(handler.call_open(&mut live.store, name.as_str(), &captures, snapshot));
         clock.watch(opened).await.map_err(trapped)?.map_err(|reason| {
             let reason = line(reason, REASON_BYTES);
             match snapshot {
@@ -73,7 +74,7 @@ impl Version {
         let live = self.live.as_mut().ok_or_else(no_store)?;
         let clock = live.meter.arm(&mut live.store, Call::of(Function::Save), self.generation.limits.open_ms);
         let handler = live.guest.channel();
-        let saved = clock.watch(handler.call_save(&mut live.store, resource)).await.map_err(trapped)?;
+        let saved = clock.watch(pin!(handler.call_save(&mut live.store, resource))).await.map_err(trapped)?;
         match saved {
             Some(snapshot) if snapshot.len() > SNAPSHOT_BYTES => {
                 let bytes = snapshot.len();
@@ -92,7 +93,7 @@ impl Version {
         let Some(live) = &mut self.live else { return Ok(()) };
         let clock =
             live.meter.arm(&mut live.store, Call::of(Function::Close), self.generation.limits.call_ms);
-        clock.watch(resource.resource_drop_async(&mut live.store)).await.map_err(trapped)
+        clock.watch(pin!(resource.resource_drop_async(&mut live.store))).await.map_err(trapped)
     }
 
     /// `channel` is the resource's, `trace` that of the request that the job is of.
@@ -134,13 +135,14 @@ impl Version {
                     payload: &payload.bytes,
                     at_ms: at.0,
                 };
-                let called = handler.call_on_publish(&mut live.store, resource, message);
+                let called = pin!(handler.call_on_publish(&mut live.store, resource, message));
                 let outcome = clock.watch(called).await.map_err(trapped)?;
                 Outcome::check(outcome, payload.kind, limits.payload_bytes).map(Answer::Published)
             }
             Job::Subscribe { who, params, respond } => {
                 let (who, params) = (caller(who), params.as_deref());
-                let called = handler.call_on_subscribe(&mut live.store, resource, who, params, *respond);
+                let called =
+                    pin!(handler.call_on_subscribe(&mut live.store, resource, who, params, *respond));
                 let answer = match clock.watch(called).await.map_err(trapped)? {
                     Ok(acceptance) => Ok(Acceptance::check(acceptance, limits.payload_bytes)?),
                     Err(denial) => Err(denial.into()),
@@ -149,12 +151,12 @@ impl Version {
             }
             Job::Unsubscribe { who, why } => {
                 let called =
-                    handler.call_on_unsubscribe(&mut live.store, resource, caller(who), (*why).into());
+                    pin!(handler.call_on_unsubscribe(&mut live.store, resource, caller(who), (*why).into()));
                 effects(clock.watch(called).await.map_err(trapped)?, limits.payload_bytes)
                     .map(Answer::Unsubscribed)
             }
             Job::Timer { id } => {
-                let called = handler.call_on_timer(&mut live.store, resource, *id);
+                let called = pin!(handler.call_on_timer(&mut live.store, resource, *id));
                 effects(clock.watch(called).await.map_err(trapped)?, limits.payload_bytes).map(Answer::Timer)
             }
         }

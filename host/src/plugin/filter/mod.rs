@@ -6,6 +6,7 @@ mod runner;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -129,7 +130,8 @@ impl Filters {
         }
         let mut live = self.ready(&shelf, &mut runner, generation).await.map_err(FilterRefusal::Failed)?;
         let clock = live.meter.arm(&mut live.store, Call::of(Function::FilterAdd), generation.limits.open_ms);
-        match clock.watch(live.guest.call_add(&mut live.store, params)).await {
+        let added = clock.watch(pin!(live.guest.call_add(&mut live.store, params))).await;
+        match added {
             Ok(Ok(guest_id)) => {
                 runner.slot.put(live);
                 let serial = self.serial.replace(self.serial.get().wrapping_add(1));
@@ -287,7 +289,8 @@ impl Filters {
         generation.conduct.called();
         let call = Call::of(Function::FilterEvaluate);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.filter_ms);
-        match clock.watch(live.guest.call_evaluate(&mut live.store, &guest_ids, batch)).await {
+        let words = clock.watch(pin!(live.guest.call_evaluate(&mut live.store, &guest_ids, batch))).await;
+        match words {
             Ok(words) => {
                 runner.slot.put(live);
                 if generation.taps.newest().is_some() {
@@ -377,7 +380,7 @@ impl Filters {
             if let Some(Some(guest_id)) = runner.forget(id) {
                 let call = Call::of(Function::FilterRemove);
                 let clock = live.meter.arm(&mut live.store, call, generation.limits.open_ms);
-                let removed = clock.watch(live.guest.call_remove(&mut live.store, guest_id)).await;
+                let removed = clock.watch(pin!(live.guest.call_remove(&mut live.store, guest_id))).await;
                 removed.map_err(|error| (None, failed(error)))?;
             }
         }
@@ -388,7 +391,7 @@ impl Filters {
         for (id, params) in self.missing(runner, generation) {
             let call = Call::of(Function::FilterAdd);
             let clock = live.meter.arm(&mut live.store, call, generation.limits.open_ms);
-            let added = clock.watch(live.guest.call_add(&mut live.store, &params)).await;
+            let added = clock.watch(pin!(live.guest.call_add(&mut live.store, &params))).await;
             let added = added.map_err(|error| (Some(id), failed(error)))?;
             if let Err(reason) = &added {
                 tracing::warn!(plugin = %generation.name, "the new version refuses a filter in use, which \

@@ -1,6 +1,7 @@
 //! Calls of auth, filters and actions, each with an instance of its own.
 
 use std::mem;
+use std::pin::pin;
 
 use bytes::Bytes;
 
@@ -37,7 +38,7 @@ impl Offline {
             peer: &handshake.peer,
         };
         let clock = live.arm(self.generation.limits.auth_ms);
-        let answer = clock.watch(live.guest.call_authenticate(&mut live.store, request)).await;
+        let answer = clock.watch(pin!(live.guest.call_authenticate(&mut live.store, request))).await;
         let answer = answer.map_err(trapped)?;
         self.auth = Some(live);
         Ok(answer.map_err(|refusal| refusal.reason))
@@ -60,8 +61,11 @@ impl Offline {
         };
         let (channel, captures) = (channel.as_str(), captures.pairs());
         let clock = live.arm(self.generation.limits.auth_ms);
-        let called = live.guest.call_authorize(&mut live.store, identity, action.into(), channel, &captures);
-        let permission = clock.watch(called).await.map_err(trapped)?;
+        let (store, action) = (&mut live.store, action.into());
+        let permission = clock
+            .watch(pin!(live.guest.call_authorize(store, identity, action, channel, &captures)))
+            .await
+            .map_err(trapped)?;
         self.auth = Some(live);
         Ok(permission)
     }
@@ -95,7 +99,7 @@ impl Offline {
         };
         let caller = types::Caller { client: who.client.0, user: who.user.as_str() };
         let clock = live.arm(self.generation.limits.call_ms);
-        let reply = clock.watch(live.guest.call_call(&mut live.store, name, caller, data)).await;
+        let reply = clock.watch(pin!(live.guest.call_call(&mut live.store, name, caller, data))).await;
         let reply = reply.map_err(trapped)?;
         let given = match reply {
             Ok(reply) => Ok(actions::check(reply, self.generation.limits.payload_bytes)?),
@@ -123,10 +127,10 @@ impl Offline {
             made => {
                 if let Some((_, id)) = made {
                     let clock = live.arm(limits.open_ms);
-                    clock.watch(live.guest.call_remove(&mut live.store, id)).await.map_err(trapped)?;
+                    clock.watch(pin!(live.guest.call_remove(&mut live.store, id))).await.map_err(trapped)?;
                 }
                 let clock = live.arm(limits.open_ms);
-                let added = clock.watch(live.guest.call_add(&mut live.store, params)).await;
+                let added = clock.watch(pin!(live.guest.call_add(&mut live.store, params))).await;
                 match added.map_err(trapped)? {
                     Ok(id) => id,
                     Err(reason) => {
@@ -143,7 +147,7 @@ impl Offline {
         let (kinds, ends, data) = batch.parts();
         let clock = live.arm(limits.filter_ms);
         let batch = filter::Batch { kinds, ends, data };
-        let words = clock.watch(live.guest.call_evaluate(&mut live.store, &[id], batch)).await;
+        let words = clock.watch(pin!(live.guest.call_evaluate(&mut live.store, &[id], batch))).await;
         let words = words.map_err(trapped)?;
         self.filter = Some(live);
         self.judge = Some((params.clone(), id));
