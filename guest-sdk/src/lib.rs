@@ -115,3 +115,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/plugins.md")]
 struct Page;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/handlers.md")]
+struct Handlers;

@@ -1,5 +1,7 @@
 //! A page to the steps that a reader would take.
 
+use super::shell::has;
+
 pub struct Page {
     pub steps: Vec<Step>,
 }
@@ -25,19 +27,37 @@ pub enum Line {
     Received(String),
 }
 
+impl Line {
+    pub fn map(&self, change: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Sent(text) => Self::Sent(change(text)),
+            Self::Received(text) => Self::Received(change(text)),
+        }
+    }
+}
+
 impl Page {
     pub fn parse(name: &str, text: &str) -> Self {
         let mut steps = Vec::new();
         let mut file = None;
+        let mut needs: Option<String> = None;
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             if let Some(told) = line.strip_prefix("<!-- file: ") {
                 file = Some(told.trim_end_matches(" -->").to_owned());
+            } else if let Some(told) = line.strip_prefix("<!-- needs: ") {
+                needs = Some(told.trim_end_matches(" -->").to_owned());
             } else if let Some(told) = line.strip_prefix("<!-- run: ") {
                 let line = told.trim_end_matches(" -->").to_owned();
                 steps.push(Step::Command { line, shows: Vec::new() });
             } else if let Some(kind) = line.strip_prefix("```") {
                 let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+                if let Some(program) = needs.take().filter(|program| !has(program)) {
+                    eprintln!(
+                        "SKIPPED, a block of {name} is not run: {program} is missing, run scripts/setup"
+                    );
+                    continue;
+                }
                 match (kind, file.take()) {
                     (_, Some(name)) => steps.push(Step::File { name, text: block.join("\n") + "\n" }),
                     ("console", None) => console(&block, &mut steps),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,18 @@ use super::page::masked;
 use super::wait;
 
 const BOUND: Duration = Duration::from_secs(20);
+/// What compiles a plugin may have its libraries to compile first.
+const BUILDING: Duration = Duration::from_secs(600);
+
+/// Where scripts/setup puts the compilers of other languages.
+fn tools() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages/bin")
+}
+
+/// Is this program of theirs there?
+pub fn has(program: &str) -> bool {
+    tools().join(program).exists()
+}
 
 pub struct Shell {
     dir: TempDir,
@@ -31,9 +43,11 @@ impl Shell {
     pub fn start() -> Self {
         let dir = TempDir::new().unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
-        std::os::unix::fs::symlink(root.join("plugins"), dir.path().join("plugins")).unwrap();
-        let bin = Path::new(env!("CARGO_BIN_EXE_tidegate"));
-        let path = format!("{}:{}", bin.parent().unwrap().display(), std::env::var("PATH").unwrap());
+        for folder in ["plugins", "guest-sdk", "tests"] {
+            std::os::unix::fs::symlink(root.join(folder), dir.path().join(folder)).unwrap();
+        }
+        let bin = Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().unwrap();
+        let path = format!("{}:{}:{}", bin.display(), tools().display(), std::env::var("PATH").unwrap());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let output = File::create(dir.path().join("output")).unwrap();
         let mut child = Command::new("bash")
@@ -41,6 +55,7 @@ impl Shell {
             .env("PATH", path)
             .env("TIDEGATE_URL", format!("ws://127.0.0.1:{port}/ws"))
             .env("TIDEGATE_LISTEN", format!("127.0.0.1:{port}"))
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-plugins"))
             .env("TIDEGATE_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))
             .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
@@ -87,8 +102,9 @@ impl Shell {
     async fn claim(&mut self, line: &str, shown: &str) {
         let wanted = masked(&self.local(shown));
         let began = Instant::now();
+        let bound = if line.contains("plugin build") { BUILDING } else { BOUND };
         let what = format!("`{line}` shows `{shown}`");
-        wait::eventually_in(BOUND, &what, async || {
+        wait::eventually_in(bound, &what, async || {
             let output = std::fs::read_to_string(self.dir.path().join("output")).unwrap();
             if let Some(end) = output[self.seen..].rfind('\n') {
                 let fresh = &output[self.seen..=self.seen + end];
@@ -99,7 +115,7 @@ impl Shell {
                 self.unclaimed.replace_range(at..at + wanted.len(), "|");
                 return Some(());
             }
-            assert!(began.elapsed() < BOUND, "`{line}` does not show\n{shown}\nbut:\n{output}");
+            assert!(began.elapsed() < bound, "`{line}` does not show\n{shown}\nbut:\n{output}");
             None
         })
         .await;

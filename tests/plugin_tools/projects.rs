@@ -135,3 +135,36 @@ fn a_plugin_in_go_builds_and_does_what_its_script_says() {
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     builds("go", &[], &[folder.path().to_owned(), "/usr/local/go/bin".into()]);
 }
+
+/// What `new --lang c` writes is committed, for who has no wit-bindgen; this runs it. With WRITE_BINDINGS=1
+/// in the environment it writes what must be committed after a change in `wit/`, comments too.
+#[test]
+fn the_bindings_of_new_plugins_in_c_are_those_of_the_contract() {
+    if !root().join("target/languages/bin").exists() {
+        return eprintln!("SKIPPED, the bindings in C are not compared: run scripts/setup");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let project = new(folder.path(), "any", "c", &[]);
+    let out = folder.path().join("bindings");
+    let mut cargo = std::process::Command::new("cargo");
+    cargo
+        .args(["run", "--quiet", "--locked", "--manifest-path"])
+        .arg(root().join("tools/bindings/Cargo.toml"));
+    cargo.args(["--", "c"]).arg(project.join("wit")).arg("plugin").arg(&out);
+    // Where scripts/build-languages builds it too.
+    let generated = said(cargo.env("CARGO_TARGET_DIR", root().join("target/bindings")));
+    assert_eq!(generated.code, Some(0), "{generated:?}");
+    for name in ["plugin.c", "plugin.h"] {
+        let wanted = std::fs::read_to_string(out.join(name)).unwrap();
+        if std::env::var_os("WRITE_BINDINGS").is_some() {
+            std::fs::write(root().join("host/templates/c/bindings").join(name), &wanted).unwrap();
+            continue;
+        }
+        let committed = std::fs::read_to_string(project.join("bindings").join(name)).unwrap();
+        assert!(
+            committed == wanted,
+            "host/templates/c/bindings/{name} is not of this wit/: write it with \
+             `WRITE_BINDINGS=1 cargo test --release --workspace --test plugin_tools bindings_of_new`"
+        );
+    }
+}

@@ -6,6 +6,7 @@ mod harness;
 
 mod auth;
 mod chat;
+mod clients;
 mod filter;
 mod languages;
 

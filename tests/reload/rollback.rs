@@ -32,6 +32,7 @@ async fn a_rollback_is_instant_and_twice_is_as_before() {
     let entry = entry_that(&server, "chat", "is rolled back", |entry| entry["state"] == "rolled_back").await;
     assert_eq!(entry["rolled_back"]["generation"], 2);
     assert_eq!(entry["previous"]["generation"], 2);
+    server.wait_for_log("rolled back: by order").await;
     assert_eq!(server.logged(&["WARN", "rolled back: by order"]).len(), 1);
 
     // Its file is not loaded again for being written again.

@@ -10,7 +10,7 @@ use super::pusher::{self, PusherAppConfig};
 use super::rules;
 use super::types::{ApiKeyConfig, ChannelConfig, Config};
 use super::versions;
-use crate::core::{Pattern, PluginName, ShardId};
+use crate::core::{ClientId, Pattern, PluginName, ShardId};
 use crate::hub::presence::PresenceRule;
 use crate::hub::rules::EXPIRE_AFTER;
 
@@ -136,6 +136,12 @@ impl Config {
     fn deserialize_table(table: &Table) -> Result<Config> {
         Ok(Value::Table(table.clone()).try_into()?)
     }
+
+    /// As many as are set, or one a core of this machine.
+    pub fn shard_count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.shards.unwrap_or_else(|| cores().min(ShardId::MAX_SHARDS))
+    }
 }
 
 /// `LIMITS__MESSAGE_BYTES` and `1024` to `limits.message_bytes = 1024`. A value is TOML where it
@@ -173,6 +179,13 @@ fn check(config: &Config) -> Result<()> {
     ] {
         ensure!(value >= 1, "limits.{name} = 0: a limit is at least 1; 0 does not mean unlimited");
     }
+    let shards = config.shard_count();
+    ensure!(
+        limits.connections.div_ceil(shards) <= ClientId::MAX_SLOTS,
+        "limits.connections = {} is more than {} for each of {shards} shards",
+        limits.connections,
+        ClientId::MAX_SLOTS
+    );
     ensure!(limits.message_bytes <= 64 << 20, "limits.message_bytes is more than 64 MiB");
     ensure!(limits.handshake_secs <= MOST_HANDSHAKE_SECS, "limits.handshake_secs is more than a day");
     limits.connection.check()?;
@@ -291,6 +304,18 @@ mod tests {
     #[test]
     fn what_other_commands_read_is_not_a_setting() {
         assert!(with(&NOT_SETTINGS.map(|name| (name, "x"))).is_ok());
+    }
+
+    #[test]
+    fn a_shard_has_no_more_connections_than_it_has_ids_for() {
+        let most = ClientId::MAX_SLOTS;
+        let check = |connections: usize| {
+            let limit = connections.to_string();
+            with(&[("TIDEGATE_SHARDS", "2"), ("TIDEGATE_LIMITS__CONNECTIONS", &limit)])
+        };
+        assert!(check(2 * most).is_ok());
+        let error = format!("{:#}", check(2 * most + 1).unwrap_err());
+        assert!(error.contains("limits.connections = 2097153 is more than 1048576 for each of 2"), "{error}");
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub struct LimitsConfig {
     /// Subscriptions of one client.
     #[toml_example(default = 1000)]
     pub subscriptions: usize,
-    /// Connections of the whole server; one more is closed with 4009.
+    /// Connections of the whole server, at most 1,048,576 a shard; one more is closed with 4009.
     #[toml_example(default = 100000)]
     pub connections: usize,
     /// Channels of the whole server that are in use at a time.

@@ -26,6 +26,7 @@ pub mod queue;
 pub mod rules;
 pub mod shard;
 mod share;
+mod slots;
 pub mod slow;
 pub mod socket;
 pub mod tally;

@@ -128,12 +128,11 @@ mod tests {
     fn a_letter_to_a_shard_that_does_not_exist_is_dropped() {
         let (mesh, mut inboxes) = Mesh::new(2);
         let post = Post::new(ShardId(0), mesh);
-        let close =
-            |client: u64| Letter::Close { client: ClientId(client), code: 4003, reason: String::new() };
-        for client in [u64::MAX, 2 << 56] {
-            post.send(ClientId(client).shard(), close(client));
-        }
-        post.send(ShardId(1), close(1 << 56));
+        let close = |shard| {
+            let client = ClientId::new(ShardId(shard), 0, 1);
+            post.send(client.shard(), Letter::Close { client, code: 4003, reason: String::new() });
+        };
+        [255, 2, 1].into_iter().for_each(close);
         post.dispatch();
         assert!(inboxes[1].try_next().is_some_and(|letters| letters.len() == 1));
         assert!(inboxes[0].try_next().is_none() && post.queue.take().is_empty());

@@ -95,10 +95,7 @@ pub fn serve(config: &Config) -> Result<Server> {
     if let Some(jwt) = &jwt {
         say_who_decides(jwt, &plugins.registry());
     }
-    let shards = match config.shards {
-        Some(shards) => shards,
-        None => std::thread::available_parallelism().map_or(1, usize::from).min(256),
-    };
+    let shards = config.shard_count();
     let (mesh, inboxes) = Mesh::new(shards);
     plugins.read_by(Arc::new(MeshReader(mesh.clone())));
     let listeners = listener::bind(&config.listen, shards)

@@ -26,7 +26,7 @@ async fn users_everywhere(server: &Server, user: &str) -> Vec<Client> {
             .as_array()
             .unwrap()
             .iter()
-            .map(|connection| connection["client"].as_str().unwrap()[..2].to_owned())
+            .map(|connection| connection["client"].as_str().unwrap()[3..5].to_owned())
             .collect();
         if shards.len() == 2 {
             return clients;
@@ -68,7 +68,7 @@ async fn one_client_is_disconnected_with_a_code_and_a_reason() {
     assert_eq!(post(&server, "/api/disconnect", order.clone()).await, json!({ "disconnected": 1 }));
     assert_eq!(one.closed().await, (4321, "ünd tschüss".to_owned()));
     other.ping().await;
-    for nobody in ["0000000000000000", "ffffffffffffffff", "4200000000000001"] {
+    for nobody in ["0000000000000000", "ffffffffffffffff", "0004200000000001"] {
         let order = json!({ "client": nobody });
         assert_eq!(post(&server, "/api/disconnect", order).await, json!({ "disconnected": 0 }));
     }

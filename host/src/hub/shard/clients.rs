@@ -11,13 +11,13 @@ use super::Shard;
 use crate::core::{ChannelName, ClientId, IdempotencyKey, Payload, Refusal, Sender, TraceParent, UserId};
 use crate::hub::audience::FilterChoice;
 use crate::hub::connection::Connection;
-use crate::hub::delivery::Full;
 use crate::hub::groups::{GroupInquiry, GroupName};
 use crate::hub::letter::{
     About, Fate, Inquiry, Letter, Origin, PUBLICATIONS_A_MESSAGE, Publish, Published, Question, Subscribe,
     Unsubscribe,
 };
 use crate::hub::outbox::{Outbox, Wrote};
+use crate::hub::slots::Full;
 use crate::hub::socket::Socket;
 use crate::hub::wire::{Reply, RequestId, Told, WireId};
 use crate::plugin::{Departure, Effect, Filters, Registry};

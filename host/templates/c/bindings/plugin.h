@@ -27,7 +27,8 @@ typedef struct {
   plugin_string_t val;
 } plugin_option_string_t;
 
-// One connection, for as long as it lives. Never reused while the server runs.
+// One connection, for as long as it lives. Never reused while the server runs; below 2^53, so
+// that it is exact as a floating-point number too.
 typedef uint64_t tidegate_plugin_types_client_id_t;
 
 // What the bytes of a payload are. A `json` payload is one JSON value, already checked.

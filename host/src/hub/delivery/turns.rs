@@ -1,177 +1,23 @@
-//! The subscribers on this shard: who sits where, and the turns that go to them.
+//! Turns to those who get them: into the outboxes of a channel's subscribers, or past empty ones.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use slab::Slab;
 
-use super::audience::{Audience, FilterChoice, Group, GroupKey, Member, Panel, Removed, Seat};
-use super::connection::Connection;
-use super::frames::Frames;
-use super::letter::Accepted;
-use super::outbox::{Outbox, Terms, Through, TooSlow};
-use super::slow::SlowPolicy;
-use super::socket::Socket;
-use super::tally::Receipt;
-use super::turn::{Content, Run, Turn};
-use super::wire::WireId;
-use crate::core::{ChannelName, ClientId, Offset, PluginName, ShardId};
+use super::{Delivery, note};
+use crate::core::{ChannelName, ClientId, Offset, PluginName};
+use crate::hub::audience::{Group, Panel};
+use crate::hub::connection::Connection;
+use crate::hub::frames::Frames;
+use crate::hub::outbox::{Terms, Through};
+use crate::hub::slots::Slots;
+use crate::hub::slow::SlowPolicy;
+use crate::hub::tally::Receipt;
+use crate::hub::turn::{Content, Run, Turn};
 use crate::plugin::Bits;
 
-pub struct Delivery {
-    shard: ShardId,
-    limit: usize,
-    serial: u32,
-    connections: Slab<Rc<Connection>>,
-    audiences: Slab<Audience>,
-    by_channel: HashMap<ChannelName, usize>,
-    /// Connections with something to write this turn.
-    dirty: Vec<Rc<Connection>>,
-    /// Connections past their outbox's bound, to be closed by the shard.
-    slow: Vec<Rc<Connection>>,
-    delivered: u64,
-    /// Of connections that have ended.
-    dropped: u64,
-}
-
-/// The shard has as many connections as it may.
-#[derive(Debug, thiserror::Error)]
-#[error("the server has as many connections as it may")]
-pub struct Full;
-
 impl Delivery {
-    pub fn new(shard: ShardId, limit: usize) -> Self {
-        Self {
-            shard,
-            limit: limit.min(ClientId::MAX_SLOTS),
-            serial: 0,
-            connections: Slab::new(),
-            audiences: Slab::new(),
-            by_channel: HashMap::new(),
-            dirty: Vec::new(),
-            slow: Vec::new(),
-            delivered: 0,
-            dropped: 0,
-        }
-    }
-
-    // === connections ===
-
-    pub fn connect(
-        &mut self,
-        wire: WireId,
-        socket: Rc<dyn Socket>,
-        outbox: Outbox,
-        now: u64,
-    ) -> Result<Rc<Connection>, Full> {
-        if self.connections.len() >= self.limit {
-            return Err(Full);
-        }
-        self.serial = self.serial.wrapping_add(1);
-        let entry = self.connections.vacant_entry();
-        let id = ClientId::new(self.shard, entry.key() as u32, self.serial);
-        let connection = Rc::new(Connection::new(id, wire, socket, outbox, now));
-        entry.insert(connection.clone());
-        Ok(connection)
-    }
-
-    /// Forgets a connection; the channels it was subscribed to, and its filters there.
-    pub fn disconnect(&mut self, connection: &Connection) -> Vec<(ChannelName, Option<FilterChoice>)> {
-        let seats = connection.seats.take();
-        connection.count_in(Vec::new());
-        let left = seats
-            .into_iter()
-            .map(|(channel, seat)| {
-                let removed = self.vacate(&channel, &seat);
-                (channel, removed.filter)
-            })
-            .collect();
-        if self.find(connection.id).is_some() {
-            self.connections.remove(connection.id.slot());
-            self.dropped += connection.dropped();
-        }
-        left
-    }
-
-    pub fn find(&self, client: ClientId) -> Option<&Rc<Connection>> {
-        self.connections.get(client.slot()).filter(|connection| connection.id == client)
-    }
-
-    pub fn connections(&self) -> impl Iterator<Item = &Rc<Connection>> {
-        self.connections.iter().map(|(_, connection)| connection)
-    }
-
-    /// Messages put into subscribers' queues so far.
-    pub fn delivered(&self) -> u64 {
-        self.delivered
-    }
-
-    /// Of these, left out because their subscriber was slow.
-    pub fn dropped(&self) -> u64 {
-        self.dropped + self.connections().map(|connection| connection.dropped()).sum::<u64>()
-    }
-
-    pub fn connection_count(&self) -> usize {
-        self.connections.len()
-    }
-
-    // === seats ===
-
-    /// Seats a subscriber. With the filter of the seat it had before, if it had one.
-    pub fn subscribe(
-        &mut self,
-        connection: &Connection,
-        channel: &ChannelName,
-        accepted: &Accepted,
-        filter: Option<FilterChoice>,
-    ) -> Option<Removed> {
-        let before = self.unsubscribe(connection, channel);
-        let audience = *self
-            .by_channel
-            .entry(channel.clone())
-            .or_insert_with(|| self.audiences.insert(Audience::new(channel.clone())));
-        let Accepted { presence, slow, .. } = *accepted;
-        let key = GroupKey { wire: connection.wire, filter, presence, slow };
-        let member = Member { client: connection.id, since: accepted.since };
-        let seat = self.audiences[audience].add(audience, key, member);
-        connection.seats.borrow_mut().insert(channel.clone(), seat);
-        connection.recount();
-        before
-    }
-
-    /// None: it was not subscribed.
-    pub fn unsubscribe(&mut self, connection: &Connection, channel: &ChannelName) -> Option<Removed> {
-        let seat = connection.seats.borrow_mut().remove(channel.as_str())?;
-        connection.recount();
-        Some(self.vacate(channel, &seat))
-    }
-
-    fn vacate(&mut self, channel: &ChannelName, seat: &Seat) -> Removed {
-        let audience = &mut self.audiences[seat.audience];
-        let removed = audience.remove(seat);
-        if audience.is_empty() {
-            self.audiences.remove(seat.audience);
-            self.by_channel.remove(channel.as_str());
-        } else if let Some(moved) = removed.moved.and_then(|client| self.find(client))
-            && let Some(its) = moved.seats.borrow_mut().get_mut(channel.as_str())
-        {
-            its.take_over(seat);
-        }
-        removed
-    }
-
-    /// Everyone who subscribes to a channel here.
-    pub fn subscribers(&self, channel: &ChannelName) -> Vec<Rc<Connection>> {
-        let Some(audience) = self.by_channel.get(channel) else { return Vec::new() };
-        let members = self.audiences[*audience].groups.iter().flat_map(|group| &group.members);
-        members.filter_map(|member| self.find(member.client).cloned()).collect()
-    }
-
-    // === turns ===
-
     /// Puts a turn's runs into the outboxes of all subscribers without a filter; `alone`, as the
     /// only one that the shard delivers now, past their empty queues. The plugins whose filters
     /// have yet to judge it.
@@ -207,7 +53,7 @@ impl Delivery {
             let tells_places = turn.tells_places(group.key.wire);
             *delivered += (turn.messages.len() * group.members.len()) as u64;
             for member in &group.members {
-                let Some(connection) = connections.get(member.client.slot()) else { continue };
+                let Some(connection) = connections.at(member.client) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
                 let asides = turn.asides_for(member.client);
                 if tells_places {
@@ -264,8 +110,7 @@ impl Delivery {
         let Some(asides) = turn.asides() else { return others };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         for (client, of_it) in asides.clients() {
-            let connection = connections.get(client.slot()).filter(|connection| connection.id == client);
-            let Some(connection) = connection else { continue };
+            let Some(connection) = connections.get(client) else { continue };
             let Some(seat) = connection.seats.borrow().get(turn.channel.as_str()).cloned() else { continue };
             let audience = &audiences[seat.audience];
             let key = &audience.groups[seat.group].key;
@@ -289,12 +134,6 @@ impl Delivery {
             );
         }
         others
-    }
-
-    /// The distinct filters of a plugin among a channel's subscribers.
-    pub fn panel(&mut self, channel: &ChannelName, plugin: &PluginName) -> Option<Panel> {
-        let audience = *self.by_channel.get(channel)?;
-        self.audiences[audience].panel(plugin)
     }
 
     /// Delivers a turn to the subscribers of one plugin's filters, as those of the panel have judged it;
@@ -335,7 +174,7 @@ impl Delivery {
                 if member.since >= turn.first() && turn.first() > Offset(0) {
                     continue;
                 }
-                let Some(connection) = connections.get(member.client.slot()) else { continue };
+                let Some(connection) = connections.at(member.client) else { continue };
                 *delivered += passing;
                 if let Some(asides) = turn.asides_for(member.client) {
                     let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
@@ -396,8 +235,7 @@ impl Delivery {
                 continue;
             }
             let terms = Terms::new(policy(turn, group), &audience.channel, &run.frames);
-            for connection in group.members.iter().filter_map(|member| connections.get(member.client.slot()))
-            {
+            for connection in group.members.iter().filter_map(|member| connections.at(member.client)) {
                 note(dirty, slow, connection, connection.push_run(run.bytes.clone(), terms));
             }
         }
@@ -420,42 +258,11 @@ impl Delivery {
             note(&mut self.dirty, &mut self.slow, &connection, Ok(()));
         }
     }
-
-    /// The same for a client by its id, if it is still there. Empty: nothing.
-    pub fn push_to(&mut self, client: ClientId, bytes: Bytes) {
-        let connection = self.find(client).filter(|_| !bytes.is_empty()).cloned();
-        connection.into_iter().for_each(|connection| self.push_reply(&connection, bytes.clone()));
-    }
-
-    /// Bytes for one client, outside any channel's order.
-    pub fn push_reply(&mut self, connection: &Rc<Connection>, bytes: Bytes) {
-        let pushed = connection.push_reply(bytes);
-        note(&mut self.dirty, &mut self.slow, connection, pushed);
-    }
-
-    pub fn mark_dirty(&mut self, connection: &Rc<Connection>) {
-        note(&mut self.dirty, &mut self.slow, connection, Ok(()));
-    }
-
-    pub fn take_dirty(&mut self) -> Vec<Rc<Connection>> {
-        std::mem::take(&mut self.dirty)
-    }
-
-    pub fn recycle_dirty(&mut self, mut emptied: Vec<Rc<Connection>>) {
-        emptied.clear();
-        if self.dirty.is_empty() {
-            self.dirty = emptied;
-        }
-    }
-
-    pub fn take_slow(&mut self) -> Vec<Rc<Connection>> {
-        std::mem::take(&mut self.slow)
-    }
 }
 
 /// Is it still sent anything? One that is being closed is not.
-fn is_open(connections: &Slab<Rc<Connection>>, client: ClientId) -> bool {
-    connections.get(client.slot()).is_some_and(|connection| !connection.is_closing())
+fn is_open(connections: &Slots<Rc<Connection>>, client: ClientId) -> bool {
+    connections.at(client).is_some_and(|connection| !connection.is_closing())
 }
 
 /// Is the turn for this group at all?
@@ -481,20 +288,3 @@ fn woven<'a>(policy: SlowPolicy, channel: &'a Rc<ChannelName>, frames: Option<&'
         (None, SlowPolicy::DropOldest | SlowPolicy::Latest) => Terms::DropOldest { channel, messages: 1 },
     }
 }
-
-fn note(
-    dirty: &mut Vec<Rc<Connection>>,
-    slow: &mut Vec<Rc<Connection>>,
-    connection: &Rc<Connection>,
-    pushed: Result<(), TooSlow>,
-) {
-    if pushed.is_err() {
-        slow.push(connection.clone());
-    }
-    if !connection.dirty.replace(true) {
-        dirty.push(connection.clone());
-    }
-}
-
-/// Shared by the shard's turn and its filters' tasks, all on one thread.
-pub type SharedDelivery = Rc<RefCell<Delivery>>;
