@@ -144,21 +144,23 @@ mod tests {
         }
     }
 
+    /// The id of one who came, and is gone.
+    fn come_and_go(slots: &mut Slots<u32>) -> ClientId {
+        let mut id = ClientId::NOBODY;
+        let take = |its| {
+            id = its;
+            0
+        };
+        slots.insert(take).unwrap();
+        slots.remove(id).unwrap();
+        id
+    }
+
     #[test]
     fn a_slot_whose_serials_are_used_up_is_left_empty() {
         let mut slots = slots(1, 2);
-        let mut next = || {
-            let mut id = ClientId::NOBODY;
-            slots
-                .insert(|its| {
-                    id = its;
-                    0
-                })
-                .unwrap();
-            slots.remove(id).unwrap();
-            id.slot()
-        };
-        assert_eq!([next(), next(), next(), next(), next()], [0, 0, 1, 1, 2]);
+        let slots_used = [(); 5].map(|()| come_and_go(&mut slots).slot());
+        assert_eq!(slots_used, [0, 0, 1, 1, 2]);
     }
 
     #[test]
@@ -179,14 +181,7 @@ mod tests {
     fn past_the_last_slot_nobody_is_let_in() {
         let mut slots = slots(usize::MAX, 1);
         for _ in 0..ClientId::MAX_SLOTS {
-            let mut id = ClientId::NOBODY;
-            slots
-                .insert(|its| {
-                    id = its;
-                    0
-                })
-                .unwrap();
-            slots.remove(id).unwrap();
+            come_and_go(&mut slots);
         }
         assert!(slots.insert(|_| 0).is_err());
     }
