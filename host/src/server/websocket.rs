@@ -291,7 +291,11 @@ impl TcpSocket {
 
 impl Socket for TcpSocket {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        // Mostly there is room. Only where there is none the runtime has to know, which looks again.
+        match SockRef::from(self.0.as_ref()).send(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.0.try_write(bytes),
+            sent => sent,
+        }
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
