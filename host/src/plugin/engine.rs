@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use wasmtime::component::{HasSelf, Linker};
@@ -12,14 +11,13 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, P
 
 use super::bindings::{config, groups, history, key_values, log, presence, trace, types};
 use super::grants::{self, Courier};
+use super::interrupts::Interrupts;
 use super::lasting::AllLasting;
 use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 use super::offline::{self, Recording};
 use super::reads::Reads;
 use super::store::StoreData;
 
-/// Deadlines are counted in ticks of this length.
-const TICK: Duration = Duration::from_millis(1);
 const WASM_STACK: usize = 512 << 10;
 const ASYNC_STACK: usize = 1 << 20;
 /// Stores at a time with the pooling allocator. Each takes about four memory mappings, and
@@ -58,6 +56,7 @@ impl Drop for StoreShare {
 pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
+    pub(super) interrupts: Arc<Interrupts>,
     pub(super) own_stores: Arc<AtomicUsize>,
     pub(super) courier: Arc<Courier>,
     pub(super) lasting: Arc<AllLasting>,
@@ -97,8 +96,8 @@ impl PluginEngine {
         history::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         groups::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
         types::add_to_linker::<_, HasSelf<StoreData>>(&mut linker, |data| data).map_err(plain)?;
-        start_clock(&engine)?;
         Ok(Self {
+            interrupts: Interrupts::start(&engine)?,
             engine,
             linker: Arc::new(linker),
             own_stores: Arc::default(),
@@ -186,21 +185,4 @@ fn open_cache(dir: &Path) -> Result<Cache> {
     let mut config = CacheConfig::new();
     config.with_directory(dir.canonicalize()?);
     Cache::new(config).map_err(plain)
-}
-
-/// A thread of its own, because the shards' are what it must be able to interrupt. It ends
-/// with the engine.
-fn start_clock(engine: &Engine) -> Result<()> {
-    let engine = engine.weak();
-    std::thread::Builder::new()
-        .name("plugin-clock".into())
-        .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::park_timeout(TICK);
-            }
-        })
-        .context("cannot start the plugins' clock")?;
-    Ok(())
 }

@@ -17,6 +17,7 @@ use super::effects::Effect;
 use super::failure::PluginFailure;
 use super::grants::Grants;
 use super::host::PluginSettings;
+use super::interrupts::Interrupts;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
 use super::meter::{Call, Clock, Meter, arm};
@@ -89,6 +90,7 @@ pub struct Generation {
     pub(super) configured: Box<PluginSettings>,
     pub(super) grants: Arc<Grants>,
     pub(super) lasting: Arc<Lasting>,
+    pub(super) interrupts: Arc<Interrupts>,
     pub(super) reads: Reads,
     pub(super) pre: InstancePre<StoreData>,
     /// Stores of single channels in the whole process.
@@ -130,6 +132,7 @@ impl Generation {
             settings: self.settings.clone(),
             grants: self.grants.clone(),
             lasting: self.lasting.clone(),
+            interrupts: self.interrupts.clone(),
             reads: self.reads.clone(),
             recording: self.recording.clone(),
             waits: self.imports.iter().any(|import| WAITING.iter().any(|begin| import.starts_with(begin))),

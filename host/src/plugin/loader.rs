@@ -197,6 +197,7 @@ async fn make(
         configured: Box::new(settings.clone()),
         grants,
         lasting: engine.lasting.of(&name),
+        interrupts: engine.interrupts.clone(),
         reads: engine.reads.clone(),
         pre,
         own_stores: engine.own_stores.clone(),

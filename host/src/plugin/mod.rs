@@ -23,6 +23,7 @@ mod grants;
 mod health;
 mod host;
 mod imports;
+mod interrupts;
 mod keeper;
 mod key_values;
 mod lasting;

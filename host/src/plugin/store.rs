@@ -13,6 +13,7 @@ use super::failure::{OutOfMemory, OutOfTime, TableTooLarge};
 use super::grants::{Grants, Hooks};
 use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
+use super::interrupts::Interrupts;
 use super::lasting::Lasting;
 use super::limits::{
     FIELDS_BYTES, HANDLES, INSTANCES, MEMORIES, PluginLimits, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
@@ -30,6 +31,7 @@ pub struct Owner {
     pub settings: Arc<BTreeMap<String, String>>,
     pub grants: Arc<Grants>,
     pub lasting: Arc<Lasting>,
+    pub interrupts: Arc<Interrupts>,
     pub reads: Reads,
     /// What it reads is answered from this, and not by a server.
     pub recording: Option<Recording>,
@@ -59,9 +61,9 @@ pub struct StoreData {
     memory_limit: usize,
     /// Of all its memories together.
     memory: usize,
-    /// Ticks that the call under way has used, and may use.
-    ticks: u64,
-    budget: u64,
+    /// Of its own time, what the call under way has used and may use.
+    used: Duration,
+    budget_ms: u64,
 }
 
 impl StoreData {
@@ -87,8 +89,8 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
         wasi: None,
         memory_limit: limits.memory_bytes,
         memory: 0,
-        ticks: 0,
-        budget: 0,
+        used: Duration::ZERO,
+        budget_ms: 0,
     };
     data.owner.lasting.calls.instance_made();
     let mut store = Store::new(engine, data);
@@ -97,9 +99,9 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
     store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
-        data.ticks += 1;
-        if data.ticks > data.budget {
-            return Err(OutOfTime { ms: data.budget }.into());
+        data.used += data.owner.interrupts.needs_another();
+        if data.used > Duration::from_millis(data.budget_ms) {
+            return Err(OutOfTime { ms: data.budget_ms }.into());
         }
         // Long, but within its time: the shard's other work goes on meanwhile. tokio's yield,
         // because it lets the sockets be looked at too before the call goes on.
@@ -117,10 +119,10 @@ impl StoreData {
     /// For the next call. Without it even instantiation would stop at once. How long may it wait for
     /// what is outside, beyond its own time, if it can?
     pub(super) fn arm(&mut self, call: &Call<'_>, ms: u64) -> Option<Duration> {
-        self.ticks = 0;
+        self.used = Duration::ZERO;
         self.key_value_calls = 0;
         self.reads = 0;
-        self.budget = ms;
+        self.budget_ms = ms;
         self.under_way.set(call);
         self.owner.waits.then(|| self.owner.grants.patience())
     }
