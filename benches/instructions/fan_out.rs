@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate::config::{self, Overrides};
 use tidegate::core::{ChannelName, Payload, Sender, UserId};
-use tidegate::hub::Shard;
 use tidegate::hub::letter::Subscribe;
 use tidegate::hub::mesh::Mesh;
 use tidegate::hub::shard::Publication;
+use tidegate::hub::{Settings, Shard};
 use tidegate::plugin::Registry;
 use tidegate::server;
 
@@ -48,7 +49,9 @@ async fn subscribed(channel: &ChannelName, written: &OpenSocket) -> Rc<Shard> {
     let me = mesh.shards().next().expect("a shard");
     // Every channel is open.
     let config = config::load(None, std::iter::empty(), &Overrides::default()).expect("the defaults");
-    let settings = server::shard_settings(&config, 1).expect("settings");
+    // A turn for each message: how many would share one depends on the time.
+    let settings =
+        Settings { company: Duration::ZERO, ..server::shard_settings(&config, 1).expect("settings") };
     let shard = Shard::new(me, settings, mesh, Arc::new(Registry::default())).expect("a shard");
     tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
     for number in 0..SUBSCRIBERS {

@@ -18,7 +18,7 @@ pub mod letter;
 pub mod mesh;
 pub mod notice;
 pub mod outbox;
-mod pace;
+pub mod pace;
 mod places;
 mod post;
 pub mod presence;

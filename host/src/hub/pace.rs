@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-/// No message waits longer than this for others.
-const MOST: Duration = Duration::from_millis(1);
+/// No message waits longer than this for others, as a rule.
+pub const MOST: Duration = Duration::from_millis(1);
 /// A wait is at most this part of what the last turn's writing has cost.
 const PART: u32 = 2;
 /// Turns that cost less are not worth an alarm.
@@ -16,6 +16,7 @@ const ATTEMPTS: std::ops::RangeInclusive<u32> = 8..=512;
 /// How many messages come together, learned from the turns so far.
 #[derive(Debug)]
 pub struct Pace {
+    most: Duration,
     /// The last turn that sent messages on their way: when it ended, and its cost.
     last: Option<(Instant, Duration)>,
     /// So many are waited for. Where publishers keep so many in flight, no more come before these
@@ -27,13 +28,12 @@ pub struct Pace {
     every: u32,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { last: None, company: 0, until_attempt: *ATTEMPTS.start(), every: *ATTEMPTS.start() }
-    }
-}
-
 impl Pace {
+    /// No message waits longer than `most`.
+    pub fn new(most: Duration) -> Self {
+        Self { most, last: None, company: 0, until_attempt: *ATTEMPTS.start(), every: *ATTEMPTS.start() }
+    }
+
     /// Until when the messages that are here should wait; None: they leave now.
     pub fn wait_until(&self, messages: usize, now: Instant) -> Option<Instant> {
         let (ended, cost) = self.last?;
@@ -41,7 +41,7 @@ impl Pace {
         if messages == 0 || enough || cost < WORTH {
             return None;
         }
-        let until = ended + (cost / PART).min(MOST);
+        let until = ended + (cost / PART).min(self.most);
         (until > now).then_some(until)
     }
 
@@ -73,7 +73,7 @@ mod tests {
     /// A turn of four messages that took so long; and when it ended.
     fn after(cost: Duration) -> (Pace, Instant) {
         let began = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(MOST);
         pace.turn_ended(4, began, began + cost);
         (pace, began + cost)
     }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_shard_that_is_not_busy_does_not_wait() {
-        assert_eq!(Pace::default().wait_until(1, Instant::now()), None);
+        assert_eq!(Pace::new(MOST).wait_until(1, Instant::now()), None);
         let (pace, ended) = after(MS / 10);
         assert_eq!(pace.wait_until(1, ended), None);
         let (pace, ended) = after(2 * MS);
@@ -119,13 +119,13 @@ mod tests {
 
     #[test]
     fn two_halves_become_one_whole() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(MOST);
         assert_eq!(halves(&mut pace, 64, 100), (92, 64), "the first attempt comes after eight turns");
     }
 
     #[test]
     fn attempts_in_vain_become_rare() {
-        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        let (mut pace, mut now) = (Pace::new(MOST), Instant::now());
         let mut waited = 0;
         for _ in 0..4096 {
             waited += usize::from(pace.wait_until(4, now).is_some());
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn fewer_are_waited_for_when_fewer_come() {
-        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        let (mut pace, mut now) = (Pace::new(MOST), Instant::now());
         pace.turn_ended(64, now, now + MS);
         for _ in 0..30 {
             pace.turn_ended(4, now, now + MS);

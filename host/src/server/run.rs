@@ -15,6 +15,7 @@ use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
 use crate::hub::history::HistoryRule;
 use crate::hub::letter::Letter;
 use crate::hub::mesh::Mesh;
+use crate::hub::pace;
 use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::shard::{Admission, MeshReader, Settings};
@@ -238,6 +239,7 @@ fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings
         queues,
         heartbeat: Duration::from_secs(config.heartbeat.interval_secs),
         missed_heartbeats: config.heartbeat.missed,
+        company: pace::MOST,
         idle_secs: config.limits.connection.idle_secs,
         subscriptions: config.limits.subscriptions,
         admission: admission(config)?,

@@ -161,6 +161,7 @@ mod tests {
             connections: 10,
             channels: 10,
             queues: 0,
+            company: crate::hub::pace::MOST,
             heartbeat: Duration::from_secs(60),
             missed_heartbeats: 2,
             sweep_secs: 10,

@@ -57,6 +57,8 @@ pub struct Settings {
     /// Of these channels those where messages wait for somebody to come.
     pub queues: usize,
     pub heartbeat: Duration,
+    /// How long a message may wait for others, so that they share a write.
+    pub company: Duration,
     /// Heartbeats without a sign of life before a connection is closed.
     pub missed_heartbeats: u8,
     /// Seconds between two looks for channels that nobody uses.
@@ -101,7 +103,7 @@ impl Shard {
         filters.install(&registry);
         let delivery: SharedDelivery = Rc::new(RefCell::new(Delivery::new(me, settings.connections)));
         let actors = Actors::new(Rc::new(Verdicts(post.queue.clone())));
-        let (rules, channels) = (settings.rules.clone(), settings.channels);
+        let (rules, channels, company) = (settings.rules.clone(), settings.channels, settings.company);
         let homes = Homes::new(settings.wires, rules, channels, settings.queues, registry, actors)
             .with_board(settings.board.clone());
         Ok(Rc::new(Self {
@@ -111,7 +113,7 @@ impl Shard {
             post,
             delivery,
             filters,
-            pace: RefCell::default(),
+            pace: RefCell::new(Pace::new(company)),
             alarm: Alarm::new()?,
             alarm_at: Cell::new(None),
             second: Cell::new(0),
