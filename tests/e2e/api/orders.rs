@@ -147,6 +147,8 @@ async fn subscribing_again_delivers_once() {
 async fn the_channels_handler_judges_and_auth_plugins_are_not_asked() {
     let server = Server::with(&["test-auth", "hostile"]);
     let mut ada = Client::with_token(&server, "ada").await;
+    // Answered, she is ada.
+    ada.ping().await;
     let order = json!({ "user": "ada", "channel": "private:a" });
     assert_eq!(post(&server, "/api/subscribe", order).await, json!({ "subscribed": 1 }));
     assert_eq!(ada.expect("subscribed").await["channel"], "private:a");
