@@ -144,7 +144,7 @@ impl Generation {
         load: impl FnOnce(&mut Store<StoreData>, &wasmtime::component::Instance) -> Option<wasmtime::Result<G>>,
     ) -> Result<Live<G>, PluginFailure> {
         let mut store = new_store(self.pre.engine(), self.owner(), &self.limits);
-        let meter = Meter::new(&self.lasting);
+        let meter = Meter::new(&self.lasting, &store);
         let clock = meter.arm(&mut store, Call::of(Function::Start), self.limits.instantiate_ms);
         let instance = clock
             .watch(pin!(self.pre.instantiate_async(&mut store)))

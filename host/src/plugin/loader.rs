@@ -314,7 +314,7 @@ async fn start_once(generation: &mut Generation, settings: &PluginSettings) -> R
     let wrong = |error: wasmtime::Error| LoadError::WrongExports(said(&error));
     let limits = &generation.limits;
     let mut store = new_store(generation.pre.engine(), generation.owner(), limits);
-    let meter = Meter::new(&generation.lasting);
+    let meter = Meter::new(&generation.lasting, &store);
     let start = Call::of(Function::Start);
     let clock = meter.arm(&mut store, start, limits.instantiate_ms);
     let instance = clock.watch(pin!(generation.pre.instantiate_async(&mut store))).await.map_err(failed)?;

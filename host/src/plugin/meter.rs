@@ -8,6 +8,7 @@ use wasmtime::Store;
 
 use super::calls::{Function, Tally};
 use super::failure::{OutOfTime, PluginFailure};
+use super::lane::Turn;
 use super::lasting::Lasting;
 use super::store::StoreData;
 use crate::core::{ChannelName, ClientId, TraceParent};
@@ -65,17 +66,19 @@ impl UnderWay {
 pub struct Meter {
     tally: Arc<Tally>,
     lasting: Arc<Lasting>,
+    turn: Arc<Turn>,
 }
 
 impl Meter {
-    /// For instances of this thread.
-    pub fn new(lasting: &Arc<Lasting>) -> Self {
-        Self { tally: lasting.calls.tally(), lasting: lasting.clone() }
+    /// For an instance of this thread, in this store.
+    pub fn new(lasting: &Arc<Lasting>, store: &Store<StoreData>) -> Self {
+        Self { tally: lasting.calls.tally(), lasting: lasting.clone(), turn: store.data().turn.clone() }
     }
 
     /// Gives the next call of a store so many milliseconds, and counts it.
     pub fn arm(&self, store: &mut Store<StoreData>, call: Call<'_>, ms: u64) -> Clock<'_> {
         let waits = store.data_mut().arm(&call, ms);
+        store.data_mut().takes_turns = waits.is_none();
         store.set_epoch_deadline(1);
         let began = self.tally.begins(call.function).then(Instant::now);
         Clock { ms, waits, counted: Some((self, call.function)), began }
@@ -90,6 +93,7 @@ impl Meter {
 /// The same without counting: for who has no meter.
 pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock<'static> {
     let waits = store.data_mut().arm(&Call::of(Function::Start), ms);
+    store.data_mut().takes_turns = false;
     store.set_epoch_deadline(1);
     Clock { ms, waits, counted: None, began: None }
 }
@@ -104,6 +108,15 @@ pub struct Clock<'a> {
     counted: Option<(&'a Meter, Function)>,
     /// If the call is one of those that are timed.
     began: Option<Instant>,
+}
+
+/// Given up or not, the call's turn is over.
+impl Drop for Clock<'_> {
+    fn drop(&mut self) {
+        if let Some((meter, _)) = self.counted {
+            meter.turn.over();
+        }
+    }
 }
 
 impl Clock<'_> {

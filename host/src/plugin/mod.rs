@@ -26,6 +26,7 @@ mod imports;
 mod interrupts;
 mod keeper;
 mod key_values;
+mod lane;
 mod lasting;
 mod limits;
 mod loader;

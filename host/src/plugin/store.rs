@@ -14,6 +14,7 @@ use super::grants::{Grants, Hooks};
 use super::imports::log::LogBudget;
 use super::imports::stdio::LineLog;
 use super::interrupts::Interrupts;
+use super::lane::Turn;
 use super::lasting::Lasting;
 use super::limits::{
     FIELDS_BYTES, HANDLES, INSTANCES, MEMORIES, PluginLimits, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
@@ -64,6 +65,9 @@ pub struct StoreData {
     /// Of its own time, what the call under way has used and may use.
     used: Duration,
     budget_ms: u64,
+    pub(super) turn: Arc<Turn>,
+    /// Somebody ends its turn when the call ends, and it does not wait for anybody in the middle of one.
+    pub(super) takes_turns: bool,
 }
 
 impl StoreData {
@@ -80,6 +84,7 @@ impl StoreData {
 /// A store for one instance.
 pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<StoreData> {
     let data = StoreData {
+        turn: Turn::new(owner.lasting.calls.tally().lane.clone()),
         owner,
         log: LogBudget::default(),
         key_value_calls: 0,
@@ -91,6 +96,7 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
         memory: 0,
         used: Duration::ZERO,
         budget_ms: 0,
+        takes_turns: false,
     };
     data.owner.lasting.calls.instance_made();
     let mut store = Store::new(engine, data);
@@ -103,9 +109,11 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
         if data.used > Duration::from_millis(data.budget_ms) {
             return Err(OutOfTime { ms: data.budget_ms }.into());
         }
-        // Long, but within its time: the shard's other work goes on meanwhile. tokio's yield,
-        // because it lets the sockets be looked at too before the call goes on.
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        // Long, but within its time: the shard's other work goes on meanwhile.
+        Ok(match data.takes_turns {
+            true => UpdateDeadline::YieldCustom(1, Box::pin(data.turn.next())),
+            false => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+        })
     });
     store
 }

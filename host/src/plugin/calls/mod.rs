@@ -14,6 +14,8 @@ use std::thread::ThreadId;
 pub use times::Times;
 use times::TimesTally;
 
+use super::lane::Lane;
+
 /// What can be called of a component, beside what ends things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Function {
@@ -96,7 +98,11 @@ pub struct Calls {
 
 /// Of one thread, which alone writes to it.
 #[derive(Debug, Default)]
-pub struct Tally([FunctionTally; Function::ALL.len()]);
+pub struct Tally {
+    functions: [FunctionTally; Function::ALL.len()],
+    /// Of that thread's calls that run long.
+    pub lane: Lane,
+}
 
 #[derive(Debug, Default)]
 pub struct FunctionTally {
@@ -107,7 +113,7 @@ pub struct FunctionTally {
 impl Tally {
     fn of(&self, function: Function) -> &FunctionTally {
         // As many as there are functions.
-        &self.0[function as usize]
+        &self.functions[function as usize]
     }
 
     /// Counts a call. Is it one that is to be timed?
