@@ -77,9 +77,9 @@ impl Meter {
 
     /// Gives the next call of a store so many milliseconds, and counts it.
     pub fn arm(&self, store: &mut Store<StoreData>, call: Call<'_>, ms: u64) -> Clock<'_> {
-        let waits = store.data_mut().arm(&call, ms);
+        let waits = give(store, &call, ms);
+        // Whoever waits in the middle of a call would keep its turn, and all others waiting.
         store.data_mut().takes_turns = waits.is_none();
-        store.set_epoch_deadline(1);
         let began = self.tally.begins(call.function).then(Instant::now);
         Clock { ms, waits, counted: Some((self, call.function)), began }
     }
@@ -90,11 +90,16 @@ impl Meter {
     }
 }
 
+/// How long may the call wait for what is outside, if it can?
+fn give(store: &mut Store<StoreData>, call: &Call<'_>, ms: u64) -> Option<Duration> {
+    let waits = store.data_mut().arm(call, ms);
+    store.set_epoch_deadline(1);
+    waits
+}
+
 /// The same without counting: for who has no meter.
 pub fn arm(store: &mut Store<StoreData>, ms: u64) -> Clock<'static> {
-    let waits = store.data_mut().arm(&Call::of(Function::Start), ms);
-    store.data_mut().takes_turns = false;
-    store.set_epoch_deadline(1);
+    let waits = give(store, &Call::of(Function::Start), ms);
     Clock { ms, waits, counted: None, began: None }
 }
 

@@ -66,7 +66,7 @@ pub struct StoreData {
     used: Duration,
     budget_ms: u64,
     pub(super) turn: Arc<Turn>,
-    /// Somebody ends its turn when the call ends, and it does not wait for anybody in the middle of one.
+    /// In the call under way, which somebody ends the turn of.
     pub(super) takes_turns: bool,
 }
 
@@ -128,6 +128,7 @@ impl StoreData {
     /// what is outside, beyond its own time, if it can?
     pub(super) fn arm(&mut self, call: &Call<'_>, ms: u64) -> Option<Duration> {
         self.used = Duration::ZERO;
+        self.takes_turns = false;
         self.key_value_calls = 0;
         self.reads = 0;
         self.budget_ms = ms;
