@@ -2,7 +2,7 @@
 //! `benches/budget.toml`: more than 5 % above it is an error. Counts do not depend on what else
 //! the machine does; they do on the compiler and on what of its instructions valgrind offers.
 //!
-//! cargo bench --workspace --bench instructions [-- --write]
+//! cargo bench --profile tests --workspace --bench instructions [-- --write]
 //!
 //! `--write` puts what was counted into the budget. Takes some seconds, beside the build.
 

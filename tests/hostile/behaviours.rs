@@ -1,7 +1,10 @@
 //! Calls that trap or break a limit.
 
+use std::time::Instant;
+
 use serde_json::json;
 
+use crate::harness::wait::BOUND;
 use crate::harness::{Client, Server};
 use crate::{failed, provoke, server, works_again};
 
@@ -105,12 +108,23 @@ async fn failures_on_many_channels_leave_the_plugins_others_alone() {
     let (mut client, mut good) = (Client::connect(&server).await, Client::connect(&server).await);
     good.publish("hostile:good", json!({ "do": "ok" })).await;
     // More than the plugin may have stores: but the store of what has failed is gone.
+    let began = Instant::now();
     for n in 0..600 {
         let channel = format!("hostile:bad-{n}");
         assert_eq!(provoke(&mut client, &channel, "trap").await, failed(&channel));
     }
     good.publish("hostile:good", json!({ "do": "ok" })).await;
     good.publish("hostile:new", json!({ "do": "ok" })).await;
+    // Each is counted, and a second of the log has twenty of them, and how many more there were.
+    server
+        .wait_for_report(BOUND, "every failure is counted", |report| {
+            let of = report["plugins"].as_array()?.iter().find(|plugin| plugin["name"] == "hostile")?;
+            (of["failures"]["panic"] == 600).then_some(())
+        })
+        .await;
+    let seconds = began.elapsed().as_secs() as usize + 1;
+    let lines = server.logged(&["hostile", "the plugin failed handling"]).len();
+    assert!((20..=20 * (seconds + 1)).contains(&lines), "{lines} lines in {seconds} s");
 }
 
 #[tokio::test]

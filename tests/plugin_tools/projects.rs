@@ -164,7 +164,7 @@ fn the_bindings_of_new_plugins_in_c_are_those_of_the_contract() {
         assert!(
             committed == wanted,
             "host/templates/c/bindings/{name} is not of this wit/: write it with \
-             `WRITE_BINDINGS=1 cargo test --release --workspace --test plugin_tools bindings_of_new`"
+             `WRITE_BINDINGS=1 cargo test --profile tests --workspace --test plugin_tools bindings_of_new`"
         );
     }
 }

@@ -26,6 +26,8 @@ pub struct LocalQueue {
     spare: RefCell<Vec<Event>>,
     awake: Cell<bool>,
     notify: Notify,
+    /// Handlers have been asked since somebody looked.
+    asked: Cell<bool>,
 }
 
 impl LocalQueue {
@@ -43,6 +45,11 @@ impl LocalQueue {
 
     pub async fn woken(&self) {
         self.notify.notified().await;
+    }
+
+    /// Do handlers have something to answer that they had not before?
+    pub fn take_asked(&self) -> bool {
+        self.asked.take()
     }
 
     /// The turn begins: whatever comes from now on asks for another.
@@ -70,6 +77,10 @@ pub struct Verdicts(pub Rc<LocalQueue>);
 
 impl ActorSink for Verdicts {
     type Ticket = Ticket;
+
+    fn asked(&self) {
+        self.0.asked.set(true);
+    }
 
     fn decided(&self, ticket: Ticket, answer: Result<Answer, PluginFailure>) {
         self.0.push(Event::Decided(ticket, answer));

@@ -20,6 +20,7 @@ use super::host::PluginSettings;
 use super::interrupts::Interrupts;
 use super::lasting::Lasting;
 use super::limits::PluginLimits;
+use super::log_budget::LogBudget;
 use super::meter::{Call, Clock, Meter, arm};
 use super::offline::{self, Recording};
 use super::reads::Reads;
@@ -31,6 +32,9 @@ use crate::core::{Pattern, PluginName};
 /// Imports whose functions may wait: WASI's timers, and other shards' answers.
 const WAITING: [&str; 4] =
     ["wasi:io/", "tidegate:plugin/presence@", "tidegate:plugin/history@", "tidegate:plugin/groups@"];
+
+/// Lines of the log about what fails: who asks a plugin for what fails must not fill the disk.
+pub(super) const FAILURES_A_SECOND: u32 = 20;
 
 /// What a component can do: the interfaces it exports, looked up once.
 #[derive(Clone, Default)]
@@ -99,6 +103,7 @@ pub struct Generation {
     pub(super) recording: Option<Recording>,
     /// Written when something fails, read by the report: never on the way of a message.
     pub(super) failures: Mutex<Failures>,
+    pub(super) failures_log: Mutex<LogBudget>,
     pub(super) conduct: Conduct,
     /// Shared by the plugin's versions.
     pub(super) taps: Arc<Taps>,
@@ -189,14 +194,22 @@ impl Generation {
         self.lasting.figures.take(self.name.as_str(), effects);
     }
 
-    /// Counts a failure and says it in the log. `doing` is for people: "handling chat:lobby".
+    /// Counts a failure and says it in the log, [`FAILURES_A_SECOND`] at most. `doing` is for people: "handling chat:lobby".
     pub(super) fn note(&self, failure: &PluginFailure, doing: &str) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         *failures.by_class.entry(failure.class()).or_default() += 1;
         failures.last = Some(format!("{doing}: {failure}"));
         drop(failures);
-        tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
-            "the plugin failed {doing}: {failure}");
+        let (allowed, left_out) =
+            self.failures_log.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        if left_out > 0 {
+            tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
+                "{left_out} more of its failures were left out here; /api/plugins and /metrics count all");
+        }
+        if allowed {
+            tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
+                "the plugin failed {doing}: {failure}");
+        }
         if let Some(pause) = self.conduct.failed(failure, Instant::now()) {
             tracing::warn!(plugin = %self.name, version = self.version, generation = self.number,
                 "it pauses as a whole for {} ms: too many of its calls had to be ended", pause.as_millis());

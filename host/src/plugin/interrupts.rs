@@ -120,12 +120,18 @@ impl Interrupts {
         micros(self.began.elapsed())
     }
 
-    /// A call needs another slice. How long the one was that it has had, at most: where the clock itself
-    /// had to wait for a processor, nobody knows who had that.
-    pub fn needs_another(&self) -> Duration {
+    /// A call needs another slice, having used so much of its time before the last one. What it has used
+    /// now, at most: where the clock itself had to wait for a processor, nobody knows who had that.
+    ///
+    /// Every call that is under way when a slice ends comes here, however short it is: only one that has
+    /// had more than a whole slice runs long.
+    pub fn needs_another(&self, used: Duration) -> Duration {
         self.needed();
-        self.short_until.store(self.now() + micros(AFTERWARDS), Relaxed);
-        Duration::from_micros(self.slice.load(Relaxed)).min(SLICE)
+        let used = used + Duration::from_micros(self.slice.load(Relaxed)).min(SLICE);
+        if used > SLICE {
+            self.short_until.store(self.now() + micros(AFTERWARDS), Relaxed);
+        }
+        used
     }
 }
 
@@ -143,7 +149,9 @@ mod tests {
         let engine = Engine::new(config.epoch_interruption(true)).unwrap();
         let interrupts = Interrupts::start(&engine).unwrap();
         assert_eq!(interrupts.short_until.load(Relaxed), 0);
-        assert!(interrupts.needs_another() <= SLICE);
+        assert!(interrupts.needs_another(Duration::ZERO) <= SLICE);
+        assert_eq!(interrupts.short_until.load(Relaxed), 0, "it may have begun just then");
+        assert!(interrupts.needs_another(SLICE + SHORT) <= 2 * SLICE + SHORT);
         let (until, now) = (interrupts.short_until.load(Relaxed), interrupts.now());
         assert!(until > now && until <= now + micros(AFTERWARDS), "{until} after {now}");
     }

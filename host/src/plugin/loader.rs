@@ -17,10 +17,11 @@ use super::calls::Function;
 use super::conduct::Conduct;
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
-use super::generation::{Capabilities, Failures, Generation};
+use super::generation::{Capabilities, FAILURES_A_SECOND, Failures, Generation};
 use super::grants::Grants;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line, own_stores};
+use super::log_budget::LogBudget;
 use super::meter::{Call, Meter};
 use super::store::new_store;
 use crate::core::clock::UnixMillis;
@@ -203,6 +204,7 @@ async fn make(
         own_stores: engine.own_stores.clone(),
         recording: engine.recording.clone(),
         failures: Mutex::new(Failures::default()),
+        failures_log: Mutex::new(LogBudget::new(FAILURES_A_SECOND)),
         conduct: Conduct::default(),
         taps: Arc::default(),
         name,

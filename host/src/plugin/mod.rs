@@ -30,6 +30,7 @@ mod lane;
 mod lasting;
 mod limits;
 mod loader;
+mod log_budget;
 mod lot;
 mod meter;
 pub mod offline;

@@ -11,7 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::failure::{OutOfMemory, OutOfTime, TableTooLarge};
 use super::grants::{Grants, Hooks};
-use super::imports::log::LogBudget;
+use super::imports::log::LINES_A_SECOND;
 use super::imports::stdio::LineLog;
 use super::interrupts::Interrupts;
 use super::lane::Turn;
@@ -19,6 +19,7 @@ use super::lasting::Lasting;
 use super::limits::{
     FIELDS_BYTES, HANDLES, INSTANCES, MEMORIES, PluginLimits, TABLE_ELEMENTS, TABLES, WASI_HANDLES,
 };
+use super::log_budget::LogBudget;
 use super::meter::{Call, UnderWay};
 use super::offline::Recording;
 use super::reads::Reads;
@@ -86,7 +87,7 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
     let data = StoreData {
         turn: Turn::new(owner.lasting.calls.tally().lane.clone()),
         owner,
-        log: LogBudget::default(),
+        log: LogBudget::new(LINES_A_SECOND),
         key_value_calls: 0,
         under_way: UnderWay::default(),
         reads: 0,
@@ -105,7 +106,7 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
     store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
-        data.used += data.owner.interrupts.needs_another();
+        data.used = data.owner.interrupts.needs_another(data.used);
         if data.used > Duration::from_millis(data.budget_ms) {
             return Err(OutOfTime { ms: data.budget_ms }.into());
         }

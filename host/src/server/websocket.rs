@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use bytes::{BufMut, Bytes, BytesMut};
 use fastwebsockets::OpCode;
 use hyper::upgrade::OnUpgrade;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -291,10 +293,11 @@ impl TcpSocket {
 
 impl Socket for TcpSocket {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        // Mostly there is room. Only where there is none the runtime has to know, which looks again.
-        match SockRef::from(self.0.as_ref()).send(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.0.try_write(bytes),
-            sent => sent,
+        // Mostly there is room. Only where there is none the runtime has to know, which looks again. The
+        // system's call itself: the C library's is one that a thread can be cancelled in, and pays for it.
+        match rustix::net::send(self.0.as_ref(), bytes, SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN) => self.0.try_write(bytes),
+            sent => Ok(sent?),
         }
     }
 

@@ -161,7 +161,7 @@ impl Homes {
 
     /// A message arrives: its channel's handler sees it first, where there is one.
     pub fn publish(&mut self, publish: Publish, post: &Post) {
-        let shards = self.shards(post);
+        let (shards, now) = (self.shards(post), self.now);
         let home = match self.open(&publish.channel, shards) {
             Ok(home) => home,
             Err(refusal) => return self.answer(publish.channel, publish.origin, Err(refusal), post),
@@ -180,7 +180,7 @@ impl Homes {
             None => self.accept(publish, post),
             Some(link) => {
                 home.judging += 1;
-                link.ask(verdicts::job(&publish), Request::Publish(publish), None);
+                link.ask(verdicts::job(&publish, now), Request::Publish(publish), None);
             }
         }
     }

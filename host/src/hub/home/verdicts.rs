@@ -14,12 +14,12 @@ use crate::hub::wire::Epoch;
 use crate::plugin::{Acceptance, Answer, Denial, Departure, Effect, Job, Outcome, PluginFailure, Verdict};
 
 /// What a handler is asked about a message.
-pub(super) fn job(publish: &Publish) -> Job {
+pub(super) fn job(publish: &Publish, at: UnixMillis) -> Job {
     Job::Publish {
         sender: publish.origin.sender().cloned(),
         event: publish.event.clone(),
         payload: publish.payload.clone(),
-        at: UnixMillis::now(),
+        at,
     }
 }
 
@@ -108,7 +108,11 @@ impl Homes {
                     && let Some(next) = home.chain.after(link, passed.as_deref())
                 {
                     home.judging += 1;
-                    return next.ask(job(&publish), Request::Publish(publish), and(passed, link, effects));
+                    return next.ask(
+                        job(&publish, self.now),
+                        Request::Publish(publish),
+                        and(passed, link, effects),
+                    );
                 }
                 self.accept(publish, post);
             }

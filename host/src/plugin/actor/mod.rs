@@ -130,6 +130,9 @@ pub trait ActorSink: 'static {
     /// What the caller wants back with the answer.
     type Ticket: 'static;
 
+    /// An actor that had nothing to do has got a job: with whatever runs next, its answers may come.
+    fn asked(&self) {}
+
     fn decided(&self, ticket: Self::Ticket, answer: Result<Answer, PluginFailure>);
 }
 
@@ -173,11 +176,14 @@ struct Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    fn push(&self, work: Work<T>) {
+    /// True: its task slept.
+    fn push(&self, work: Work<T>) -> bool {
         self.work.borrow_mut().push_back(work);
-        if !self.awake.replace(true) {
+        let slept = !self.awake.replace(true);
+        if slept {
             self.notify.notify_one();
         }
+        slept
     }
 }
 
@@ -277,7 +283,9 @@ impl<S: ActorSink> Actor<S> {
             return self.sink.decided(ticket, Err(PluginFailure::Busy));
         }
         mailbox.bytes.set(bytes);
-        mailbox.push(Work::Job { channel: self.channel, job, trace, ticket });
+        if mailbox.push(Work::Job { channel: self.channel, job, trace, ticket }) {
+            self.sink.asked();
+        }
     }
 
     /// So many seconds more have gone by. Left alone for as long as its plugin's settings say, the

@@ -1,34 +1,16 @@
 //! `tidegate:plugin/log`: lines to the server's log, cut and counted.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::plugin::bindings::log::{Host, Level};
 use crate::plugin::limits::line;
+use crate::plugin::log_budget::LogBudget;
 use crate::plugin::meter::UnderWay;
 use crate::plugin::store::{Owner, StoreData};
 
 const LINE_BYTES: usize = 1024;
-const LINES_A_SECOND: u32 = 200;
-
-/// Lines of the current second.
-#[derive(Default)]
-pub struct LogBudget {
-    second: Option<Instant>,
-    lines: u32,
-}
-
-impl LogBudget {
-    /// May one more line be written? With the lines that were left out of the last second.
-    pub fn take(&mut self, now: Instant) -> (bool, u32) {
-        let fresh = self.second.is_none_or(|began| now - began >= Duration::from_secs(1));
-        let left_out = if fresh { self.lines.saturating_sub(LINES_A_SECOND) } else { 0 };
-        if fresh {
-            (self.second, self.lines) = (Some(now), 0);
-        }
-        self.lines += 1;
-        (self.lines <= LINES_A_SECOND, left_out)
-    }
-}
+/// Of one instance.
+pub const LINES_A_SECOND: u32 = 200;
 
 impl Host for StoreData {
     fn write(&mut self, level: Level, text: String) {
@@ -62,19 +44,5 @@ pub fn write(owner: &Owner, under_way: &UnderWay, budget: &mut LogBudget, level:
         Level::Info => say!(info),
         Level::Warn => say!(warn),
         Level::Error => say!(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_has_so_many_lines() {
-        let (mut budget, start) = (LogBudget::default(), Instant::now());
-        assert!((0..LINES_A_SECOND).all(|_| budget.take(start).0));
-        assert_eq!(budget.take(start), (false, 0));
-        assert_eq!(budget.take(start), (false, 0));
-        assert_eq!(budget.take(start + Duration::from_secs(1)), (true, 2));
     }
 }

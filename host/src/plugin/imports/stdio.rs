@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-use super::log::{LogBudget, write};
+use super::log::{LINES_A_SECOND, write};
 use crate::plugin::bindings::log::Level;
+use crate::plugin::log_budget::LogBudget;
 use crate::plugin::meter::UnderWay;
 use crate::plugin::store::Owner;
 
@@ -27,7 +28,7 @@ struct Lines {
 
 impl LineLog {
     pub fn new(owner: Owner) -> Self {
-        Self(Arc::new(Mutex::new(Lines { owner, budget: LogBudget::default(), line: Vec::new() })))
+        Self(Arc::new(Mutex::new(Lines { owner, budget: LogBudget::new(LINES_A_SECOND), line: Vec::new() })))
     }
 }
 
