@@ -119,7 +119,7 @@ async fn failures_on_many_channels_leave_the_plugins_others_alone() {
     server
         .wait_for_report(BOUND, "every failure is counted", |report| {
             let of = report["plugins"].as_array()?.iter().find(|plugin| plugin["name"] == "hostile")?;
-            (of["failures"]["panic"] == 600).then_some(())
+            (of["loaded"]["failures"]["panic"] == 600).then_some(())
         })
         .await;
     let seconds = began.elapsed().as_secs() as usize + 1;

@@ -1,6 +1,7 @@
 //! `tidegate plugin bench`: what calls of a component cost, without a server around them.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -200,7 +201,7 @@ async fn measure(plugin: &mut Offline, function: &str, call: &Call, time: Durati
     let mut spent = Duration::ZERO;
     while began.elapsed() < time {
         let start = Instant::now();
-        let given = plugin.run(call).await;
+        let given = pin!(plugin.run(call)).await;
         let took = start.elapsed();
         if let Err(failure) = given {
             figures.gave = json!({ "failed": failure.class(), "why": failure.to_string() });

@@ -1,6 +1,7 @@
 //! A store's task: its channels' jobs in their order, and their moves between versions.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,7 +84,7 @@ impl<S: ActorSink> Runner<S> {
                         Job::Unsubscribe { who, why } => self.owe(channel, who, why, ticket, &handles).await,
                         job => {
                             self.settle(channel, &handles).await;
-                            let answer = self.take(channel, &job, trace).await;
+                            let answer = pin!(self.take(channel, &job, trace)).await;
                             self.sink.decided(ticket, answer);
                         }
                     }
@@ -175,7 +176,8 @@ impl<S: ActorSink> Runner<S> {
         job: &Job,
         trace: Option<TraceParent>,
     ) -> Result<Answer, PluginFailure> {
-        let answer = self.call(channel, job, trace).await;
+        // As below: what is awaited where it is pinned is not moved there first, and a call is large.
+        let answer = pin!(self.call(channel, job, trace)).await;
         if let Err(failure) = &answer
             && !is_an_answer(failure)
             && let Some(room) = self.rooms.get_mut(&channel)
@@ -214,7 +216,7 @@ impl<S: ActorSink> Runner<S> {
         if version.generation.taps.newest().is_some() {
             return Box::pin(self.call_observed(channel, job, trace)).await;
         }
-        let answer = Self::call_room(room, version, job, trace).await?;
+        let answer = pin!(Self::call_room(room, version, job, trace)).await?;
         Ok(without_figures(version, answer))
     }
 
@@ -275,7 +277,7 @@ impl<S: ActorSink> Runner<S> {
                 resource
             }
         };
-        version.call(resource, job, &room.name, trace).await
+        pin!(version.call(resource, job, &room.name, trace)).await
     }
 
     // === state ===

@@ -107,7 +107,7 @@ impl Version {
         channel: &ChannelName,
         trace: Option<TraceParent>,
     ) -> Result<Answer, PluginFailure> {
-        let answer = self.ask(resource, job, channel, trace).await;
+        let answer = pin!(self.ask(resource, job, channel, trace)).await;
         if let (Err(failure @ PluginFailure::BadOutput(_)), Some(live)) = (&answer, &self.live) {
             live.meter.refused(job.function(), failure);
         }

@@ -11,6 +11,7 @@ mod shapes;
 mod write;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -107,7 +108,8 @@ impl Offline {
             Call::Filter { params, messages } => self.judge(params, messages).await.map(Given::Passes),
             Call::Handle { channel, captures, snapshot, job } => {
                 let resource = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
-                match self.handler.call(resource, job, channel, None).await {
+                let answer = pin!(self.handler.call(resource, job, channel, None)).await;
+                match answer {
                     Ok(answer) => Ok(Given::Answer(answer)),
                     Err(failure) => Err(self.lost(failure)),
                 }
