@@ -25,7 +25,7 @@ impl Delivery {
         if turn.is_aside() {
             return self.deliver_asides(turn, None);
         }
-        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return Vec::new() };
+        let Some(&key) = self.by_channel.get(&turn.channel) else { return Vec::new() };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let waiting = audiences[key].judges().cloned().collect();
         let audience = &audiences[key];
@@ -111,7 +111,7 @@ impl Delivery {
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         for (client, of_it) in asides.clients() {
             let Some(connection) = connections.get(client) else { continue };
-            let Some(seat) = connection.seats.borrow().get(turn.channel.as_str()).cloned() else { continue };
+            let Some(seat) = connection.seats.borrow().get(&turn.channel).cloned() else { continue };
             let audience = &audiences[seat.audience];
             let key = &audience.groups[seat.group].key;
             let chosen = key.filter.as_ref().map(|filter| &filter.plugin);
@@ -146,7 +146,7 @@ impl Delivery {
         bits: &Bits,
         alone: bool,
     ) {
-        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
+        let Some(&key) = self.by_channel.get(&turn.channel) else { return };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let audience = &audiences[key];
         let columns = audience.columns(plugin, panel);
@@ -225,7 +225,7 @@ impl Delivery {
 
     /// Changes of presence and numbers of subscribers, for the subscribers of one plugin's filters: nobody judges those.
     pub fn deliver_unjudged(&mut self, turn: &Turn, plugin: &PluginName) {
-        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
+        let Some(&key) = self.by_channel.get(&turn.channel) else { return };
         let Self { audiences, connections, dirty, slow, .. } = self;
         let audience = &audiences[key];
         let chose = |group: &&Group| group.key.filter.as_ref().is_some_and(|choice| choice.plugin == *plugin);

@@ -19,7 +19,6 @@ mod timers;
 mod verdicts;
 mod waiting;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +28,7 @@ use chain::{Chain, LinkId, Passed};
 use channel::Home;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelName, Pattern, Refusal, ShardId, TraceParent};
+use crate::core::{Captures, ChannelMap, ChannelName, Pattern, Refusal, ShardId, TraceParent};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{Fate, Letter, Origin, Publish, Published, Subscribe, Unsubscribe};
 use crate::hub::mesh::Mesh;
@@ -86,7 +85,7 @@ pub struct Homes {
     limit: usize,
     registry: Arc<Registry>,
     actors: Actors<Verdicts>,
-    homes: HashMap<ChannelName, Home>,
+    homes: ChannelMap<Home>,
     /// Handlers' calls about subscribers that have left, under way.
     departures: usize,
     groups: Groups,
@@ -125,7 +124,7 @@ impl Homes {
             limit,
             registry,
             actors,
-            homes: HashMap::new(),
+            homes: ChannelMap::default(),
             departures: 0,
             groups: Groups::new(limit),
             dirty: Vec::new(),
@@ -390,7 +389,7 @@ fn report(
                 let _ = answer.send(Ok(published));
             }
             Origin::Keyed { .. } => {
-                let home = mesh.home(channel.as_str());
+                let home = mesh.home(&channel);
                 mesh.post(home, vec![Letter::Counted { channel, origin, published }]);
             }
             Origin::Plugin => {}
