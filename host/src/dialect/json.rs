@@ -2,8 +2,6 @@
 //! pass, and no memory but for what nests deeper than one level. What is let pass is what serde_json
 //! lets pass; the tests hold it to that.
 
-use std::borrow::Cow;
-
 /// The text is not one JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoObject;
@@ -35,22 +33,30 @@ pub fn is_plain(text: &str) -> bool {
 
 fn object<'a>(text: &'a [u8], wanted: &mut impl Wanted<'a>) -> Option<()> {
     // Checked as a whole, which is cheaper than value by value.
-    let utf_8 = std::str::from_utf8(text).ok();
+    let utf_8 = simdutf8::basic::from_utf8(text).ok();
     let mut rest = spaces(spaces(text).strip_prefix(b"{")?);
     let mut more = *rest.first()? != b'}';
     while more {
         let quoted = spaces(rest);
         let behind = string(quoted)?;
-        let name = name(&quoted[..quoted.len() - behind.len()])?;
+        let quoted = &quoted[..quoted.len() - behind.len()];
         let begin = spaces(colon(behind)?);
         rest = value(begin)?;
-        if let Some(place) = wanted.place(&name) {
-            let range = text.len() - begin.len()..text.len() - rest.len();
+        let range = text.len() - begin.len()..text.len() - rest.len();
+        let mut put = |name: &[u8]| {
+            let Some(place) = wanted.place(name) else { return Some(false) };
             let value = match utf_8 {
-                Some(text) => &text[range],
-                None => std::str::from_utf8(&text[range]).ok()?,
+                Some(text) => &text[range.clone()],
+                None => std::str::from_utf8(&text[range.clone()]).ok()?,
             };
             *place = (value != "null").then_some(value);
+            Some(true)
+        };
+        let name = &quoted[1..quoted.len() - 1];
+        // Names that are wanted have nothing to decode, as a rule.
+        if !put(name)? && name.iter().any(|byte| !byte.is_ascii() || *byte == b'\\') {
+            let decoded: String = serde_json::from_slice(quoted).ok()?;
+            put(decoded.as_bytes())?;
         }
         rest = spaces(rest);
         more = *rest.first()? == b',';
@@ -59,16 +65,6 @@ fn object<'a>(text: &'a [u8], wanted: &mut impl Wanted<'a>) -> Option<()> {
         }
     }
     spaces(rest.strip_prefix(b"}")?).is_empty().then_some(())
-}
-
-/// What a name in quotes says.
-fn name(quoted: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let name = &quoted[1..quoted.len() - 1];
-    if name.iter().all(|byte| byte.is_ascii() && *byte != b'\\') {
-        return Some(Cow::Borrowed(name));
-    }
-    let decoded: String = serde_json::from_slice(quoted).ok()?;
-    Some(Cow::Owned(decoded.into_bytes()))
 }
 
 // Each of these takes a text that begins with such a thing, and gives what follows it.
@@ -197,6 +193,8 @@ fn spaces(mut text: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use proptest::prelude::*;
     use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
     use serde_json::value::RawValue;

@@ -23,8 +23,9 @@ const MOST_OF_A_NAME: usize = 300;
 /// A text frame of a client that has named this channel last. `message` is UTF-8, checked by the
 /// WebSocket layer.
 pub fn text(message: &Bytes, last: &mut LastName) -> Request {
-    match Fields::of(message) {
-        Ok(fields) => Request { id: fields.id(message), command: fields.command(message, last) },
+    let mut fields = Fields::default();
+    match json::members(message, &mut fields) {
+        Ok(()) => Request { id: fields.id(message), command: fields.command(message, last) },
         // JSON, but not an object: it has no type.
         Err(NoObject) if json::is_value(message) => Request { id: None, command: Err(Refusal::TypeRequired) },
         Err(NoObject) => Request { id: None, command: Err(Refusal::BadJson) },
@@ -55,9 +56,11 @@ pub fn binary(message: &Bytes, last: &mut LastName) -> Request {
 
 /// A publish by HTTP: the same fields, without a `type`.
 pub fn broadcast(body: &Bytes) -> Result<Command, Refusal> {
-    let fields = Fields::of(body).map_err(|NoObject| Refusal::BadJson)?;
+    let mut fields = Fields::default();
+    json::members(body, &mut fields).map_err(|NoObject| Refusal::BadJson)?;
     // SocketAPI has no such field: there it is one of those that are passed over.
-    Fields { idempotency_key: None, ..fields }.publish(body, &mut LastName::default())
+    fields.idempotency_key = None;
+    fields.publish(body, &mut LastName::default())
 }
 
 pub(in crate::dialect) fn invalid(subject: &str, details: &str) -> Refusal {
@@ -119,11 +122,6 @@ impl<'a> Wanted<'a> for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn of(frame: &'a [u8]) -> Result<Self, NoObject> {
-        let mut fields = Self::default();
-        json::members(frame, &mut fields).map(|()| fields)
-    }
-
     fn id(&self, message: &Bytes) -> Option<RequestId> {
         let raw = self.id?;
         let first = raw.bytes().next()?;
