@@ -52,7 +52,8 @@ pub struct Ticket {
     link: LinkId,
     /// What those before it have answered; none for the first, and most channels have no other.
     passed: Option<Box<Passed>>,
-    request: Request,
+    /// Boxed: it would make the shard's queue, which messages go through twice, wider than they are.
+    request: Box<Request>,
 }
 
 /// What handlers are asked about.
@@ -160,10 +161,12 @@ impl Homes {
 
     /// A message arrives: its channel's handler sees it first, where there is one.
     pub fn publish(&mut self, publish: Publish, post: &Post) {
-        let shards = self.shards(post);
-        let home = match self.open(&publish.channel, shards) {
-            Ok(home) => home,
-            Err(refusal) => return self.answer(publish.channel, publish.origin, Err(refusal), post),
+        let home = match self.homes.get_mut(&publish.channel) {
+            Some(home) => home,
+            None => match self.open(&publish.channel, self.shards(post)) {
+                Ok(home) => home,
+                Err(refusal) => return self.answer(publish.channel, publish.origin, Err(refusal), post),
+            },
         };
         if let Err(refusal) = may_publish(&publish, &home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);

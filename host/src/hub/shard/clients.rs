@@ -115,7 +115,7 @@ impl Shard {
         connection.answer_awaited();
         connection.subscription_asked();
         let home = self.post.mesh().home(&subscribe.channel);
-        self.post.send(home, Letter::Subscribe(subscribe));
+        self.post.send(home, Letter::Subscribe(Box::new(subscribe)));
     }
 
     /// A question about a channel. What joined leaves with its connection.
@@ -275,6 +275,11 @@ impl Shard {
 
     pub fn registry(&self) -> Arc<Registry> {
         self.homes.borrow().registry().clone()
+    }
+
+    /// Does any plugin say who may what?
+    pub fn asks_auth_plugins(&self) -> bool {
+        !self.homes.borrow().registry().auth().is_empty()
     }
 
     pub fn filters(&self) -> &Filters {
