@@ -232,6 +232,11 @@ impl Connection {
         self.seats.borrow().contains_key(channel)
     }
 
+    /// Other channels bring it nothing.
+    pub(super) fn has_one_channel(&self) -> bool {
+        self.seats.borrow().len() == 1
+    }
+
     /// A close frame is queued or the socket is gone: nothing more is sent or heard.
     pub fn is_closing(&self) -> bool {
         self.closing.get()

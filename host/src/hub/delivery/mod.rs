@@ -18,6 +18,7 @@ use crate::hub::socket::Socket;
 use crate::hub::wire::WireId;
 
 pub struct Delivery {
+    me: ShardId,
     connections: Slots<Rc<Connection>>,
     audiences: Slab<Audience>,
     by_channel: ChannelMap<usize>,
@@ -33,6 +34,7 @@ pub struct Delivery {
 impl Delivery {
     pub fn new(shard: ShardId, limit: usize) -> Self {
         Self {
+            me: shard,
             connections: Slots::new(shard, limit),
             audiences: Slab::new(),
             by_channel: ChannelMap::default(),

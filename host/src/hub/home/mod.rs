@@ -250,7 +250,7 @@ impl Homes {
         self.open_messages = 0;
         for name in self.dirty.drain(..) {
             if let Some(home) = self.homes.get_mut(&name) {
-                home.seal(post);
+                home.seal_last(post);
             }
         }
     }

@@ -94,7 +94,7 @@ impl Shard {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::cell::RefCell;
     use std::io::{self, IoSlice};
     use std::task::{Context, Poll};
@@ -152,7 +152,7 @@ mod tests {
         fn shutdown(&self) {}
     }
 
-    fn settings() -> Settings {
+    pub(in crate::hub::shard) fn settings() -> Settings {
         let rules = vec![(crate::core::Pattern::parse("*").unwrap(), ChannelRule::default())];
         Settings {
             wires: WIRES,
