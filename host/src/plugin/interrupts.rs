@@ -1,12 +1,14 @@
 //! Components run a slice at a time, and deadlines are counted in slices: between two of them the
 //! shard's other work goes on.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use wasmtime::Engine;
+use wasmtime::{Engine, EngineWeak};
 
 /// Most calls end within one.
 const SLICE: Duration = Duration::from_millis(1);
@@ -15,6 +17,20 @@ const SLICE: Duration = Duration::from_millis(1);
 const SHORT: Duration = Duration::from_micros(50);
 /// So long after the last such call slices stay short: one that runs long is seldom alone.
 const AFTERWARDS: Duration = Duration::from_secs(1);
+/// Slices that nobody has had after which the clock stops: the next call sets it going, which costs
+/// that one a wake-up.
+const IDLE: u32 = 100;
+/// A clock that stands looks so often whether its engine is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Whether calls come.
+mod pulse {
+    /// Since the last slice's end.
+    pub const BEATS: u8 = 0;
+    pub const IS_QUIET: u8 = 1;
+    /// The clock stands.
+    pub const STANDS: u8 = 2;
+}
 
 /// Ends slices, on a thread of its own.
 #[derive(Debug)]
@@ -24,6 +40,9 @@ pub struct Interrupts {
     short_until: AtomicU64,
     /// How long the last slice was, in microseconds.
     slice: AtomicU64,
+    /// One of [`pulse`]. Read by every call, written once a slice.
+    pulse: AtomicU8,
+    clock: OnceLock<Thread>,
 }
 
 impl Interrupts {
@@ -36,27 +55,65 @@ impl Interrupts {
             began: Instant::now(),
             short_until: AtomicU64::new(0),
             slice: AtomicU64::new(0),
+            pulse: AtomicU8::new(pulse::IS_QUIET),
+            clock: OnceLock::new(),
         });
         let (engine, this) = (engine.weak(), interrupts.clone());
-        std::thread::Builder::new()
+        let clock = std::thread::Builder::new()
             .name("plugin-clock".into())
-            .spawn(move || {
-                let mut last = this.now();
-                while let Some(engine) = engine.upgrade() {
-                    engine.increment_epoch();
-                    drop(engine);
-                    std::thread::park_timeout(if last < this.short_until.load(Relaxed) {
-                        SHORT
-                    } else {
-                        SLICE
-                    });
-                    let now = this.now();
-                    this.slice.store(now - last, Relaxed);
-                    last = now;
-                }
-            })
+            .spawn(move || this.run(&engine))
             .context("cannot start the plugins' clock")?;
+        // Set once, here.
+        let _ = interrupts.clock.set(clock.thread().clone());
         Ok(interrupts)
+    }
+
+    fn run(&self, engine: &EngineWeak) {
+        let (mut last, mut idle) = (self.now(), 0);
+        while let Some(alive) = engine.upgrade() {
+            alive.increment_epoch();
+            drop(alive);
+            idle = if self.pulse.swap(pulse::IS_QUIET, AcqRel) == pulse::BEATS { 0 } else { idle + 1 };
+            if idle >= IDLE && self.stops() {
+                self.stand(engine);
+                // Whoever has set it going begins a slice of its own.
+                (last, idle) = (self.now(), 0);
+            }
+            let is_short = last < self.short_until.load(Relaxed);
+            std::thread::park_timeout(if is_short { SHORT } else { SLICE });
+            let now = self.now();
+            self.slice.store(now - last, Relaxed);
+            last = now;
+        }
+    }
+
+    /// Until a call begins, or nobody is left to make one.
+    fn stand(&self, engine: &EngineWeak) {
+        while self.pulse.load(Acquire) == pulse::STANDS && engine.upgrade().is_some() {
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
+    /// Unless a call has begun.
+    fn stops(&self) -> bool {
+        self.pulse.compare_exchange(pulse::IS_QUIET, pulse::STANDS, AcqRel, Relaxed).is_ok()
+    }
+
+    /// A call begins, or goes on: slices must end. It is before the store's deadline is set that the clock
+    /// must be known to go; a call that has gone on for [`IDLE`] slices has said so again meanwhile.
+    pub fn needed(&self) {
+        if self.pulse.load(Relaxed) != pulse::BEATS {
+            self.beat();
+        }
+    }
+
+    #[cold]
+    fn beat(&self) {
+        if self.pulse.swap(pulse::BEATS, AcqRel) == pulse::STANDS
+            && let Some(clock) = self.clock.get()
+        {
+            clock.unpark();
+        }
     }
 
     fn now(&self) -> u64 {
@@ -66,6 +123,7 @@ impl Interrupts {
     /// A call needs another slice. How long the one was that it has had, at most: where the clock itself
     /// had to wait for a processor, nobody knows who had that.
     pub fn needs_another(&self) -> Duration {
+        self.needed();
         self.short_until.store(self.now() + micros(AFTERWARDS), Relaxed);
         Duration::from_micros(self.slice.load(Relaxed)).min(SLICE)
     }
@@ -88,5 +146,42 @@ mod tests {
         assert!(interrupts.needs_another() <= SLICE);
         let (until, now) = (interrupts.short_until.load(Relaxed), interrupts.now());
         assert!(until > now && until <= now + micros(AFTERWARDS), "{until} after {now}");
+    }
+
+    fn until(mut is_so: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(30), "in vain");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_clock_stands_while_nobody_calls_and_goes_when_somebody_does() {
+        let mut config = wasmtime::Config::new();
+        let engine = Engine::new(config.epoch_interruption(true)).unwrap();
+        let mut store = wasmtime::Store::new(&engine, ());
+        let looping =
+            wasmtime::Module::new(&engine, r#"(module (func (export "f") (loop (br 0))))"#).unwrap();
+        let looping = wasmtime::Instance::new(&mut store, &looping, &[]).unwrap();
+        let looping = looping.get_typed_func::<(), ()>(&mut store, "f").unwrap();
+        let interrupts = Interrupts::start(&engine).unwrap();
+        for _ in 0..3 {
+            until(|| interrupts.pulse.load(Relaxed) == pulse::STANDS);
+            interrupts.needed();
+            store.set_epoch_deadline(1);
+            looping.call(&mut store, ()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_clock_without_an_engine_ends() {
+        let mut config = wasmtime::Config::new();
+        let engine = Engine::new(config.epoch_interruption(true)).unwrap();
+        let interrupts = Interrupts::start(&engine).unwrap();
+        until(|| interrupts.pulse.load(Relaxed) == pulse::STANDS);
+        drop(engine);
+        interrupts.needed();
+        until(|| Arc::strong_count(&interrupts) == 1);
     }
 }

@@ -133,6 +133,7 @@ impl StoreData {
         self.reads = 0;
         self.budget_ms = ms;
         self.under_way.set(call);
+        self.owner.interrupts.needed();
         self.owner.waits.then(|| self.owner.grants.patience())
     }
 }
