@@ -1,5 +1,5 @@
-//! The shards' letterboxes. Letters gather during a turn and leave as one batch a peer,
-//! so that a peer is woken at most once a turn.
+//! The shards' letterboxes. Letters gather during a turn and leave as one batch a peer when the turns
+//! of channels are sealed, so that a peer is woken once a turn; what comes up after that is another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

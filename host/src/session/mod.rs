@@ -335,7 +335,7 @@ impl Session {
             self.connection.until_settled().await;
         }
         let limit = self.context.max_subscriptions;
-        if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(&channel) {
+        if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(channel) {
             return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
         }
         Ok(())

@@ -154,7 +154,7 @@ impl Permissions {
         self.judge_at(channel, Instant::now() + *after, 0);
         let mut ends = self.ends.borrow_mut();
         if ends.len() > ENDS {
-            ends.retain(|other, _| other == channel || connection.is_subscribed(&other));
+            ends.retain(|other, _| other == channel || connection.is_subscribed(other));
         }
     }
 

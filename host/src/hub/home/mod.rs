@@ -245,7 +245,8 @@ impl Homes {
         self.open_messages
     }
 
-    /// Closes every open turn and sends it to the shards with subscribers.
+    /// Closes every open turn and sends it to the shards with subscribers. Other shards have theirs before
+    /// this one delivers, which may write to many sockets.
     pub fn seal_all(&mut self, post: &Post) {
         self.open_messages = 0;
         for name in self.dirty.drain(..) {
@@ -253,6 +254,7 @@ impl Homes {
                 home.seal_last(post);
             }
         }
+        post.dispatch();
     }
 
     fn answer(

@@ -128,7 +128,7 @@ impl Shard {
         for connection in subscribers {
             let removed = self.delivery.borrow_mut().unsubscribe(&connection, channel);
             self.release(removed.and_then(|removed| removed.filter));
-            connection.uncall(&channel);
+            connection.uncall(channel);
             let refusal = Refusal::ChannelNotFound(channel.clone());
             self.reply(&connection, None, Reply::Refused { channel: Some(channel.clone()), refusal });
         }

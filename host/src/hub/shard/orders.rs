@@ -165,7 +165,7 @@ impl Shard {
             let user = connection.sender().named().cloned();
             return Err(Refusal::PermissionDenied { user, channel: channel.clone(), reason: None });
         }
-        if connection.subscriptions() >= limit && !connection.is_subscribed(&channel) {
+        if connection.subscriptions() >= limit && !connection.is_subscribed(channel) {
             return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
         }
         Ok(())
@@ -201,7 +201,7 @@ impl Shard {
 pub(super) fn asked_for(connection: &Connection, channel: &ChannelName, params: &Option<Bytes>) -> Subscribe {
     Subscribe {
         params: params.clone(),
-        replaces: connection.is_subscribed(&channel),
+        replaces: connection.is_subscribed(channel),
         ..Subscribe::plain(channel.clone(), connection.sender(), connection.wire)
     }
 }

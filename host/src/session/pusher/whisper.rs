@@ -30,7 +30,7 @@ impl Guest {
         let there = match self.app.channel(name) {
             Ok(channel) => {
                 self.settled(&channel).await;
-                Some(channel).filter(|channel| self.session.connection.is_subscribed(&channel))
+                Some(channel).filter(|channel| self.session.connection.is_subscribed(channel))
             }
             Err(_) => None,
         };
