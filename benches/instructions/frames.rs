@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
 use tidegate::core::clock::UnixMillis;
-use tidegate::core::{ChannelName, ClientId, Message, Offset, Payload, Sender, UserId};
+use tidegate::core::{ChannelName, ClientId, LastName, Message, Offset, Payload, Sender, UserId};
 use tidegate::dialect::{Native, native};
 use tidegate::hub::wire::Wire;
 
@@ -19,9 +19,10 @@ pub fn data() -> String {
 pub fn decode() {
     let frame = format!(r#"{{"type":"publish","channel":"room:17","data":{}}}"#, data());
     let frame = Bytes::from(frame);
+    let mut last = LastName::default();
     counted(|| {
         for _ in 0..FRAMES {
-            black_box(native::text(black_box(&frame)));
+            black_box(native::text(black_box(&frame), &mut last));
         }
     });
 }

@@ -15,6 +15,7 @@ mod jobs;
 #[path = "../parts/open_socket.rs"]
 mod open_socket;
 mod plugins;
+mod rooms;
 
 use std::process::ExitCode;
 
@@ -25,10 +26,11 @@ pub struct Path {
 }
 
 /// By name; each runs its preparation, then [`counted::counted`] once.
-const PATHS: [Path; 6] = [
+const PATHS: [Path; 7] = [
     Path { name: "decode-publish", per: frames::FRAMES },
     Path { name: "encode-data", per: frames::FRAMES },
     Path { name: "fan-out-1000", per: fan_out::MESSAGES },
+    Path { name: "publish-rooms", per: rooms::PUBLISHES },
     Path { name: "filter-batch", per: plugins::BATCHES },
     Path { name: "handler-call", per: plugins::CALLS },
     Path { name: "chat-call", per: plugins::CALLS },
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         frames::decode();
         frames::encode();
         fan_out::run();
+        rooms::run();
         plugins::filters();
         plugins::handler("tests/fixtures/pass.wasm");
         plugins::handler("plugins/examples/chat/chat.wasm");

@@ -1,7 +1,7 @@
 //! Frames and HTTP bodies to commands.
 
 use bytes::{Bytes, BytesMut};
-use tidegate::core::{ChannelName, IdempotencyKey, Offset, Payload, PayloadKind, Refusal};
+use tidegate::core::{ChannelName, IdempotencyKey, LastName, Offset, Payload, PayloadKind, Refusal};
 use tidegate::dialect::{Command, FilterRequest, Native, Request, native};
 use tidegate::hub::letter::{About, Wishes};
 use tidegate::hub::slow::SlowPolicy;
@@ -22,7 +22,7 @@ pub fn native_decode(data: &[u8]) {
     }
     // The WebSocket layer lets no other text through.
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Request { id, command } = native::text(&message);
+    let Request { id, command } = native::text(&message, &mut LastName::default());
     match Object::parse(text) {
         Ok(fields) => {
             let mark = fields.raw("id").filter(|raw| raw.starts_with(['"', '-']) || starts_with_digit(raw));
@@ -52,7 +52,7 @@ fn starts_with_digit(raw: &str) -> bool {
 }
 
 fn binary(message: &Bytes) {
-    let Request { id, command } = native::binary(message);
+    let Request { id, command } = native::binary(message, &mut LastName::default());
     assert_eq!(id, None);
     let parts = message.split_first().and_then(|(length, rest)| rest.split_at_checked((*length).into()));
     let name = parts.and_then(|(name, _)| ChannelName::parse(std::str::from_utf8(name).ok()?).ok());

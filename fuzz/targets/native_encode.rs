@@ -4,7 +4,8 @@
 use bytes::{Bytes, BytesMut};
 use tidegate::core::clock::UnixMillis;
 use tidegate::core::{
-    ChannelName, ClientId, Message, Offset, Payload, PayloadKind, PluginName, Refusal, Sender, UserId,
+    ChannelName, ClientId, LastName, Message, Offset, Payload, PayloadKind, PluginName, Refusal, Sender,
+    UserId,
 };
 use tidegate::dialect::{Native, native};
 use tidegate::hub::tally::Receipt;
@@ -53,7 +54,7 @@ fn payload(input: &mut Input<'_>) -> Payload {
 /// Only what the decoder takes for one.
 fn id(input: &mut Input<'_>) -> Option<RequestId> {
     let frame = format!("{{\"id\":{}}}", input.text());
-    native::text(&Bytes::from(frame)).id
+    native::text(&Bytes::from(frame), &mut LastName::default()).id
 }
 
 fn holds(frame: &[u8], channel: &ChannelName, message: &Message, numbered: bool) {

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod apps;
 pub mod bounded;
+pub mod channel_map;
 pub mod clock;
 pub mod ids;
 pub mod key;
@@ -17,10 +18,11 @@ pub mod refusal;
 pub mod schema;
 mod trace;
 
+pub use channel_map::{ChannelMap, ChannelSet};
 pub use ids::{ClientId, Offset, ShardId};
 pub use key::{KeyPointer, MessageKey};
 pub use message::{Message, Payload, PayloadKind, Sender};
-pub use names::{ChannelName, IdempotencyKey, PluginName, UserId};
+pub use names::{ChannelName, IdempotencyKey, LastName, PluginName, UserId};
 pub use pattern::{Captures, Pattern};
 pub use refusal::Refusal;
 pub use trace::TraceParent;

@@ -1,7 +1,11 @@
 //! Names that clients and operators choose, checked once where they come in.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use super::channel_map;
 
 /// Why a name cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,8 +23,12 @@ pub enum NameError {
 /// The name of a channel: 1 to 255 bytes of UTF-8 without control characters or
 /// outer spaces. One that begins with `$` is the server's own: from outside only a user's own
 /// channel can be named, `$user:` and the user's id. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ChannelName(Arc<str>);
+#[derive(Clone)]
+pub struct ChannelName {
+    text: Arc<str>,
+    /// For [`channel_map::ChannelMap`].
+    hash: u64,
+}
 
 impl ChannelName {
     pub const MAX_BYTES: usize = 255;
@@ -44,7 +52,11 @@ impl ChannelName {
         if name.starts_with('$') && user_in(name).is_none() {
             return Err(NameError::Reserved);
         }
-        Ok(Self(name.into()))
+        Ok(Self::unchecked(name))
+    }
+
+    fn unchecked(name: &str) -> Self {
+        Self { text: name.into(), hash: channel_map::hash(name) }
     }
 
     /// Is it a channel that the server has for itself? Nobody else can name one.
@@ -55,7 +67,7 @@ impl ChannelName {
     /// Where a user of an application's is shown to be online; `name` is the user's, behind the
     /// application's prefix.
     pub fn online(name: &str) -> Self {
-        Self(format!("{}{name}", Self::ONLINE).into())
+        Self::unchecked(&format!("{}{name}", Self::ONLINE))
     }
 
     /// A user's own channel.
@@ -76,21 +88,26 @@ impl ChannelName {
     /// What a message to one client, in nobody's channel, says it is from: `$client`. Nobody can
     /// subscribe to it.
     pub fn of_client() -> Self {
-        Self("$client".into())
+        Self::unchecked("$client")
     }
 
     /// Whose own channel it is; none: nobody's.
     pub fn user(&self) -> Option<&str> {
-        user_in(&self.0)
+        user_in(&self.text)
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The same for equal names, in this process alone.
+    pub fn hashed(&self) -> u64 {
+        self.hash
     }
 
     /// Is it a clone of this very one? Others may be equal: this is only the quicker question.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.text, &other.text)
     }
 }
 
@@ -98,16 +115,59 @@ fn user_in(name: &str) -> Option<&str> {
     name.strip_prefix(ChannelName::OF_USER).filter(|user| !user.is_empty())
 }
 
-/// So that a map keyed by names can be asked with a `&str`.
-impl std::borrow::Borrow<str> for ChannelName {
-    fn borrow(&self) -> &str {
-        &self.0
+/// The channel that a client has named last: most name the same one again, which is then neither
+/// checked nor copied.
+#[derive(Debug, Default)]
+pub struct LastName(Option<ChannelName>);
+
+impl LastName {
+    /// As [`ChannelName::parse`].
+    ///
+    /// # Errors
+    /// It is no name. The last one stays.
+    pub fn parse(&mut self, name: &str) -> Result<ChannelName, NameError> {
+        match &self.0 {
+            Some(last) if last.as_str() == name => Ok(last.clone()),
+            _ => Ok(self.0.insert(ChannelName::parse(name)?).clone()),
+        }
+    }
+}
+
+impl Hash for ChannelName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl PartialEq for ChannelName {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.text == other.text
+    }
+}
+
+impl Eq for ChannelName {}
+
+impl PartialOrd for ChannelName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ChannelName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl fmt::Debug for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
     }
 }
 
 impl fmt::Display for ChannelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -188,6 +248,17 @@ mod tests {
         assert_eq!(ChannelName::parse(&"a".repeat(256)), Err(NameError::TooLong(255)));
         assert_eq!(ChannelName::parse(" a"), Err(NameError::BadCharacter));
         assert_eq!(ChannelName::parse("a\u{0}b"), Err(NameError::BadCharacter));
+    }
+
+    #[test]
+    fn the_last_name_is_the_same_one_again() {
+        let mut last = LastName::default();
+        let room = last.parse("room").unwrap();
+        assert!(last.parse("room").unwrap().is_same_as(&room));
+        assert_eq!(last.parse(" room"), Err(NameError::BadCharacter));
+        assert!(last.parse("room").unwrap().is_same_as(&room));
+        assert_eq!(last.parse("hall").unwrap().as_str(), "hall");
+        assert_eq!(last.parse("room"), Ok(room));
     }
 
     #[test]

@@ -1,14 +1,8 @@
 //! Some fields of a JSON object as they stand in it, for dialects whose frames are few. Of a key
 //! that stands twice the last counts; `null` is a field left out; other fields are passed over.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
+use super::json::{self, NoObject, Wanted};
 use crate::core::Refusal;
-use crate::dialect::native::decode::present;
 
 /// The fields `names` of a text frame, in their order.
 ///
@@ -17,43 +11,24 @@ use crate::dialect::native::decode::present;
 pub fn fields<'a, const N: usize>(
     message: &'a [u8],
     names: [&str; N],
-) -> Result<[Option<&'a RawValue>; N], Refusal> {
-    let mut json = serde_json::Deserializer::from_slice(message);
-    match Wanted(names).deserialize(&mut json).and_then(|fields| json.end().map(|()| fields)) {
-        Ok(fields) => Ok(fields),
-        Err(_) if serde_json::from_slice::<IgnoredAny>(message).is_ok() => Err(Refusal::TypeRequired),
-        Err(_) => Err(Refusal::BadJson),
+) -> Result<[Option<&'a str>; N], Refusal> {
+    let mut wanted = Named { names, values: [None; N] };
+    match json::members(message, &mut wanted) {
+        Ok(()) => Ok(wanted.values),
+        Err(NoObject) if json::is_value(message) => Err(Refusal::TypeRequired),
+        Err(NoObject) => Err(Refusal::BadJson),
     }
 }
 
-struct Wanted<'n, const N: usize>([&'n str; N]);
-
-impl<'de, const N: usize> DeserializeSeed<'de> for Wanted<'_, N> {
-    type Value = [Option<&'de RawValue>; N];
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
+struct Named<'n, 'a, const N: usize> {
+    names: [&'n str; N],
+    values: [Option<&'a str>; N],
 }
 
-impl<'de, const N: usize> Visitor<'de> for Wanted<'_, N> {
-    type Value = [Option<&'de RawValue>; N];
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let mut found = [None; N];
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match self.0.iter().position(|name| *name == key) {
-                Some(index) => found[index] = present(map.next_value()?),
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(found)
+impl<'a, const N: usize> Wanted<'a> for Named<'_, 'a, N> {
+    fn place(&mut self, name: &[u8]) -> Option<&mut Option<&'a str>> {
+        let index = self.names.iter().position(|wanted| wanted.as_bytes() == name)?;
+        Some(&mut self.values[index])
     }
 }
 
@@ -63,10 +38,7 @@ mod tests {
 
     #[test]
     fn fields_are_found_as_they_stand() {
-        let got = |json: &'static str| {
-            let found = fields(json.as_bytes(), ["a", "b"]);
-            found.map(|found| found.map(|raw| raw.map(RawValue::get)))
-        };
+        let got = |json: &'static str| fields(json.as_bytes(), ["a", "b"]);
         assert_eq!(got(r#"{"b":[1 ,2],"x":{},"a":null}"#), Ok([None, Some("[1 ,2]")]));
         assert_eq!(got(r#"{"a":1,"\u0061":2}"#), Ok([Some("2"), None]));
         assert_eq!(got("[1]"), Err(Refusal::TypeRequired));

@@ -2,7 +2,6 @@
 //! what it may have under way.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use super::socket::Socket;
 use super::turn::Turn;
 use super::wire::{Position, Wire, WireId};
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, ClientId, Sender, TraceParent, UserId};
+use crate::core::{ChannelMap, ChannelName, ChannelSet, ClientId, Sender, TraceParent, UserId};
 use crate::plugin::Departure;
 
 /// Requests of one client that a channel's home has not answered yet; at this many
@@ -33,7 +32,7 @@ pub struct Connection {
     pub wire: WireId,
     pub(super) socket: Rc<dyn Socket>,
     pub(super) outbox: RefCell<Outbox>,
-    pub(super) seats: RefCell<HashMap<ChannelName, Seat>>,
+    pub(super) seats: RefCell<ChannelMap<Seat>>,
     /// In the shard's list of outboxes to write this turn.
     pub(super) dirty: Cell<bool>,
     closing: Cell<bool>,
@@ -58,7 +57,7 @@ pub struct Connection {
     /// The shard's second in which it came: its heartbeats count from there.
     pub(super) born: u64,
     /// Channels whose presence it has joined by asking.
-    pub(super) joined: RefCell<HashSet<ChannelName>>,
+    pub(super) joined: RefCell<ChannelSet>,
     /// Heartbeats sent since the client was last heard.
     pub(super) unheard: Cell<u8>,
     /// The shard's second in which it last sent more than a pong, or had a subscription.
@@ -130,7 +129,7 @@ impl Connection {
     }
 
     /// As it is called in a channel: not everywhere by its user's name.
-    pub fn sender_in(&self, channel: &str) -> Sender {
+    pub fn sender_in(&self, channel: &ChannelName) -> Sender {
         match self.called(channel) {
             Some(user) => Sender { client: self.id, user },
             None => self.sender(),
@@ -170,12 +169,12 @@ impl Connection {
         }
     }
 
-    pub fn called(&self, channel: &str) -> Option<UserId> {
+    pub fn called(&self, channel: &ChannelName) -> Option<UserId> {
         self.guest.borrow().as_ref()?.called.get(channel).cloned()
     }
 
     /// It is in the channel no more. True: it was called by a name there, as a member of it.
-    pub(super) fn uncall(&self, channel: &str) -> bool {
+    pub(super) fn uncall(&self, channel: &ChannelName) -> bool {
         self.guest.borrow_mut().as_mut().is_some_and(|guest| guest.called.remove(channel).is_some())
     }
 
@@ -229,8 +228,13 @@ impl Connection {
         *self.end.borrow_mut() = (at, clock);
     }
 
-    pub fn is_subscribed(&self, channel: &str) -> bool {
+    pub fn is_subscribed(&self, channel: &ChannelName) -> bool {
         self.seats.borrow().contains_key(channel)
+    }
+
+    /// Other channels bring it nothing.
+    pub(super) fn has_one_channel(&self) -> bool {
+        self.seats.borrow().len() == 1
     }
 
     /// A close frame is queued or the socket is gone: nothing more is sent or heard.
@@ -314,7 +318,7 @@ impl Connection {
     /// It joins a channel, which it leaves when it ends. False: it has joined `limit` others.
     pub(super) fn join(&self, channel: &ChannelName, limit: usize) -> bool {
         let mut joined = self.joined.borrow_mut();
-        if joined.len() >= limit && !joined.contains(channel.as_str()) {
+        if joined.len() >= limit && !joined.contains(channel) {
             return false;
         }
         joined.insert(channel.clone());

@@ -309,7 +309,8 @@ pub type Errand = Box<dyn FnOnce(&Rc<Shard>, &mut Homes) + Send>;
 pub enum Letter {
     // to a channel's home
     Publish(Publish),
-    Subscribe(Subscribe),
+    /// Boxed: larger than a message, and rarer.
+    Subscribe(Box<Subscribe>),
     Unsubscribe(Unsubscribe),
     Question(Question),
     /// What became of a message with an idempotency key and a receipt.
@@ -421,5 +422,18 @@ impl Letter {
             Self::Subscribe(s) => 256 + s.params.as_ref().map_or(0, Bytes::len),
             _ => 128,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::post::Event;
+
+    /// Each message is moved through the shard's queue, and its answer again.
+    #[test]
+    fn a_letter_is_no_larger_than_a_message() {
+        assert!(size_of::<Publish>() <= 248, "{}", size_of::<Publish>());
+        assert!(size_of::<Event>() <= 256, "{}", size_of::<Event>());
     }
 }

@@ -1,14 +1,13 @@
-//! The shards' letterboxes. Letters gather during a turn and leave as one batch a peer,
-//! so that a peer is woken at most once a turn.
+//! The shards' letterboxes. Letters gather during a turn and leave as one batch a peer when the turns
+//! of channels are sealed, so that a peer is woken once a turn; what comes up after that is another.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 
 use super::letter::Letter;
-use crate::core::ShardId;
+use crate::core::{ChannelName, ShardId};
 
 /// Past this many bytes waiting for a shard, homes stop acknowledging publishes, and
 /// so, each at [`super::connection::MAX_IN_FLIGHT`], publishers stop being read.
@@ -28,8 +27,6 @@ struct Batch {
 #[derive(Clone)]
 pub struct Mesh {
     boxes: Arc<[Letterbox]>,
-    /// Keyed once a process, so that nobody outside can aim all channels at one shard.
-    hasher: RandomState,
     /// Shards that have said goodbye to all their clients.
     drained: Arc<AtomicUsize>,
 }
@@ -51,7 +48,7 @@ impl Mesh {
                 (Letterbox { sender, waiting: waiting.clone() }, Inbox { receiver, waiting })
             })
             .unzip();
-        (Self { boxes: boxes.into(), hasher: RandomState::new(), drained: Arc::default() }, inboxes)
+        (Self { boxes: boxes.into(), drained: Arc::default() }, inboxes)
     }
 
     pub fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
@@ -59,11 +56,9 @@ impl Mesh {
     }
 
     /// The shard that owns a channel.
-    pub fn home(&self, channel: &str) -> ShardId {
-        match self.boxes.len() {
-            1 => ShardId(0),
-            shards => ShardId((self.hasher.hash_one(channel) % shards as u64) as u8),
-        }
+    pub fn home(&self, channel: &ChannelName) -> ShardId {
+        // By bits that a shard's maps do not go by: they would be the same in all of its names.
+        ShardId(((channel.hashed() >> 32) as u16 as usize % self.boxes.len()) as u8)
     }
 
     /// Posts letters to a shard. A shard that has ended takes none.

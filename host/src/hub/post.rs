@@ -31,6 +31,8 @@ pub struct LocalQueue {
 }
 
 impl LocalQueue {
+    // Inlined, a letter is written where it stays: it is large, and there are two a message.
+    #[inline(always)]
     pub fn push(&self, event: Event) {
         self.events.borrow_mut().push(event);
         self.wake();
@@ -111,10 +113,13 @@ impl Post {
 
     /// A letter to a shard that does not exist is dropped: client ids, and the shards in them,
     /// also come from plugins.
+    #[inline(always)]
     pub fn send(&self, to: ShardId, letter: Letter) {
-        if to == self.me {
-            self.queue.push(Event::Letter(letter));
-        } else if let Some(letters) = self.outgoing.borrow_mut().get_mut(to.index()) {
+        if to == self.me { self.queue.push(Event::Letter(letter)) } else { self.send_away(to, letter) }
+    }
+
+    fn send_away(&self, to: ShardId, letter: Letter) {
+        if let Some(letters) = self.outgoing.borrow_mut().get_mut(to.index()) {
             letters.push(letter);
             self.queue.wake();
         }

@@ -49,6 +49,8 @@ pub struct Turn {
     has_exceptions: bool,
     /// Between the messages.
     asides: Option<Box<Asides>>,
+    /// The shard where no other turn of its channel is delivered together with it, if that is known.
+    pub alone_at: Option<ShardId>,
 }
 
 /// The messages' frames in one dialect.
@@ -318,6 +320,7 @@ impl OpenTurn {
             weight: taken.weight,
             has_exceptions: taken.has_exceptions,
             asides: taken.asides.map(|asides| Box::new(asides.seal(taken.wires))),
+            alone_at: None,
         }
     }
 }

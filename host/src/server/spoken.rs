@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::run::{ACTION, BRIDGE, EVENT, NATIVE};
 use crate::config::DialectsConfig;
+use crate::core::LastName;
 use crate::dialect::bridge::{self, BadBridge, Opening};
 use crate::dialect::{Request, action, event, native};
 use crate::hub::wire::WireId;
@@ -40,20 +41,20 @@ impl Spoken {
         }
     }
 
-    /// A text message, UTF-8.
-    pub fn text(&self, message: &Bytes) -> Request {
+    /// A text message, UTF-8, of a client that has named this channel last.
+    pub fn text(&self, message: &Bytes, last: &mut LastName) -> Request {
         match self {
-            Self::Native => native::text(message),
+            Self::Native => native::text(message, last),
             Self::Bridge(opening) => bridge::text(&opening.channel, message),
             Self::Event => event::text(message),
             Self::Action => action::text(message),
         }
     }
 
-    pub fn binary(&self, message: &Bytes) -> Request {
+    pub fn binary(&self, message: &Bytes, last: &mut LastName) -> Request {
         match self {
             Self::Bridge(opening) => bridge::binary(&opening.channel, message),
-            Self::Native | Self::Event | Self::Action => native::binary(message),
+            Self::Native | Self::Event | Self::Action => native::binary(message, last),
         }
     }
 }

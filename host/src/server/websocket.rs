@@ -19,7 +19,7 @@ use super::frames::{Frames, Incoming};
 use super::router::Router;
 use super::spoken::Spoken;
 use super::stream::Lent;
-use crate::core::Refusal;
+use crate::core::{LastName, Refusal};
 use crate::dialect::bridge;
 use crate::dialect::frame::{self, Opcode};
 use crate::hub::socket::Socket;
@@ -113,13 +113,14 @@ async fn begin(spoken: &Spoken, router: &Router, session: &mut Session, connecti
 }
 
 async fn converse(spoken: &Spoken, messages: &mut Messages, session: &mut Session) -> Result<(), Ended> {
+    let mut last = LastName::default();
     while let Some(message) = messages.next().await {
         match message {
             Arrived::Message(Message::Text(bytes)) => {
-                session.handle(spoken.text(&bytes), bytes.len()).await?
+                session.handle(spoken.text(&bytes, &mut last), bytes.len()).await?
             }
             Arrived::Message(Message::Binary(bytes)) => {
-                session.handle(spoken.binary(&bytes), bytes.len()).await?;
+                session.handle(spoken.binary(&bytes, &mut last), bytes.len()).await?;
             }
             Arrived::Message(Message::TooLarge(bytes)) => {
                 session.refuse(Refusal::TooLarge(messages.limit()), bytes)?;

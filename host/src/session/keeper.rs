@@ -229,7 +229,7 @@ impl Keeper {
     ) -> bool {
         let Some(connection) = context.shard.connection(permissions.client()) else { return false };
         let _ = timeout(PATIENCE, connection.until_settled()).await;
-        if !connection.is_subscribed(channel.as_str()) {
+        if !connection.is_subscribed(&channel) {
             permissions.left(&channel);
             return false;
         }
@@ -238,7 +238,7 @@ impl Keeper {
             Holds::No(refusal) => refusal,
         };
         // It may have left meanwhile, or be closing.
-        if !connection.is_subscribed(channel.as_str()) || connection.is_closing() {
+        if !connection.is_subscribed(&channel) || connection.is_closing() {
             return false;
         }
         tracing::debug!(client = %connection.id, %channel, "its subscription no longer holds");

@@ -134,7 +134,7 @@ impl Session {
                             origin: Origin::Client {
                                 sender: self.connection.sender(),
                                 request: id.clone(),
-                                subscribed: self.connection.is_subscribed(channel.as_str()),
+                                subscribed: self.connection.is_subscribed(&channel),
                             },
                             except: (!echo).then_some(self.connection.id),
                             key,
@@ -191,7 +191,7 @@ impl Session {
         let Some(user) = sender.named().filter(|_| self.to_own) else { return };
         // One whose id can be no part of a name has no channel.
         let Ok(channel) = ChannelName::of_user(user.as_str()) else { return };
-        if self.connection.is_subscribed(channel.as_str()) {
+        if self.connection.is_subscribed(&channel) {
             return;
         }
         let wishes = Wishes::default();
@@ -272,8 +272,10 @@ impl Session {
 
     async fn may(&mut self, action: AuthAction, channel: &ChannelName) -> Result<(), Refusal> {
         self.standing.may(&self.context, &self.connection, action, channel).await?;
-        if self.standing.is_anonymous() && self.context.apps.keeps_private(channel)
-            || self.context.apps.is_for_one_user(channel)
+        let apps = &self.context.apps;
+        // Where there are none, no channel is one of theirs.
+        if !apps.is_empty()
+            && (self.standing.is_anonymous() && apps.keeps_private(channel) || apps.is_for_one_user(channel))
         {
             return Err(denied(&self.connection, channel));
         }
@@ -311,7 +313,7 @@ impl Session {
         }
         let (sender, wire) = (self.connection.sender(), self.connection.wire);
         self.ask_home(Subscribe {
-            replaces: self.connection.is_subscribed(channel.as_str()),
+            replaces: self.connection.is_subscribed(&channel),
             channel,
             sender,
             wire,
@@ -333,7 +335,7 @@ impl Session {
             self.connection.until_settled().await;
         }
         let limit = self.context.max_subscriptions;
-        if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(channel.as_str()) {
+        if self.connection.subscriptions() >= limit && !self.connection.is_subscribed(channel) {
             return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
         }
         Ok(())

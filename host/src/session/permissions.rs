@@ -2,7 +2,6 @@
 //! the [`Keeper`], which asks again.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use tokio::time::Instant;
@@ -10,7 +9,7 @@ use tokio::time::Instant;
 use super::keeper::Keeper;
 use super::standing::Known;
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, ClientId};
+use crate::core::{ChannelMap, ChannelName, ClientId};
 use crate::hub::Connection;
 use crate::plugin::{Handshake, Permission};
 
@@ -33,13 +32,13 @@ pub struct Permissions {
     /// None: it is not known yet, and has no subscriptions.
     known: RefCell<Option<Rc<Known>>>,
     /// Of the set of plugins with the number `asked_of`.
-    publish: RefCell<HashMap<ChannelName, Kept>>,
+    publish: RefCell<ChannelMap<Kept>>,
     asked_of: Cell<u64>,
     /// When subscriptions are to be judged again, of those that have an end.
-    ends: RefCell<HashMap<ChannelName, Instant>>,
+    ends: RefCell<ChannelMap<Instant>>,
     /// Of a client that shows another credential for each subscription: with what it got them.
     /// Those that are not in it were not judged.
-    each: Option<RefCell<HashMap<ChannelName, Rc<Handshake>>>>,
+    each: Option<RefCell<ChannelMap<Rc<Handshake>>>>,
     keeper: Weak<Keeper>,
 }
 
@@ -57,7 +56,7 @@ impl Permissions {
         client: ClientId,
         handshake: Handshake,
         keeper: &Rc<Keeper>,
-        each: Option<RefCell<HashMap<ChannelName, Rc<Handshake>>>>,
+        each: Option<RefCell<ChannelMap<Rc<Handshake>>>>,
     ) -> Rc<Self> {
         let permissions = Rc::new(Self {
             client,
@@ -155,7 +154,7 @@ impl Permissions {
         self.judge_at(channel, Instant::now() + *after, 0);
         let mut ends = self.ends.borrow_mut();
         if ends.len() > ENDS {
-            ends.retain(|other, _| other == channel || connection.is_subscribed(other.as_str()));
+            ends.retain(|other, _| other == channel || connection.is_subscribed(other));
         }
     }
 

@@ -1,6 +1,5 @@
 //! What a channel's rule says of a request before it goes to the hub: who, and what.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -8,7 +7,7 @@ use bytes::Bytes;
 
 use crate::config::ChannelConfig;
 use crate::core::schema::Schema;
-use crate::core::{ChannelName, Pattern, Payload, PayloadKind, Refusal};
+use crate::core::{ChannelMap, ChannelName, Pattern, Payload, PayloadKind, Refusal};
 use crate::hub::audience::FilterFailure;
 
 /// Rules of channels that a session remembers; past it they are looked for anew.
@@ -147,7 +146,7 @@ fn invalid(channel: &ChannelName, details: String) -> Refusal {
 
 /// The rules of the channels that one session has used, so that each is looked for once.
 #[derive(Default)]
-pub struct KnownRules(HashMap<ChannelName, Option<Arc<Rule>>>);
+pub struct KnownRules(ChannelMap<Option<Arc<Rule>>>);
 
 impl KnownRules {
     pub fn find(&mut self, rules: &Rules, channel: &ChannelName) -> Option<Arc<Rule>> {

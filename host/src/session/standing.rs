@@ -157,16 +157,16 @@ impl Standing {
         action: AuthAction,
         channel: &ChannelName,
     ) -> Result<(), Refusal> {
-        let registry = context.shard.registry();
-        let built_in = registry.auth().is_empty();
         let owner = channel.user().filter(|_| action == AuthAction::Subscribe);
         let owned = |connection: &Connection, owner| match connection.stands_for(owner) {
             true => Ok(()),
             false => Err(denied(connection, channel)),
         };
-        if built_in && context.jwt.is_none() {
+        if context.jwt.is_none() && !context.shard.asks_auth_plugins() {
             return owner.map_or(Ok(()), |owner| owned(connection, owner));
         }
+        let registry = context.shard.registry();
+        let built_in = registry.auth().is_empty();
         let kept = match action {
             AuthAction::Publish => self.permissions.may_publish(channel, registry.number),
             AuthAction::Subscribe => None,

@@ -17,10 +17,10 @@ pub fn text(message: &Bytes) -> Request {
 fn command(message: &Bytes) -> Result<Command, Refusal> {
     let [action, topic, data] = fields(message, ["action", "topic", "data"])?;
     let action = action.ok_or(Refusal::TypeRequired)?;
-    let action = string(action).ok_or_else(|| Refusal::UnknownType(cut(action.get())))?;
+    let action = string(action).ok_or_else(|| Refusal::UnknownType(cut(action)))?;
     let topic = || {
         let raw = topic.ok_or(Refusal::ChannelRequired)?;
-        channel_name(&string(raw).ok_or_else(|| invalid(&cut(raw.get()), "topic: is not a string"))?)
+        channel_name(&string(raw).ok_or_else(|| invalid(&cut(raw), "topic: is not a string"))?)
     };
     match &*action {
         "subscribe" => Ok(Command::subscribe(topic()?)),

@@ -1,7 +1,6 @@
 //! Event frames to requests. An event that is not one of the protocol's own is a publication.
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use crate::core::{Payload, Refusal};
 use crate::dialect::fields::fields;
@@ -21,10 +20,10 @@ pub fn text(message: &Bytes) -> Request {
 fn command(message: &Bytes) -> Result<Command, Refusal> {
     let [event, channel, data] = fields(message, ["event", "channel", "data"])?;
     let event = event.ok_or(Refusal::TypeRequired)?;
-    let event = string(event).ok_or_else(|| Refusal::UnknownType(cut(event.get())))?;
+    let event = string(event).ok_or_else(|| Refusal::UnknownType(cut(event)))?;
     let channel = || {
         let raw = channel.ok_or(Refusal::ChannelRequired)?;
-        channel_name(&string(raw).ok_or_else(|| invalid(&cut(raw.get()), "channel: is not a string"))?)
+        channel_name(&string(raw).ok_or_else(|| invalid(&cut(raw), "channel: is not a string"))?)
     };
     match &*event {
         "" => Err(Refusal::TypeRequired),
@@ -47,8 +46,8 @@ fn command(message: &Bytes) -> Result<Command, Refusal> {
 }
 
 /// `{"token":T}`.
-fn token(data: Option<&RawValue>) -> Result<String, Refusal> {
-    let token = data.and_then(|data| fields(data.get().as_bytes(), ["token"]).ok());
+fn token(data: Option<&str>) -> Result<String, Refusal> {
+    let token = data.and_then(|data| fields(data.as_bytes(), ["token"]).ok());
     let token = token.and_then(|[token]| string(token?).map(|token| token.into_owned()));
     token.ok_or_else(|| invalid("auth", "data.token: is required, a string"))
 }

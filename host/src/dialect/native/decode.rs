@@ -2,16 +2,14 @@
 //! field left out; unknown fields are passed over; `data` is not looked into.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::core::metadata::{BadMetadata, Metadata};
 use crate::core::names::NameError;
-use crate::core::{ChannelName, IdempotencyKey, Offset, Payload, Refusal};
+use crate::core::{ChannelName, IdempotencyKey, LastName, Offset, Payload, Refusal};
+use crate::dialect::fields::fields;
+use crate::dialect::json::{self, NoObject, Wanted};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::letter::{About, Wishes};
 use crate::hub::slow::SlowPolicy;
@@ -22,30 +20,26 @@ const MAX_ACTION_NAME: usize = 255;
 /// Characters of a refused name: one that is a little too long is shown whole.
 const MOST_OF_A_NAME: usize = 300;
 
-/// A text frame. `message` is UTF-8, checked by the WebSocket layer.
-pub fn text(message: &Bytes) -> Request {
-    // Checked as a whole, which is cheaper than string by string.
-    let Ok(text) = std::str::from_utf8(message) else {
-        return Request { id: None, command: Err(Refusal::BadJson) };
-    };
-    match serde_json::from_str::<Fields>(text) {
-        Ok(fields) => Request { id: fields.id(message), command: fields.command(message) },
+/// A text frame of a client that has named this channel last. `message` is UTF-8, checked by the
+/// WebSocket layer.
+pub fn text(message: &Bytes, last: &mut LastName) -> Request {
+    let mut fields = Fields::default();
+    match json::members(message, &mut fields) {
+        Ok(()) => Request { id: fields.id(message), command: fields.command(message, last) },
         // JSON, but not an object: it has no type.
-        Err(_) if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
-            Request { id: None, command: Err(Refusal::TypeRequired) }
-        }
-        Err(_) => Request { id: None, command: Err(Refusal::BadJson) },
+        Err(NoObject) if json::is_value(message) => Request { id: None, command: Err(Refusal::TypeRequired) },
+        Err(NoObject) => Request { id: None, command: Err(Refusal::BadJson) },
     }
 }
 
 /// A binary frame: one byte n, n bytes of channel name, and the payload.
-pub fn binary(message: &Bytes) -> Request {
+pub fn binary(message: &Bytes, last: &mut LastName) -> Request {
     let command = match message.first() {
         Some(&length) if message.len() > usize::from(length) => {
             let start = 1 + usize::from(length);
             std::str::from_utf8(&message[1..start])
                 .map_err(|_| invalid("", "the channel's name is not UTF-8"))
-                .and_then(channel_name)
+                .and_then(|name| channel_again(name, last))
                 .map(|channel| Command::Publish {
                     channel,
                     event: Bytes::new(),
@@ -62,9 +56,11 @@ pub fn binary(message: &Bytes) -> Request {
 
 /// A publish by HTTP: the same fields, without a `type`.
 pub fn broadcast(body: &Bytes) -> Result<Command, Refusal> {
-    let fields: Fields<'_> = serde_json::from_slice(body).map_err(|_| Refusal::BadJson)?;
+    let mut fields = Fields::default();
+    json::members(body, &mut fields).map_err(|NoObject| Refusal::BadJson)?;
     // SocketAPI has no such field: there it is one of those that are passed over.
-    Fields { idempotency_key: None, ..fields }.publish(body)
+    fields.idempotency_key = None;
+    fields.publish(body, &mut LastName::default())
 }
 
 pub(in crate::dialect) fn invalid(subject: &str, details: &str) -> Refusal {
@@ -72,62 +68,94 @@ pub(in crate::dialect) fn invalid(subject: &str, details: &str) -> Refusal {
 }
 
 pub(in crate::dialect) fn channel_name(name: &str) -> Result<ChannelName, Refusal> {
-    ChannelName::parse(name).map_err(|error: NameError| invalid(name, &format!("channel: {error}")))
+    channel_again(name, &mut LastName::default())
+}
+
+/// The same for a client that has named this channel last.
+fn channel_again(name: &str, last: &mut LastName) -> Result<ChannelName, Refusal> {
+    last.parse(name).map_err(|error: NameError| invalid(name, &format!("channel: {error}")))
 }
 
 /// The fields that a frame may have, as they stand in it.
 #[derive(Default)]
 struct Fields<'a> {
-    kind: Option<&'a RawValue>,
-    channel: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    event: Option<&'a RawValue>,
-    echo: Option<&'a RawValue>,
-    token: Option<&'a RawValue>,
-    filter: Option<&'a RawValue>,
-    recover: Option<&'a RawValue>,
-    since: Option<&'a RawValue>,
-    history: Option<&'a RawValue>,
-    limit: Option<&'a RawValue>,
-    presence: Option<&'a RawValue>,
-    policy: Option<&'a RawValue>,
-    receipt: Option<&'a RawValue>,
-    idempotency_key: Option<&'a RawValue>,
+    kind: Option<&'a str>,
+    channel: Option<&'a str>,
+    id: Option<&'a str>,
+    data: Option<&'a str>,
+    event: Option<&'a str>,
+    echo: Option<&'a str>,
+    token: Option<&'a str>,
+    filter: Option<&'a str>,
+    recover: Option<&'a str>,
+    since: Option<&'a str>,
+    history: Option<&'a str>,
+    limit: Option<&'a str>,
+    presence: Option<&'a str>,
+    policy: Option<&'a str>,
+    receipt: Option<&'a str>,
+    idempotency_key: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> for Fields<'a> {
+    fn place(&mut self, name: &[u8]) -> Option<&mut Option<&'a str>> {
+        Some(match name {
+            b"type" => &mut self.kind,
+            b"channel" => &mut self.channel,
+            b"id" => &mut self.id,
+            b"data" => &mut self.data,
+            b"event" => &mut self.event,
+            b"echo" => &mut self.echo,
+            b"token" => &mut self.token,
+            b"filter" => &mut self.filter,
+            b"recover" => &mut self.recover,
+            b"since" => &mut self.since,
+            b"history" => &mut self.history,
+            b"limit" => &mut self.limit,
+            b"presence" => &mut self.presence,
+            b"policy" => &mut self.policy,
+            b"receipt" => &mut self.receipt,
+            b"idempotency_key" => &mut self.idempotency_key,
+            _ => return None,
+        })
+    }
 }
 
 impl<'a> Fields<'a> {
     fn id(&self, message: &Bytes) -> Option<RequestId> {
-        let raw = self.id?.get();
+        let raw = self.id?;
         let first = raw.bytes().next()?;
         let is_mark = first == b'"' || first == b'-' || first.is_ascii_digit();
         is_mark.then(|| RequestId(message.slice_ref(raw.as_bytes())))
     }
 
-    fn command(&self, message: &Bytes) -> Result<Command, Refusal> {
+    fn command(&self, message: &Bytes, last: &mut LastName) -> Result<Command, Refusal> {
         let kind = match self.kind {
             None => return Err(Refusal::TypeRequired),
-            Some(raw) => string(raw).ok_or_else(|| Refusal::UnknownType(cut(raw.get())))?,
+            Some(raw) => string(raw).ok_or_else(|| Refusal::UnknownType(cut(raw)))?,
         };
         match &*kind {
-            "publish" => self.publish(message),
+            "publish" => self.publish(message, last),
             "subscribe" => Ok(Command::Subscribe {
-                channel: self.channel()?,
+                channel: self.channel(last)?,
                 params: self.data.map(|_| share(message, self.data)),
                 filter: self.filter(message)?,
                 wishes: self.wishes()?,
             }),
-            "join" => self.ask(About::Join { metadata: self.metadata(message)? }),
-            "leave" => self.ask(About::Leave),
-            "presence" => self.ask(About::Presence),
-            "history" => self.ask(About::History {
-                since: self.position("since", self.since)?,
-                limit: self.count("limit", self.limit)?.unwrap_or(usize::MAX),
-            }),
-            "unsubscribe" => Ok(Command::Unsubscribe { channel: self.channel()? }),
+            "join" => self.ask(last, About::Join { metadata: self.metadata(message)? }),
+            "leave" => self.ask(last, About::Leave),
+            "presence" => self.ask(last, About::Presence),
+            "history" => self.ask(
+                last,
+                About::History {
+                    since: self.position("since", self.since)?,
+                    limit: self.count("limit", self.limit)?.unwrap_or(usize::MAX),
+                },
+            ),
+            "unsubscribe" => Ok(Command::Unsubscribe { channel: self.channel(last)? }),
             "action" => {
                 let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
-                let name = string(raw).ok_or_else(|| invalid(raw.get(), "channel: is not a string"))?;
+                let name = string(raw).ok_or_else(|| invalid(raw, "channel: is not a string"))?;
                 if name.len() > MAX_ACTION_NAME {
                     return Err(Refusal::ActionNotFound(cut(&name)));
                 }
@@ -142,25 +170,25 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn publish(&self, message: &Bytes) -> Result<Command, Refusal> {
+    fn publish(&self, message: &Bytes, last: &mut LastName) -> Result<Command, Refusal> {
         Ok(Command::Publish {
-            channel: self.channel()?,
+            channel: self.channel(last)?,
             event: self.text("event", self.event)?.map_or(Bytes::new(), |e| e.into_owned().into()),
             payload: Payload::json(share(message, self.data)),
-            echo: self.echo.map(|raw| raw.get() != "false"),
-            receipt: self.receipt.is_some_and(|raw| raw.get() == "true"),
+            echo: self.echo.map(|raw| raw != "false"),
+            receipt: self.receipt.is_some_and(|raw| raw == "true"),
             key: self.key()?,
         })
     }
 
-    fn channel(&self) -> Result<ChannelName, Refusal> {
+    fn channel(&self, last: &mut LastName) -> Result<ChannelName, Refusal> {
         let raw = self.channel.ok_or(Refusal::ChannelRequired)?;
-        let name = string(raw).ok_or_else(|| invalid(raw.get(), "channel: is not a string"))?;
-        channel_name(&name)
+        let name = string(raw).ok_or_else(|| invalid(raw, "channel: is not a string"))?;
+        channel_again(&name, last)
     }
 
-    fn ask(&self, about: About) -> Result<Command, Refusal> {
-        Ok(Command::Ask { channel: self.channel()?, about })
+    fn ask(&self, last: &mut LastName, about: About) -> Result<Command, Refusal> {
+        Ok(Command::Ask { channel: self.channel(last)?, about })
     }
 
     fn wishes(&self) -> Result<Wishes, Refusal> {
@@ -168,7 +196,7 @@ impl<'a> Fields<'a> {
             cached: false,
             recover: self.position("recover", self.recover)?,
             history: self.count("history", self.history)?.unwrap_or(0),
-            presence: match self.presence.map(RawValue::get) {
+            presence: match self.presence {
                 None | Some("false") => false,
                 Some("true") => true,
                 Some(_) => return Err(self.wrong("presence: is neither true nor false")),
@@ -185,21 +213,20 @@ impl<'a> Fields<'a> {
     }
 
     /// A place in a channel. An epoch that is none of ours is an old one, not an error.
-    fn position(&self, name: &str, raw: Option<&RawValue>) -> Result<Option<Position>, Refusal> {
+    fn position(&self, name: &str, raw: Option<&str>) -> Result<Option<Position>, Refusal> {
         let Some(raw) = raw else { return Ok(None) };
         let place = || {
-            let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
-            let epoch = fields.get("epoch").and_then(|epoch| string(epoch))?;
-            let offset = fields.get("offset")?.get().parse().ok()?;
+            let [epoch, offset] = fields(raw.as_bytes(), ["epoch", "offset"]).ok()?;
+            let (epoch, offset) = (string(epoch?)?, offset?.parse().ok()?);
             Some(Position { epoch: Epoch::parse(&epoch), offset: Offset(offset) })
         };
         let wrong = "is not an object with `epoch`, a string, and `offset`, a whole number from 0";
         place().map(Some).ok_or_else(|| self.wrong(&format!("{name}: {wrong}")))
     }
 
-    fn count(&self, name: &str, raw: Option<&RawValue>) -> Result<Option<usize>, Refusal> {
+    fn count(&self, name: &str, raw: Option<&str>) -> Result<Option<usize>, Refusal> {
         let Some(raw) = raw else { return Ok(None) };
-        match raw.get().parse::<u64>() {
+        match raw.parse::<u64>() {
             Ok(count) => Ok(Some(usize::try_from(count).unwrap_or(usize::MAX))),
             Err(_) => Err(self.wrong(&format!("{name}: is not a whole number from 0"))),
         }
@@ -208,14 +235,14 @@ impl<'a> Fields<'a> {
     /// What a member says of itself: a JSON object without the server's own fields.
     fn metadata(&self, message: &Bytes) -> Result<Option<Bytes>, Refusal> {
         let Some(raw) = self.data else { return Ok(None) };
-        match Metadata::check(raw.get().as_bytes()) {
+        match Metadata::check(raw.as_bytes()) {
             Err(BadMetadata::OwnField(own)) => {
                 return Err(self.wrong(&format!("data.{own}: is the server's own field")));
             }
             Err(why) => return Err(self.wrong(&format!("data: {why}"))),
             Ok(()) => {}
         }
-        Ok(Some(message.slice_ref(raw.get().as_bytes())))
+        Ok(Some(message.slice_ref(raw.as_bytes())))
     }
 
     fn wrong(&self, details: &str) -> Refusal {
@@ -229,7 +256,7 @@ impl<'a> Fields<'a> {
         parsed.map(Some).map_err(|error| invalid(&subject, &format!("idempotency_key: {error}")))
     }
 
-    fn text(&self, name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, Refusal> {
+    fn text(&self, name: &str, raw: Option<&'a str>) -> Result<Option<Cow<'a, str>>, Refusal> {
         let Some(raw) = raw else { return Ok(None) };
         let subject = self.channel.and_then(string).unwrap_or_default();
         string(raw).map(Some).ok_or_else(|| invalid(&subject, &format!("{name}: is not a string")))
@@ -238,11 +265,12 @@ impl<'a> Fields<'a> {
     fn filter(&self, message: &Bytes) -> Result<Option<FilterRequest>, Refusal> {
         let Some(raw) = self.filter else { return Ok(None) };
         let subject = self.channel.and_then(string).unwrap_or_default();
-        let filter: FilterFields = serde_json::from_str(raw.get())
-            .map_err(|_| invalid(&subject, "filter: is not an object with `plugin` and `params`"))?;
-        let plugin = filter.plugin.and_then(string);
+        let filter = fields(raw.as_bytes(), ["plugin", "params"]);
+        let [plugin, params] =
+            filter.map_err(|_| invalid(&subject, "filter: is not an object with `plugin` and `params`"))?;
+        let plugin = plugin.and_then(string);
         let plugin = plugin.ok_or_else(|| invalid(&subject, "filter.plugin: is required, a string"))?;
-        Ok(Some(FilterRequest { plugin: plugin.into_owned(), params: share(message, filter.params) }))
+        Ok(Some(FilterRequest { plugin: plugin.into_owned(), params: share(message, params) }))
     }
 }
 
@@ -258,103 +286,18 @@ fn cut_at(text: &str, characters: usize) -> String {
     }
 }
 
-pub(in crate::dialect) fn string<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
-    let text = raw.get();
-    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+/// The string that a value is; none: it is something else.
+pub(in crate::dialect) fn string(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains('\\') {
         return Some(Cow::Borrowed(inner));
     }
-    serde_json::from_str(text).ok().map(Cow::Owned)
+    serde_json::from_str(raw).ok().map(Cow::Owned)
 }
 
 /// A field's JSON as a share of the frame's own bytes; `null` where it is missing.
-pub(in crate::dialect) fn share(message: &Bytes, raw: Option<&RawValue>) -> Bytes {
-    raw.map_or(Bytes::from_static(b"null"), |raw| message.slice_ref(raw.get().as_bytes()))
-}
-
-pub(in crate::dialect) fn present(raw: &RawValue) -> Option<&RawValue> {
-    (raw.get() != "null").then_some(raw)
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Frame;
-
-        impl<'de> Visitor<'de> for Frame {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
-                let mut fields = Fields::default();
-                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                    let slot = match &*key {
-                        "type" => &mut fields.kind,
-                        "channel" => &mut fields.channel,
-                        "id" => &mut fields.id,
-                        "data" => &mut fields.data,
-                        "event" => &mut fields.event,
-                        "echo" => &mut fields.echo,
-                        "token" => &mut fields.token,
-                        "filter" => &mut fields.filter,
-                        "recover" => &mut fields.recover,
-                        "since" => &mut fields.since,
-                        "history" => &mut fields.history,
-                        "limit" => &mut fields.limit,
-                        "presence" => &mut fields.presence,
-                        "policy" => &mut fields.policy,
-                        "receipt" => &mut fields.receipt,
-                        "idempotency_key" => &mut fields.idempotency_key,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    *slot = present(map.next_value::<&'de RawValue>()?);
-                }
-                Ok(fields)
-            }
-        }
-
-        deserializer.deserialize_map(Frame)
-    }
-}
-
-struct FilterFields<'a> {
-    plugin: Option<&'a RawValue>,
-    params: Option<&'a RawValue>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for FilterFields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Frame;
-
-        impl<'de> Visitor<'de> for Frame {
-            type Value = FilterFields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FilterFields<'de>, M::Error> {
-                let mut fields = FilterFields { plugin: None, params: None };
-                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                    match &*key {
-                        "plugin" => fields.plugin = present(map.next_value()?),
-                        "params" => fields.params = present(map.next_value()?),
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(fields)
-            }
-        }
-
-        deserializer.deserialize_map(Frame)
-    }
+pub(in crate::dialect) fn share(message: &Bytes, raw: Option<&str>) -> Bytes {
+    raw.map_or(Bytes::from_static(b"null"), |raw| message.slice_ref(raw.as_bytes()))
 }
 
 #[cfg(test)]
@@ -363,7 +306,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn command(frame: &str) -> Result<Command, Refusal> {
-        text(&Bytes::copy_from_slice(frame.as_bytes())).command
+        text(&Bytes::copy_from_slice(frame.as_bytes()), &mut LastName::default()).command
+    }
+
+    fn of_bytes(frame: &'static [u8]) -> Request {
+        binary(&Bytes::from_static(frame), &mut LastName::default())
     }
 
     fn lobby() -> ChannelName {
@@ -430,7 +377,9 @@ mod tests {
 
     #[test]
     fn ids_are_echoed_as_they_stand() {
-        let id = |frame: &str| text(&Bytes::copy_from_slice(frame.as_bytes())).id.map(|id| id.0);
+        let id = |frame: &str| {
+            text(&Bytes::copy_from_slice(frame.as_bytes()), &mut LastName::default()).id.map(|id| id.0)
+        };
         assert_eq!(id(r#"{"id":7}"#), Some("7".into()));
         assert_eq!(id(r#"{"id":"a\n"}"#), Some(r#""a\n""#.into()));
         assert_eq!(id(r#"{"id":{}}"#), None);
@@ -439,7 +388,7 @@ mod tests {
 
     #[test]
     fn binary_frames_name_their_channel() {
-        let got = binary(&Bytes::from_static(b"\x0achat:lobby\x00\xff"));
+        let got = of_bytes(b"\x0achat:lobby\x00\xff");
         let want = Command::Publish {
             channel: lobby(),
             event: Bytes::new(),
@@ -449,16 +398,16 @@ mod tests {
             key: None,
         };
         assert_eq!(got.command, Ok(want));
-        assert_eq!(binary(&Bytes::new()).command, Err(Refusal::ChannelRequired));
-        assert_eq!(binary(&Bytes::from_static(b"\x05ab")).command, Err(Refusal::ChannelRequired));
+        assert_eq!(of_bytes(b"").command, Err(Refusal::ChannelRequired));
+        assert_eq!(of_bytes(b"\x05ab").command, Err(Refusal::ChannelRequired));
     }
 
     proptest! {
         #[test]
         fn no_frame_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let bytes = Bytes::from(bytes);
-            let _ = text(&bytes);
-            let _ = binary(&bytes);
+            let _ = text(&bytes, &mut LastName::default());
+            let _ = binary(&bytes, &mut LastName::default());
         }
 
         #[test]

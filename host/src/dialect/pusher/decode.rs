@@ -1,7 +1,6 @@
 //! Frames of clients: one JSON object each, `{"event":…,"channel":…,"data":…}`.
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::payload::posted;
 use crate::core::Payload;
@@ -101,7 +100,7 @@ pub fn text(message: &Bytes) -> Result<Said, Unsaid> {
 }
 
 /// A string is what was meant to be sent; anything else is sent as the JSON that it is.
-fn payload(message: &Bytes, data: Option<&RawValue>) -> Payload {
+fn payload(message: &Bytes, data: Option<&str>) -> Payload {
     match data.and_then(string) {
         Some(text) => posted(text.into_owned()),
         None => Payload::json(share(message, data)),
@@ -110,13 +109,13 @@ fn payload(message: &Bytes, data: Option<&RawValue>) -> Payload {
 
 /// Text fields of `data`, which is an object, or a string of one.
 fn inside<const N: usize>(
-    data: Option<&RawValue>,
+    data: Option<&str>,
     names: [&'static str; N],
 ) -> Result<[Option<String>; N], Unsaid> {
     let not_there = Unsaid::NoText("data");
     let data = data.ok_or(not_there.clone())?;
     let text = string(data);
-    let object = text.as_deref().unwrap_or(data.get());
+    let object = text.as_deref().unwrap_or(data);
     let found = fields(object.as_bytes(), names).map_err(|_| not_there)?;
     let mut texts = [const { None }; N];
     for ((text, raw), name) in texts.iter_mut().zip(found).zip(names) {

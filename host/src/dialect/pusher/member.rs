@@ -61,30 +61,29 @@ pub fn user(user_data: &str) -> Result<User, BadMember> {
     let [user, info, watchlist] =
         fields(user_data.as_bytes(), ["id", USER_INFO, "watchlist"]).map_err(|_| BadMember::NoObject)?;
     let user = user.and_then(string).filter(|user| !user.is_empty()).ok_or(BadMember::NoUser("id"))?;
-    let watchlist = watchlist.and_then(|list| serde_json::from_str(list.get()).ok());
+    let watchlist = watchlist.and_then(|list| serde_json::from_str(list).ok());
     Ok(User { member: named(user, info, "id")?, watchlist: watchlist.unwrap_or_default() })
 }
 
-fn named(user: Cow<'_, str>, info: Option<&RawValue>, field: &'static str) -> Result<Member, BadMember> {
+fn named(user: Cow<'_, str>, info: Option<&str>, field: &'static str) -> Result<Member, BadMember> {
     if user.chars().nth(MAX_USER).is_some() {
         return Err(BadMember::LongUser(field));
     }
     Ok(Member { user: UserId(user.into()), metadata: metadata(info) })
 }
 
-fn id(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let text = raw.get();
-    match text.as_bytes().first()? {
+fn id(raw: &str) -> Option<Cow<'_, str>> {
+    match raw.as_bytes().first()? {
         b'"' => string(raw).filter(|user| !user.is_empty()),
-        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(text)),
+        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw)),
         _ => None,
     }
 }
 
 /// What the channel keeps of a `user_info`: an object as it is, so that native clients see its
 /// fields; anything else, and an object with the server's own fields, as `{"user_info":…}`.
-fn metadata(info: Option<&RawValue>) -> Bytes {
-    let Some(info) = info.map(RawValue::get) else { return Bytes::new() };
+fn metadata(info: Option<&str>) -> Bytes {
+    let Some(info) = info else { return Bytes::new() };
     let object: Option<BTreeMap<Cow<'_, str>, &RawValue>> = serde_json::from_str(info).ok();
     let is_plain = object.is_some_and(|object| !RESERVED.iter().any(|own| object.contains_key(*own)));
     if is_plain {

@@ -3,13 +3,12 @@
 mod turns;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use slab::Slab;
 
-use crate::core::{ChannelName, ClientId, PluginName, ShardId};
+use crate::core::{ChannelMap, ChannelName, ClientId, PluginName, ShardId};
 use crate::hub::audience::{Audience, FilterChoice, GroupKey, Member, Panel, Removed, Seat};
 use crate::hub::connection::Connection;
 use crate::hub::letter::Accepted;
@@ -19,9 +18,10 @@ use crate::hub::socket::Socket;
 use crate::hub::wire::WireId;
 
 pub struct Delivery {
+    me: ShardId,
     connections: Slots<Rc<Connection>>,
     audiences: Slab<Audience>,
-    by_channel: HashMap<ChannelName, usize>,
+    by_channel: ChannelMap<usize>,
     /// Connections with something to write this turn.
     dirty: Vec<Rc<Connection>>,
     /// Connections past their outbox's bound, to be closed by the shard.
@@ -34,9 +34,10 @@ pub struct Delivery {
 impl Delivery {
     pub fn new(shard: ShardId, limit: usize) -> Self {
         Self {
+            me: shard,
             connections: Slots::new(shard, limit),
             audiences: Slab::new(),
-            by_channel: HashMap::new(),
+            by_channel: ChannelMap::default(),
             dirty: Vec::new(),
             slow: Vec::new(),
             delivered: 0,
@@ -122,7 +123,7 @@ impl Delivery {
 
     /// None: it was not subscribed.
     pub fn unsubscribe(&mut self, connection: &Connection, channel: &ChannelName) -> Option<Removed> {
-        let seat = connection.seats.borrow_mut().remove(channel.as_str())?;
+        let seat = connection.seats.borrow_mut().remove(channel)?;
         connection.recount();
         Some(self.vacate(channel, &seat))
     }
@@ -132,9 +133,9 @@ impl Delivery {
         let removed = audience.remove(seat);
         if audience.is_empty() {
             self.audiences.remove(seat.audience);
-            self.by_channel.remove(channel.as_str());
+            self.by_channel.remove(channel);
         } else if let Some(moved) = removed.moved.and_then(|client| self.find(client))
-            && let Some(its) = moved.seats.borrow_mut().get_mut(channel.as_str())
+            && let Some(its) = moved.seats.borrow_mut().get_mut(channel)
         {
             its.take_over(seat);
         }

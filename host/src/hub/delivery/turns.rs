@@ -18,14 +18,16 @@ use crate::hub::turn::{Content, Run, Turn};
 use crate::plugin::Bits;
 
 impl Delivery {
-    /// Puts a turn's runs into the outboxes of all subscribers without a filter; `alone`, as the
-    /// only one that the shard delivers now, past their empty queues. The plugins whose filters
-    /// have yet to judge it.
+    /// Puts a turn's runs into the outboxes of all subscribers without a filter, or past them where
+    /// they are empty and nothing else is to come that could share the write: `alone`, as the only turn that
+    /// the shard delivers now, or as the only one of its channel, to subscribers of no other. The plugins
+    /// whose filters have yet to judge it.
     pub fn deliver(&mut self, turn: &Turn, alone: bool) -> Vec<PluginName> {
         if turn.is_aside() {
             return self.deliver_asides(turn, None);
         }
-        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return Vec::new() };
+        let Some(&key) = self.by_channel.get(&turn.channel) else { return Vec::new() };
+        let alone_in_channel = turn.alone_at == Some(self.me);
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let waiting = audiences[key].judges().cloned().collect();
         let audience = &audiences[key];
@@ -56,6 +58,7 @@ impl Delivery {
                 let Some(connection) = connections.at(member.client) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
                 let asides = turn.asides_for(member.client);
+                let alone = alone || alone_in_channel && connection.has_one_channel();
                 if tells_places {
                     connection.came_to(turn);
                 } else if alone && !leaves_out && asides.is_none() {
@@ -111,7 +114,7 @@ impl Delivery {
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         for (client, of_it) in asides.clients() {
             let Some(connection) = connections.get(client) else { continue };
-            let Some(seat) = connection.seats.borrow().get(turn.channel.as_str()).cloned() else { continue };
+            let Some(seat) = connection.seats.borrow().get(&turn.channel).cloned() else { continue };
             let audience = &audiences[seat.audience];
             let key = &audience.groups[seat.group].key;
             let chosen = key.filter.as_ref().map(|filter| &filter.plugin);
@@ -146,7 +149,7 @@ impl Delivery {
         bits: &Bits,
         alone: bool,
     ) {
-        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
+        let Some(&key) = self.by_channel.get(&turn.channel) else { return };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let audience = &audiences[key];
         let columns = audience.columns(plugin, panel);
@@ -225,7 +228,7 @@ impl Delivery {
 
     /// Changes of presence and numbers of subscribers, for the subscribers of one plugin's filters: nobody judges those.
     pub fn deliver_unjudged(&mut self, turn: &Turn, plugin: &PluginName) {
-        let Some(&key) = self.by_channel.get(turn.channel.as_str()) else { return };
+        let Some(&key) = self.by_channel.get(&turn.channel) else { return };
         let Self { audiences, connections, dirty, slow, .. } = self;
         let audience = &audiences[key];
         let chose = |group: &&Group| group.key.filter.as_ref().is_some_and(|choice| choice.plugin == *plugin);

@@ -21,7 +21,7 @@ pub struct Link {
 impl Link {
     pub fn ask(&self, job: Job, request: Request, passed: Option<Box<Passed>>) {
         let trace = request.trace();
-        self.actor.send_traced(job, trace, Ticket { link: self.id, passed, request });
+        self.actor.send_traced(job, trace, Ticket { link: self.id, passed, request: Box::new(request) });
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Home {
     /// Where messages wait until somebody takes them.
     pub waiting: Option<Box<Waiting>>,
     turn: OpenTurn,
+    /// A turn was sealed before the time.
+    sealed_early: bool,
     /// Seconds since it was last seen in use, by whole sweeps.
     idle: u32,
     /// What clients may still publish, where the rule has a rate.
@@ -81,6 +83,7 @@ impl Home {
             presence: None,
             waiting: rule.queue.map(|rule| Box::new(Waiting::new(Queue::new(rule, in_use.clone())))),
             turn: OpenTurn::default(),
+            sealed_early: false,
             idle: 0,
             meter: rule.rate.map(|limit| Box::new(Meter::new(limit))),
             joining: 0,
@@ -254,12 +257,26 @@ impl Home {
         self.turn.set_subscribers(wires, &self.name, subscribers);
     }
 
-    /// Closes the open turn and sends it to the shards with subscribers.
+    /// Closes the open turn before the time and sends it to the shards with subscribers.
     pub fn seal(&mut self, post: &Post) {
+        self.sealed_early |= !self.turn.is_empty();
+        self.send_turn(None, post);
+    }
+
+    /// The same when it is time. What comes next is delivered later, on this shard: others may be handed
+    /// several turns at once.
+    pub fn seal_last(&mut self, post: &Post) {
+        let is_only = !std::mem::take(&mut self.sealed_early);
+        self.send_turn(is_only.then_some(post.me()), post);
+    }
+
+    fn send_turn(&mut self, alone_at: Option<ShardId>, post: &Post) {
         if self.turn.is_empty() {
             return;
         }
-        let turn = Arc::new(self.turn.seal(&self.name));
+        let mut turn = self.turn.seal(&self.name);
+        turn.alone_at = alone_at;
+        let turn = Arc::new(turn);
         for (shard, count) in post.mesh().shards().zip(&self.subscribers) {
             if *count > 0 && turn.concerns(shard) {
                 post.send(shard, Letter::Deliver(turn.clone()));

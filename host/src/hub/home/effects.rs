@@ -139,7 +139,7 @@ impl Homes {
             Effect::GroupDiscard { group, channel } => {
                 // Nobody waits for the answer.
                 let inquiry = GroupInquiry::Discard { channel, answer: oneshot::channel().0 };
-                let home = post.mesh().home(group.as_str());
+                let home = post.mesh().home(&group);
                 post.send(home, Letter::Group { group: GroupName(group), inquiry });
             }
             Effect::SetTimer { id, after_ms } => {
@@ -180,7 +180,7 @@ impl Homes {
         if own && self.homes.contains_key(&publish.channel) {
             self.accept(publish, post);
         } else {
-            post.send(post.mesh().home(publish.channel.as_str()), Letter::Publish(publish));
+            post.send(post.mesh().home(&publish.channel), Letter::Publish(publish));
         }
     }
 
@@ -241,7 +241,7 @@ fn sets_something_off(effect: &Effect) -> bool {
 
 fn add_to_group(group: ChannelName, channel: ChannelName, post: &Post) {
     let (answer, answered) = oneshot::channel();
-    let (home, name) = (post.mesh().home(group.as_str()), group.clone());
+    let (home, name) = (post.mesh().home(&group), group.clone());
     let inquiry = GroupInquiry::Add { channel: channel.clone(), answer };
     post.send(home, Letter::Group { group: GroupName(group), inquiry });
     tokio::task::spawn_local(async move {

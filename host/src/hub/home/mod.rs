@@ -19,7 +19,6 @@ mod timers;
 mod verdicts;
 mod waiting;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +28,7 @@ use chain::{Chain, LinkId, Passed};
 use channel::Home;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelName, Pattern, Refusal, ShardId, TraceParent};
+use crate::core::{Captures, ChannelMap, ChannelName, Pattern, Refusal, ShardId, TraceParent};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
 use crate::hub::letter::{Fate, Letter, Origin, Publish, Published, Subscribe, Unsubscribe};
 use crate::hub::mesh::Mesh;
@@ -53,7 +52,8 @@ pub struct Ticket {
     link: LinkId,
     /// What those before it have answered; none for the first, and most channels have no other.
     passed: Option<Box<Passed>>,
-    request: Request,
+    /// Boxed: it would make the shard's queue, which messages go through twice, wider than they are.
+    request: Box<Request>,
 }
 
 /// What handlers are asked about.
@@ -86,7 +86,7 @@ pub struct Homes {
     limit: usize,
     registry: Arc<Registry>,
     actors: Actors<Verdicts>,
-    homes: HashMap<ChannelName, Home>,
+    homes: ChannelMap<Home>,
     /// Handlers' calls about subscribers that have left, under way.
     departures: usize,
     groups: Groups,
@@ -125,7 +125,7 @@ impl Homes {
             limit,
             registry,
             actors,
-            homes: HashMap::new(),
+            homes: ChannelMap::default(),
             departures: 0,
             groups: Groups::new(limit),
             dirty: Vec::new(),
@@ -161,10 +161,13 @@ impl Homes {
 
     /// A message arrives: its channel's handler sees it first, where there is one.
     pub fn publish(&mut self, publish: Publish, post: &Post) {
-        let (shards, now) = (self.shards(post), self.now);
-        let home = match self.open(&publish.channel, shards) {
-            Ok(home) => home,
-            Err(refusal) => return self.answer(publish.channel, publish.origin, Err(refusal), post),
+        let now = self.now;
+        let home = match self.homes.get_mut(&publish.channel) {
+            Some(home) => home,
+            None => match self.open(&publish.channel, self.shards(post)) {
+                Ok(home) => home,
+                Err(refusal) => return self.answer(publish.channel, publish.origin, Err(refusal), post),
+            },
         };
         if let Err(refusal) = may_publish(&publish, &home.rule) {
             return self.answer(publish.channel, publish.origin, Err(refusal), post);
@@ -243,14 +246,16 @@ impl Homes {
         self.open_messages
     }
 
-    /// Closes every open turn and sends it to the shards with subscribers.
+    /// Closes every open turn and sends it to the shards with subscribers. Other shards have theirs before
+    /// this one delivers, which may write to many sockets.
     pub fn seal_all(&mut self, post: &Post) {
         self.open_messages = 0;
         for name in self.dirty.drain(..) {
             if let Some(home) = self.homes.get_mut(&name) {
-                home.seal(post);
+                home.seal_last(post);
             }
         }
+        post.dispatch();
     }
 
     fn answer(
@@ -390,7 +395,7 @@ fn report(
                 let _ = answer.send(Ok(published));
             }
             Origin::Keyed { .. } => {
-                let home = mesh.home(channel.as_str());
+                let home = mesh.home(&channel);
                 mesh.post(home, vec![Letter::Counted { channel, origin, published }]);
             }
             Origin::Plugin => {}

@@ -38,7 +38,7 @@ impl Homes {
     pub fn decided(&mut self, ticket: Ticket, answer: Result<Answer, PluginFailure>, post: &Post) {
         self.counted_down(&ticket.request);
         let by = (ticket.link, ticket.passed);
-        match (ticket.request, answer) {
+        match (*ticket.request, answer) {
             (Request::Publish(publish), Ok(Answer::Published(outcome))) => {
                 self.judged(publish, outcome, by, post);
             }

@@ -243,7 +243,7 @@ fn merge<'a>(kept: impl Iterator<Item = &'a Message>, taken: &'a [Message]) -> V
 fn settle(mesh: &Mesh, home: &Home, messages: Vec<Message>, answer: Option<(Origin, Published)>) -> Tally {
     let (mesh, channel, epoch) = (mesh.clone(), home.name.clone(), home.epoch);
     Tally::new(move |receipt| {
-        let shard = mesh.home(channel.as_str());
+        let shard = mesh.home(&channel);
         let settled = Settled { channel, epoch, messages, receipt, answer };
         mesh.post(shard, vec![Letter::Settled(settled)]);
     })

@@ -15,7 +15,7 @@ impl Shard {
         let Some(connection) = connection.as_ref().filter(|connection| !connection.is_closing()) else {
             self.release(filter);
             if result.is_ok() {
-                let (home, client) = (self.post.mesh().home(channel.as_str()), sender.client);
+                let (home, client) = (self.post.mesh().home(&channel), sender.client);
                 self.leave(Unsubscribe {
                     channel: channel.clone(),
                     sender,
@@ -40,8 +40,8 @@ impl Shard {
         match result {
             Err(refusal) => {
                 self.release(filter);
-                if !connection.is_subscribed(channel.as_str()) {
-                    connection.uncall(channel.as_str());
+                if !connection.is_subscribed(&channel) {
+                    connection.uncall(&channel);
                 }
                 let channel = Some(channel);
                 self.reply(connection, request.as_ref(), Reply::Refused { channel, refusal });
@@ -51,7 +51,7 @@ impl Shard {
                 let before = self.delivery.borrow_mut().subscribe(connection, &channel, &accepted, filter);
                 if let Some(before) = before {
                     self.release(before.filter);
-                    let home = self.post.mesh().home(channel.as_str());
+                    let home = self.post.mesh().home(&channel);
                     let shard = connection.id.shard();
                     self.post.send(home, Letter::ForgetOne { channel: channel.clone(), shard });
                 }
@@ -128,14 +128,14 @@ impl Shard {
         for connection in subscribers {
             let removed = self.delivery.borrow_mut().unsubscribe(&connection, channel);
             self.release(removed.and_then(|removed| removed.filter));
-            connection.uncall(channel.as_str());
+            connection.uncall(channel);
             let refusal = Refusal::ChannelNotFound(channel.clone());
             self.reply(&connection, None, Reply::Refused { channel: Some(channel.clone()), refusal });
         }
     }
 
     pub(super) fn leave(&self, unsubscribe: Unsubscribe) {
-        let home = self.post.mesh().home(unsubscribe.channel.as_str());
+        let home = self.post.mesh().home(&unsubscribe.channel);
         self.post.send(home, Letter::Unsubscribe(unsubscribe));
     }
 }

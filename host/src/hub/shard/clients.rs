@@ -66,14 +66,14 @@ impl Shard {
         }
         let left = self.delivery.borrow_mut().disconnect(connection);
         for channel in connection.joined.take() {
-            let home = self.post.mesh().home(channel.as_str());
+            let home = self.post.mesh().home(&channel);
             self.post.send(home, Letter::Gone { channel, client: connection.id });
         }
         for (channel, filter) in left {
             self.release(filter);
             self.leave(Unsubscribe {
                 channel: channel.clone(),
-                sender: connection.sender_in(channel.as_str()),
+                sender: connection.sender_in(&channel),
                 request: None,
                 subscribed: true,
                 why: connection.departure(),
@@ -86,8 +86,8 @@ impl Shard {
 
     /// It is no member any more, if its subscription had made it one.
     pub(super) fn leave_members(&self, connection: &Connection, channel: ChannelName) {
-        if connection.uncall(channel.as_str()) {
-            let home = self.post.mesh().home(channel.as_str());
+        if connection.uncall(&channel) {
+            let home = self.post.mesh().home(&channel);
             self.post.send(home, Letter::Gone { channel, client: connection.id });
         }
     }
@@ -105,7 +105,7 @@ impl Shard {
     /// Takes one of the client's credits; the answer returns it.
     pub fn publish(&self, connection: &Connection, publish: Publish) {
         connection.take_credit();
-        let home = self.post.mesh().home(publish.channel.as_str());
+        let home = self.post.mesh().home(&publish.channel);
         self.post.send(home, Letter::Publish(publish));
     }
 
@@ -114,8 +114,8 @@ impl Shard {
         connection.take_credit();
         connection.answer_awaited();
         connection.subscription_asked();
-        let home = self.post.mesh().home(subscribe.channel.as_str());
-        self.post.send(home, Letter::Subscribe(subscribe));
+        let home = self.post.mesh().home(&subscribe.channel);
+        self.post.send(home, Letter::Subscribe(Box::new(subscribe)));
     }
 
     /// A question about a channel. What joined leaves with its connection.
@@ -133,25 +133,25 @@ impl Shard {
                 }
             }
             About::Leave => {
-                connection.joined.borrow_mut().remove(question.channel.as_str());
+                connection.joined.borrow_mut().remove(&question.channel);
             }
             About::Presence | About::History { .. } => {}
         }
         connection.take_credit();
         connection.answer_awaited();
-        let home = self.post.mesh().home(question.channel.as_str());
+        let home = self.post.mesh().home(&question.channel);
         self.post.send(home, Letter::Question(question));
         Ok(())
     }
 
     pub fn ask_group(&self, group: GroupName, inquiry: GroupInquiry) {
-        let home = self.post.mesh().home(group.0.as_str());
+        let home = self.post.mesh().home(&group.0);
         self.post.send(home, Letter::Group { group, inquiry });
     }
 
     /// Asks a channel's home for the server's own API.
     pub fn inquire(&self, channel: ChannelName, inquiry: Inquiry) {
-        let home = self.post.mesh().home(channel.as_str());
+        let home = self.post.mesh().home(&channel);
         self.post.send(home, Letter::Inquiry { channel, inquiry });
     }
 
@@ -178,7 +178,7 @@ impl Shard {
         let removed = self.delivery.borrow_mut().unsubscribe(connection, &channel);
         let subscribed = removed.is_some();
         self.release(removed.and_then(|removed| removed.filter));
-        let (sender, request) = (connection.sender_in(channel.as_str()), Some(request));
+        let (sender, request) = (connection.sender_in(&channel), Some(request));
         let trace = connection.trace();
         self.leave(Unsubscribe { channel: channel.clone(), sender, request, subscribed, why, budget, trace });
         self.leave_members(connection, channel);
@@ -191,7 +191,7 @@ impl Shard {
     ) -> oneshot::Receiver<Result<Published, Refusal>> {
         let Publication { channel, event, payload, sender, except, key, receipt, trace } = publication;
         let (answer, receiver) = oneshot::channel();
-        let home = self.post.mesh().home(channel.as_str());
+        let home = self.post.mesh().home(&channel);
         let sender = sender.map(|user| Sender { client: ClientId::NOBODY, user });
         let origin = Origin::Server { answer, sender };
         let budget = PUBLICATIONS_A_MESSAGE;
@@ -275,6 +275,11 @@ impl Shard {
 
     pub fn registry(&self) -> Arc<Registry> {
         self.homes.borrow().registry().clone()
+    }
+
+    /// Does any plugin say who may what?
+    pub fn asks_auth_plugins(&self) -> bool {
+        !self.homes.borrow().registry().auth().is_empty()
     }
 
     pub fn filters(&self) -> &Filters {

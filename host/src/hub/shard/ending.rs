@@ -94,7 +94,7 @@ impl Shard {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::cell::RefCell;
     use std::io::{self, IoSlice};
     use std::task::{Context, Poll};
@@ -152,7 +152,7 @@ mod tests {
         fn shutdown(&self) {}
     }
 
-    fn settings() -> Settings {
+    pub(in crate::hub::shard) fn settings() -> Settings {
         let rules = vec![(crate::core::Pattern::parse("*").unwrap(), ChannelRule::default())];
         Settings {
             wires: WIRES,
@@ -183,8 +183,9 @@ mod tests {
                 tokio::task::spawn_local(shard.clone().run(inbox));
                 shards.push(shard);
             }
-            let away = |name: &String| mesh.home(name) == ShardId(1);
-            let channel = ChannelName::parse(&(0..).map(|n| format!("c{n}")).find(away).unwrap()).unwrap();
+            let away = |name: &ChannelName| mesh.home(name) == ShardId(1);
+            let mut names = (0..).map(|n| ChannelName::parse(&format!("c{n}")).unwrap());
+            let channel = names.find(away).unwrap();
             let socket = Rc::new(Wide::default());
             let connection = shards[0].connect(WireId(0), socket.clone()).unwrap();
             let subscribe = Subscribe {
@@ -203,7 +204,7 @@ mod tests {
             };
             shards[0].subscribe(&connection, subscribe);
             connection.until_settled().await;
-            assert!(connection.is_subscribed(channel.as_str()));
+            assert!(connection.is_subscribed(&channel));
 
             // Not by a letter, so that nobody has a turn between the acknowledgement and the end.
             let (answer, mut acknowledged) = oneshot::channel();

@@ -215,7 +215,7 @@ impl Shard {
     fn handle(self: &Rc<Self>, letter: Letter, alone: bool, homes: &mut Homes) {
         match letter {
             Letter::Publish(publish) => homes.publish(publish, &self.post),
-            Letter::Subscribe(subscribe) => homes.subscribe(subscribe, &self.post),
+            Letter::Subscribe(subscribe) => homes.subscribe(*subscribe, &self.post),
             Letter::Unsubscribe(unsubscribe) => homes.unsubscribe(unsubscribe, &self.post),
             Letter::Question(question) => homes.question(question, &self.post),
             Letter::Settled(settled) => homes.settled(settled, &self.post),

@@ -9,7 +9,7 @@ impl Shard {
     /// How many are in each of these channels, in their order.
     pub async fn occupancies(&self, channels: Vec<ChannelName>) -> Result<Vec<Occupancy>, Unanswered> {
         let asked = channels.into_iter().map(|channel| {
-            let home = self.post.mesh().home(channel.as_str());
+            let home = self.post.mesh().home(&channel);
             self.ask(home, move |_, homes, answer| {
                 // Who asked may have given up.
                 let _ = answer.send(homes.occupancy(&channel));
@@ -33,7 +33,7 @@ impl Shard {
 
     /// The users in a channel, by name.
     pub async fn members(&self, channel: ChannelName) -> Result<Vec<UserId>, Unanswered> {
-        let home = self.post.mesh().home(channel.as_str());
+        let home = self.post.mesh().home(&channel);
         let asked = self.ask(home, move |_, homes, answer| {
             let _ = answer.send(homes.members(&channel));
         });

@@ -102,7 +102,7 @@ impl Shard {
                     let mut left = 0;
                     for connection in found {
                         connection.until_settled().await;
-                        if connection.is_subscribed(channel.as_str()) && !connection.is_closing() {
+                        if connection.is_subscribed(&channel) && !connection.is_closing() {
                             there.remove(&connection, channel.clone());
                             left += 1;
                         }
@@ -165,7 +165,7 @@ impl Shard {
             let user = connection.sender().named().cloned();
             return Err(Refusal::PermissionDenied { user, channel: channel.clone(), reason: None });
         }
-        if connection.subscriptions() >= limit && !connection.is_subscribed(channel.as_str()) {
+        if connection.subscriptions() >= limit && !connection.is_subscribed(channel) {
             return Err(Refusal::LimitExceeded { limit, what: "subscriptions of one client" });
         }
         Ok(())
@@ -201,7 +201,7 @@ impl Shard {
 pub(super) fn asked_for(connection: &Connection, channel: &ChannelName, params: &Option<Bytes>) -> Subscribe {
     Subscribe {
         params: params.clone(),
-        replaces: connection.is_subscribed(channel.as_str()),
+        replaces: connection.is_subscribed(channel),
         ..Subscribe::plain(channel.clone(), connection.sender(), connection.wire)
     }
 }

@@ -128,12 +128,12 @@ impl Shard {
                     return tracing::warn!(client = %connection.id, %channel,
                         "a plugin lets a client join, but it is in {limit} channels already");
                 }
-                let home = self.post.mesh().home(channel.as_str());
+                let home = self.post.mesh().home(&channel);
                 self.post.send(home, Letter::Enter { channel, sender: connection.sender(), metadata });
             }
             Order::Leave { channel } => {
-                connection.joined.borrow_mut().remove(channel.as_str());
-                let home = self.post.mesh().home(channel.as_str());
+                connection.joined.borrow_mut().remove(&channel);
+                let home = self.post.mesh().home(&channel);
                 self.post.send(home, Letter::Gone { channel, client: connection.id });
             }
         }

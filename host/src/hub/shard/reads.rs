@@ -30,7 +30,7 @@ impl Reader for MeshReader {
     fn read(&self, read: Read) -> oneshot::Receiver<Found> {
         let (answer, receiver) = oneshot::channel();
         let Some(here) = HERE.get() else { return receiver };
-        let home = self.0.home(read.subject().as_str());
+        let home = self.0.home(read.subject());
         let question = Letter::Ask(Box::new(move |_, homes| {
             // Who asked may have given up.
             let _ = answer.send(homes.read(&read));

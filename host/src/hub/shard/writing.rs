@@ -62,3 +62,94 @@ async fn drain(connection: Rc<Connection>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::{self, IoSlice};
+    use std::task::{Context, Poll};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::super::ending::tests::settings;
+    use super::super::{Publication, Settings, Shard};
+    use super::*;
+    use crate::core::{ChannelName, Payload};
+    use crate::hub::letter::Subscribe;
+    use crate::hub::mesh::Mesh;
+    use crate::hub::socket::Socket;
+    use crate::hub::wire::WireId;
+    use crate::plugin::Registry;
+
+    /// Takes everything, and counts the calls and the bytes.
+    #[derive(Default)]
+    struct Counting(Cell<(usize, usize)>);
+
+    impl Socket for Counting {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            let (calls, sum) = self.0.get();
+            self.0.set((calls + 1, sum + bytes.len()));
+            Ok(bytes.len())
+        }
+
+        fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let (calls, sum) = self.0.get();
+            let length: usize = slices.iter().map(|slice| slice.len()).sum();
+            self.0.set((calls + 1, sum + length));
+            Ok(length)
+        }
+
+        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn finish(&self) {}
+
+        fn shutdown(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_written_once_a_turn_of_however_many_channels_it_hears() {
+        let run = async {
+            let (mesh, mut inboxes) = Mesh::new(1);
+            let me = mesh.shards().next().unwrap();
+            let settings = Settings { company: Duration::ZERO, ..settings() };
+            let shard = Shard::new(me, settings, mesh, Registry::default().into()).unwrap();
+            tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
+            let channel = |name: &str| ChannelName::parse(name).unwrap();
+            let listener = async |names: &[&str]| {
+                let socket = Rc::new(Counting::default());
+                let connection = shard.connect(WireId(0), socket.clone()).unwrap();
+                for name in names {
+                    let subscribe = Subscribe::plain(channel(name), connection.sender(), WireId(0));
+                    shard.subscribe(&connection, subscribe);
+                }
+                connection.until_settled().await;
+                socket
+            };
+            let (one, both) = (listener(&["a"]).await, listener(&["a", "b"]).await);
+            // All of them in one turn; the last column is who asks for a receipt.
+            let publish = async |messages: &[(&str, bool)]| {
+                let publications = messages.iter().map(|(name, receipt)| Publication {
+                    receipt: *receipt,
+                    ..Publication::new(channel(name), Bytes::new(), Payload::json("1"))
+                });
+                let answers: Vec<_> = publications.map(|one| shard.publish_as_server(one)).collect();
+                for answer in answers {
+                    answer.await.unwrap().unwrap();
+                }
+                tokio::task::yield_now().await;
+                (one.0.take(), both.0.take())
+            };
+            assert_eq!(publish(&[("a", false), ("b", false), ("a", false)]).await, ((1, 2), (1, 3)));
+            assert_eq!(publish(&[("a", false)]).await, ((1, 1), (1, 1)));
+            assert_eq!(publish(&[("b", false)]).await, ((0, 0), (1, 1)));
+            // Each that is counted is a turn of its own of its channel.
+            let counted = [("a", false), ("a", true), ("a", true), ("a", false), ("b", false)];
+            assert_eq!(publish(&counted).await, ((1, 4), (1, 5)));
+            assert_eq!(publish(&[("a", false), ("b", false)]).await, ((1, 1), (1, 2)));
+        };
+        tokio::task::LocalSet::new().run_until(run).await;
+    }
+}

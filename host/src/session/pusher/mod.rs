@@ -7,7 +7,6 @@ mod sign_in;
 mod subscribe;
 mod whisper;
 
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use super::rules::KnownRules;
 use super::standing::Standing;
 use super::{Context, Ended, Session};
 use crate::core::meter::Cost;
-use crate::core::{ChannelName, Refusal};
+use crate::core::{ChannelName, ChannelSet, Refusal};
 use crate::dialect::pusher::member::Member;
 use crate::dialect::pusher::{self, Said, own};
 use crate::hub::Connection;
@@ -41,9 +40,9 @@ pub struct Guest {
     /// Who it has signed in as.
     user: Option<Member>,
     /// Channels that it has asked for and may not have yet.
-    pending: HashSet<ChannelName>,
+    pending: ChannelSet,
     /// Channels that the auth plugins have let it into: they are asked about its events there too.
-    judged: HashSet<ChannelName>,
+    judged: ChannelSet,
     events: Recent,
     _place: Place,
 }
@@ -81,8 +80,8 @@ impl Guest {
             app,
             socket_id,
             user: None,
-            pending: HashSet::new(),
-            judged: HashSet::new(),
+            pending: ChannelSet::default(),
+            judged: ChannelSet::default(),
             _place: place,
         }
     }
@@ -155,7 +154,7 @@ impl Guest {
         let Ok(channel) = self.app.channel(name) else { return };
         self.settled(&channel).await;
         let Session { context, connection, .. } = &self.session;
-        if connection.is_subscribed(channel.as_str()) {
+        if connection.is_subscribed(&channel) {
             // The seat must be there to be left.
             connection.until_settled().await;
             self.judged.remove(&channel);

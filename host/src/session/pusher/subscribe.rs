@@ -50,7 +50,7 @@ impl Guest {
             Err(bad) => return self.refused(name, None, No::Bad(format!("Invalid channel: {bad}"))),
         };
         self.settled(&channel).await;
-        if self.session.connection.is_subscribed(channel.as_str()) {
+        if self.session.connection.is_subscribed(&channel) {
             return self.error(None, &format!("Existing subscription to channel {name}"));
         }
         if let Err(no) = self.ask(name, &channel, auth, channel_data).await {

@@ -30,7 +30,7 @@ impl Guest {
         let there = match self.app.channel(name) {
             Ok(channel) => {
                 self.settled(&channel).await;
-                Some(channel).filter(|channel| self.session.connection.is_subscribed(channel.as_str()))
+                Some(channel).filter(|channel| self.session.connection.is_subscribed(channel))
             }
             Err(_) => None,
         };
@@ -63,7 +63,7 @@ impl Guest {
         let connection = &self.session.connection;
         let publish = Publish {
             origin: Origin::Client {
-                sender: connection.sender_in(channel.as_str()),
+                sender: connection.sender_in(&channel),
                 request: None,
                 subscribed: true,
             },
