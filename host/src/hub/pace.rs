@@ -19,6 +19,8 @@ pub struct Pace {
     most: Duration,
     /// The last turn that sent messages on their way: when it ended, and its cost.
     last: Option<(Instant, Duration)>,
+    /// When the first of the messages came that wait, or might.
+    first: Option<Instant>,
     /// So many are waited for. Where publishers keep so many in flight, no more come before these
     /// have been heard of.
     company: usize,
@@ -31,24 +33,28 @@ pub struct Pace {
 impl Pace {
     /// No message waits longer than `most`.
     pub fn new(most: Duration) -> Self {
-        Self { most, last: None, company: 0, until_attempt: *ATTEMPTS.start(), every: *ATTEMPTS.start() }
+        Self { most, last: None, first: None, company: 0, until_attempt: *ATTEMPTS.start(), every: *ATTEMPTS.start() }
     }
 
     /// Until when the messages that are here should wait; None: they leave now.
-    pub fn wait_until(&self, messages: usize, now: Instant) -> Option<Instant> {
+    pub fn wait_until(&mut self, messages: usize, now: Instant) -> Option<Instant> {
         let (ended, cost) = self.last?;
         let enough = messages >= self.company && self.until_attempt > 0;
         if messages == 0 || enough || cost < WORTH {
             return None;
         }
-        let until = ended + (cost / PART).min(self.most);
-        (until > now).then_some(until)
+        let first = *self.first.get_or_insert(now);
+        // With more rest than work the shard is not busy.
+        let is_busy = first.saturating_duration_since(ended) <= cost;
+        let until = first + (cost / PART).min(self.most);
+        (is_busy && until > now).then_some(until)
     }
 
     /// A turn that began with so many messages to send is over.
     pub fn turn_ended(&mut self, messages: usize, began: Instant, ended: Instant) {
         let cost = ended - began;
         self.last = Some((ended, cost));
+        self.first = None;
         if self.until_attempt == 0 {
             let gained = messages > self.company + self.company / 4;
             self.every = if gained { *ATTEMPTS.start() } else { (self.every * 2).min(*ATTEMPTS.end()) };
@@ -80,7 +86,7 @@ mod tests {
 
     #[test]
     fn who_comes_alone_after_a_heavy_turn_waits_for_the_others() {
-        let (pace, ended) = after(MS);
+        let (mut pace, ended) = after(MS);
         assert_eq!(pace.wait_until(1, ended), Some(ended + MS / 2));
         assert_eq!(pace.wait_until(3, ended + MS / 4), Some(ended + MS / 2));
         assert_eq!(pace.wait_until(4, ended), None, "nobody is missing");
@@ -89,16 +95,17 @@ mod tests {
 
     #[test]
     fn no_wait_is_longer_than_its_bound() {
-        let (pace, ended) = after(100 * MS);
-        assert_eq!(pace.wait_until(1, ended), Some(ended + MOST));
+        let (mut pace, ended) = after(100 * MS);
+        assert_eq!(pace.wait_until(1, ended + MS), Some(ended + MS + MOST), "it came then");
+        assert_eq!(pace.wait_until(2, ended + MS + MOST), None);
     }
 
     #[test]
     fn a_shard_that_is_not_busy_does_not_wait() {
         assert_eq!(Pace::new(MOST).wait_until(1, Instant::now()), None);
-        let (pace, ended) = after(MS / 10);
+        let (mut pace, ended) = after(MS / 10);
         assert_eq!(pace.wait_until(1, ended), None);
-        let (pace, ended) = after(2 * MS);
+        let (mut pace, ended) = after(2 * MS);
         assert_eq!(pace.wait_until(1, ended + 10 * MS), None, "the last turn was long ago");
     }
 

@@ -187,7 +187,7 @@ impl Shard {
 
     /// Do so many messages wait for more? Then the alarm is set for when they leave.
     fn waits(&self, messages: usize, now: Instant) -> bool {
-        let until = self.pace.borrow().wait_until(messages, now);
+        let until = self.pace.borrow_mut().wait_until(messages, now);
         if let Some(until) = until
             && self.alarm_at.replace(Some(until)) != Some(until)
         {
