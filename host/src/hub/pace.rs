@@ -33,7 +33,14 @@ pub struct Pace {
 impl Pace {
     /// No message waits longer than `most`.
     pub fn new(most: Duration) -> Self {
-        Self { most, last: None, first: None, company: 0, until_attempt: *ATTEMPTS.start(), every: *ATTEMPTS.start() }
+        Self {
+            most,
+            last: None,
+            first: None,
+            company: 0,
+            until_attempt: *ATTEMPTS.start(),
+            every: *ATTEMPTS.start(),
+        }
     }
 
     /// Until when the messages that are here should wait; None: they leave now.

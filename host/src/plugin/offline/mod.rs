@@ -10,7 +10,6 @@ pub(super) mod said;
 mod shapes;
 mod write;
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -31,7 +30,7 @@ use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
 use super::host::PluginSettings;
 use super::loader::{LoadError, Source, load};
-use crate::core::{Captures, ChannelName};
+use crate::core::{Captures, ChannelMap, ChannelName};
 
 /// What a store without a server reads from, shared by all instances of one plugin.
 pub type Recording = Arc<Mutex<Recorded>>;
@@ -41,7 +40,7 @@ pub type Recording = Arc<Mutex<Recorded>>;
 pub struct Offline {
     generation: Arc<Generation>,
     handler: Version,
-    rooms: HashMap<ChannelName, ResourceAny>,
+    rooms: ChannelMap<ResourceAny>,
     auth: Option<Live<auth::Guest>>,
     filter: Option<Live<filter::Guest>>,
     /// The filter that was made last in it, and its parameters.
@@ -73,7 +72,7 @@ impl Offline {
         Self {
             handler: Version::new(&generation),
             generation,
-            rooms: HashMap::new(),
+            rooms: ChannelMap::default(),
             auth: None,
             filter: None,
             judge: None,
