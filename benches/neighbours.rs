@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use corpus::stories::{entry_that, install, witnesses};
-use corpus::{Case, Cue, Story, answers, calls, handles};
+use corpus::{Cue, Story, answers, calls, handles};
 use harness::{Client, Server};
 
 const FOR: Duration = Duration::from_millis(1500);
