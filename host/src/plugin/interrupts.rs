@@ -169,8 +169,8 @@ mod tests {
         let mut config = wasmtime::Config::new();
         let engine = Engine::new(config.epoch_interruption(true)).unwrap();
         let mut store = wasmtime::Store::new(&engine, ());
-        let looping =
-            wasmtime::Module::new(&engine, r#"(module (func (export "f") (loop (br 0))))"#).unwrap();
+        let looping = wat::parse_str(r#"(module (func (export "f") (loop (br 0))))"#).unwrap();
+        let looping = wasmtime::Module::new(&engine, looping).unwrap();
         let looping = wasmtime::Instance::new(&mut store, &looping, &[]).unwrap();
         let looping = looping.get_typed_func::<(), ()>(&mut store, "f").unwrap();
         let interrupts = Interrupts::start(&engine).unwrap();
