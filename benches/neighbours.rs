@@ -2,7 +2,8 @@
 //!
 //! cargo bench --workspace --bench neighbours [-- WORD]
 //!
-//! With a word: beside those that have it in their name. All of them take some ten minutes.
+//! With a word: beside those that have it in their name. All of them take some ten minutes. The first row
+//! is a neighbour that behaves and is as busy: what is above it is the others' fault.
 
 #[path = "../tests/hostile/corpus/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "its rows are tests, which this is not")]

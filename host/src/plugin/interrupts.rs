@@ -24,12 +24,13 @@ const IDLE: u32 = 100;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Whether calls come.
-mod pulse {
-    /// Since the last slice's end.
-    pub const BEATS: u8 = 0;
-    pub const IS_QUIET: u8 = 1;
-    /// The clock stands.
-    pub const STANDS: u8 = 2;
+#[repr(u8)]
+enum Pulse {
+    /// One has come, or gone on, since the last slice's end.
+    Beats,
+    Rests,
+    /// And the clock stands.
+    Stands,
 }
 
 /// Ends slices, on a thread of its own.
@@ -40,7 +41,7 @@ pub struct Interrupts {
     short_until: AtomicU64,
     /// How long the last slice was, in microseconds.
     slice: AtomicU64,
-    /// One of [`pulse`]. Read by every call, written once a slice.
+    /// A [`Pulse`]. Read by every call, written once a slice.
     pulse: AtomicU8,
     clock: OnceLock<Thread>,
 }
@@ -55,7 +56,7 @@ impl Interrupts {
             began: Instant::now(),
             short_until: AtomicU64::new(0),
             slice: AtomicU64::new(0),
-            pulse: AtomicU8::new(pulse::IS_QUIET),
+            pulse: AtomicU8::new(Pulse::Rests as u8),
             clock: OnceLock::new(),
         });
         let (engine, this) = (engine.weak(), interrupts.clone());
@@ -73,7 +74,8 @@ impl Interrupts {
         while let Some(alive) = engine.upgrade() {
             alive.increment_epoch();
             drop(alive);
-            idle = if self.pulse.swap(pulse::IS_QUIET, AcqRel) == pulse::BEATS { 0 } else { idle + 1 };
+            idle =
+                if self.pulse.swap(Pulse::Rests as u8, AcqRel) == Pulse::Beats as u8 { 0 } else { idle + 1 };
             if idle >= IDLE && self.stops() {
                 self.stand(engine);
                 // Whoever has set it going begins a slice of its own.
@@ -89,27 +91,27 @@ impl Interrupts {
 
     /// Until a call begins, or nobody is left to make one.
     fn stand(&self, engine: &EngineWeak) {
-        while self.pulse.load(Acquire) == pulse::STANDS && engine.upgrade().is_some() {
+        while self.pulse.load(Acquire) == Pulse::Stands as u8 && engine.upgrade().is_some() {
             std::thread::park_timeout(LOOK);
         }
     }
 
     /// Unless a call has begun.
     fn stops(&self) -> bool {
-        self.pulse.compare_exchange(pulse::IS_QUIET, pulse::STANDS, AcqRel, Relaxed).is_ok()
+        self.pulse.compare_exchange(Pulse::Rests as u8, Pulse::Stands as u8, AcqRel, Relaxed).is_ok()
     }
 
-    /// A call begins, or goes on: slices must end. It is before the store's deadline is set that the clock
-    /// must be known to go; a call that has gone on for [`IDLE`] slices has said so again meanwhile.
+    /// A call begins, or goes on: its slices must end. Said before its deadline is set, and again with each
+    /// slice that it needs, so that the clock never stands while one runs.
     pub fn needed(&self) {
-        if self.pulse.load(Relaxed) != pulse::BEATS {
+        if self.pulse.load(Relaxed) != Pulse::Beats as u8 {
             self.beat();
         }
     }
 
     #[cold]
     fn beat(&self) {
-        if self.pulse.swap(pulse::BEATS, AcqRel) == pulse::STANDS
+        if self.pulse.swap(Pulse::Beats as u8, AcqRel) == Pulse::Stands as u8
             && let Some(clock) = self.clock.get()
         {
             clock.unpark();
@@ -175,7 +177,7 @@ mod tests {
         let looping = looping.get_typed_func::<(), ()>(&mut store, "f").unwrap();
         let interrupts = Interrupts::start(&engine).unwrap();
         for _ in 0..3 {
-            until(|| interrupts.pulse.load(Relaxed) == pulse::STANDS);
+            until(|| interrupts.pulse.load(Relaxed) == Pulse::Stands as u8);
             interrupts.needed();
             store.set_epoch_deadline(1);
             looping.call(&mut store, ()).unwrap_err();
@@ -187,7 +189,7 @@ mod tests {
         let mut config = wasmtime::Config::new();
         let engine = Engine::new(config.epoch_interruption(true)).unwrap();
         let interrupts = Interrupts::start(&engine).unwrap();
-        until(|| interrupts.pulse.load(Relaxed) == pulse::STANDS);
+        until(|| interrupts.pulse.load(Relaxed) == Pulse::Stands as u8);
         drop(engine);
         interrupts.needed();
         until(|| Arc::strong_count(&interrupts) == 1);

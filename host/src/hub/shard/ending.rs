@@ -94,83 +94,17 @@ impl Shard {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::cell::RefCell;
-    use std::io::{self, IoSlice};
-    use std::task::{Context, Poll};
-
-    use bytes::{BufMut, Bytes, BytesMut};
+mod tests {
+    use bytes::Bytes;
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::core::{ChannelName, Message, Payload};
+    use crate::core::{ChannelName, Payload};
     use crate::hub::letter::{Fate, Origin, Publish, Subscribe, Wishes};
     use crate::hub::mesh::Mesh;
-    use crate::hub::rules::{ChannelRule, Rules};
-    use crate::hub::shard::{Admission, Settings};
-    use crate::hub::socket::Socket;
-    use crate::hub::wire::{Epoch, Reply, RequestId, Wire, WireId, Wires};
+    use crate::hub::shard::fixture::{Wide, settings};
+    use crate::hub::wire::WireId;
     use crate::plugin::Registry;
-
-    /// Bare payloads, and `bye`.
-    struct Bare;
-
-    impl Wire for Bare {
-        fn message(&self, _: &ChannelName, message: &Message, _: Option<Epoch>, out: &mut BytesMut) {
-            out.put_slice(&message.payload.bytes);
-        }
-        fn direct(&self, _: &ChannelName, _: &[u8], _: &Payload, _: &mut BytesMut) {}
-        fn reply(&self, _: Option<&RequestId>, _: Reply<'_>, _: &mut BytesMut) {}
-        fn ping(&self, _: &mut BytesMut) {}
-        fn close(&self, _: u16, _: &str, out: &mut BytesMut) {
-            out.put_slice(b"bye");
-        }
-    }
-
-    static WIRES: Wires = &[&Bare];
-
-    /// Takes everything.
-    #[derive(Default)]
-    struct Wide(RefCell<Vec<u8>>);
-
-    impl Socket for Wide {
-        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.borrow_mut().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-            slices.iter().map(|slice| self.try_write(slice)).sum()
-        }
-
-        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn finish(&self) {}
-
-        fn shutdown(&self) {}
-    }
-
-    pub(in crate::hub::shard) fn settings() -> Settings {
-        let rules = vec![(crate::core::Pattern::parse("*").unwrap(), ChannelRule::default())];
-        Settings {
-            wires: WIRES,
-            rules: Rules::new(rules),
-            outbox_bytes: 1000,
-            connections: 10,
-            channels: 10,
-            queues: 0,
-            company: crate::hub::pace::MOST,
-            heartbeat: Duration::from_secs(60),
-            missed_heartbeats: 2,
-            sweep_secs: 10,
-            idle_secs: None,
-            subscriptions: 10,
-            admission: Admission::default(),
-            board: None,
-        }
-    }
 
     /// Every shard on this one thread, so that what happens between them has one order.
     #[tokio::test]
@@ -223,13 +157,13 @@ pub(super) mod tests {
             shards[1].homes.borrow_mut().publish(publish, &shards[1].post);
             assert!(acknowledged.try_recv().unwrap().is_ok());
             let gone = async {
-                while !socket.0.borrow().ends_with(b"bye") {
+                while !socket.bytes.borrow().ends_with(b"bye") {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 shards[0].disconnect(&connection);
             };
             tokio::join!(shards[0].drain(), shards[1].drain(), gone);
-            assert_eq!(String::from_utf8_lossy(&socket.0.borrow()), "last words;bye");
+            assert_eq!(String::from_utf8_lossy(&socket.bytes.borrow()), "last words;bye");
         };
         tokio::task::LocalSet::new().run_until(run).await;
     }

@@ -7,6 +7,8 @@ mod census;
 mod clients;
 mod ending;
 mod expiry;
+#[cfg(test)]
+mod fixture;
 mod judging;
 mod occupancy;
 mod orders;

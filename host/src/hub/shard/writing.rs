@@ -65,48 +65,22 @@ async fn drain(connection: Rc<Connection>) {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-    use std::io::{self, IoSlice};
-    use std::task::{Context, Poll};
     use std::time::Duration;
 
     use bytes::Bytes;
 
-    use super::super::ending::tests::settings;
+    use super::super::fixture::{Wide, settings};
     use super::super::{Publication, Settings, Shard};
     use super::*;
     use crate::core::{ChannelName, Payload};
     use crate::hub::letter::Subscribe;
     use crate::hub::mesh::Mesh;
-    use crate::hub::socket::Socket;
     use crate::hub::wire::WireId;
     use crate::plugin::Registry;
 
-    /// Takes everything, and counts the calls and the bytes.
-    #[derive(Default)]
-    struct Counting(Cell<(usize, usize)>);
-
-    impl Socket for Counting {
-        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-            let (calls, sum) = self.0.get();
-            self.0.set((calls + 1, sum + bytes.len()));
-            Ok(bytes.len())
-        }
-
-        fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-            let (calls, sum) = self.0.get();
-            let length: usize = slices.iter().map(|slice| slice.len()).sum();
-            self.0.set((calls + 1, sum + length));
-            Ok(length)
-        }
-
-        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn finish(&self) {}
-
-        fn shutdown(&self) {}
+    /// Writes and bytes since the last time.
+    fn written(socket: &Wide) -> (usize, usize) {
+        (socket.writes.take(), socket.bytes.take().len())
     }
 
     #[tokio::test]
@@ -119,7 +93,7 @@ mod tests {
             tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
             let channel = |name: &str| ChannelName::parse(name).unwrap();
             let listener = async |names: &[&str]| {
-                let socket = Rc::new(Counting::default());
+                let socket = Rc::new(Wide::default());
                 let connection = shard.connect(WireId(0), socket.clone()).unwrap();
                 for name in names {
                     let subscribe = Subscribe::plain(channel(name), connection.sender(), WireId(0));
@@ -140,7 +114,7 @@ mod tests {
                     answer.await.unwrap().unwrap();
                 }
                 tokio::task::yield_now().await;
-                (one.0.take(), both.0.take())
+                (written(&one), written(&both))
             };
             assert_eq!(publish(&[("a", false), ("b", false), ("a", false)]).await, ((1, 2), (1, 3)));
             assert_eq!(publish(&[("a", false)]).await, ((1, 1), (1, 1)));

@@ -176,7 +176,7 @@ impl<S: ActorSink> Runner<S> {
         job: &Job,
         trace: Option<TraceParent>,
     ) -> Result<Answer, PluginFailure> {
-        // As below: what is awaited where it is pinned is not moved there first, and a call is large.
+        // Pinned here and below: a future that is awaited by value is moved first, and a call's is large.
         let answer = pin!(self.call(channel, job, trace)).await;
         if let Err(failure) = &answer
             && !is_an_answer(failure)
