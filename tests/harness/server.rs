@@ -245,6 +245,19 @@ impl Server {
         self.told_by_the_kernel("status", "VmRSS:")
     }
 
+    /// Time that its threads of this name have had of a processor.
+    pub fn thread_time(&self, name: &str) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let times = tasks.filter_map(|task| {
+            let task = task.ok()?.path();
+            let comm = std::fs::read_to_string(task.join("comm")).ok()?;
+            let nanos = std::fs::read_to_string(task.join("schedstat")).ok()?;
+            let nanos = nanos.split_whitespace().next()?.parse().ok()?;
+            (comm.trim() == name).then(|| Duration::from_nanos(nanos))
+        });
+        times.sum()
+    }
+
     /// Descriptors that the kernel's table of them has room for.
     pub fn descriptor_room(&self) -> u64 {
         self.told_by_the_kernel("status", "FDSize:")

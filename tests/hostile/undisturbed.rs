@@ -83,6 +83,20 @@ async fn nobody_else_notices_floods() {
 }
 
 #[tokio::test]
+async fn what_runs_long_runs_beside_its_shard() {
+    let server = server();
+    let mut client = Client::connect(&server).await;
+    // Three pauses of the channel, and not of the plugin.
+    for round in 0..3 {
+        assert_eq!(provoke(&mut client, &format!("hostile:{round}"), "loop").await["code"], "plugin_failed");
+    }
+    let (beside, allowed) = (server.thread_time("plugin-aside"), 3 * Duration::from_millis(20));
+    println!("{beside:?} beside the shard, of at most {allowed:?}");
+    assert!(beside > allowed / 4, "{beside:?}");
+    works_again(&mut client, "hostile:a").await;
+}
+
+#[tokio::test]
 async fn memory_stays_bounded() {
     let mut server = server();
     let mut client = Client::connect(&server).await;

@@ -138,7 +138,7 @@ impl Generation {
             grants: self.grants.clone(),
             lasting: self.lasting.clone(),
             interrupts: self.interrupts.clone(),
-            reads: self.reads.clone(),
+            reads: self.reads.of_this_shard(),
             recording: self.recording.clone(),
             waits: self.imports.iter().any(|import| WAITING.iter().any(|begin| import.starts_with(begin))),
         }

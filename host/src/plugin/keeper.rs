@@ -35,6 +35,9 @@ const RETRY: Duration = Duration::from_millis(250);
 const UNFINISHED: Duration = Duration::from_secs(1);
 /// A rename-save passes a moment without a file.
 const REMOVAL: Duration = Duration::from_secs(1);
+/// A plugin's failures are judged together, so often: of one that fails all the time there are thousands a
+/// second, and each that rings wakes this thread.
+const TROUBLE: Duration = Duration::from_millis(5);
 /// For file systems whose changes cause no events.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,8 @@ pub struct Keeper {
     config: PluginsConfig,
     stage: Stage,
     files: BTreeMap<PathBuf, Followed>,
+    /// Plugins that have failed, and when that is judged.
+    troubles: BTreeMap<PluginName, Instant>,
     watcher: Watcher,
     runtime: tokio::runtime::Runtime,
 }
@@ -90,7 +95,15 @@ impl Keeper {
             );
         }
         let stage = Stage::new(shared, notes.clone());
-        Ok(Self { engine, config, stage, files: BTreeMap::new(), watcher, runtime })
+        Ok(Self {
+            engine,
+            config,
+            stage,
+            files: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            watcher,
+            runtime,
+        })
     }
 
     /// At the start nobody waits for anything to settle: what is there is loaded.
@@ -110,19 +123,24 @@ impl Keeper {
             let wait = self.next_deadline().map_or(next_poll, |at| at.min(next_poll));
             match inbox.recv_timeout(wait.saturating_duration_since(now)) {
                 Ok(note) => {
-                    let now = Instant::now();
+                    let (now, mut hinted) = (Instant::now(), false);
                     for note in std::iter::once(note).chain(inbox.try_iter()) {
                         match note {
-                            Note::Hint { paths, whole } => self.take_hint(paths, whole, now),
+                            Note::Hint { paths, whole } => {
+                                self.take_hint(paths, whole, now);
+                                hinted = true;
+                            }
                             Note::Trouble(plugin) => {
-                                self.stage.trouble(&plugin, self.settings(&plugin), now);
+                                self.troubles.entry(plugin).or_insert(now + TROUBLE);
                             }
                             Note::Order(order) => self.obey(order),
                             Note::Settings(plugins) => self.reconfigure(plugins, now),
                             Note::End => return,
                         }
                     }
-                    self.look(now);
+                    if hinted {
+                        self.look(now);
+                    }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -145,7 +163,8 @@ impl Keeper {
             Follow::Done => None,
         });
         let missing = self.files.values().filter_map(|file| file.missing_since.map(|at| at + REMOVAL));
-        settling.chain(missing).chain(self.stage.next_deadline()).min()
+        let troubles = self.troubles.values().copied();
+        settling.chain(missing).chain(troubles).chain(self.stage.next_deadline()).min()
     }
 
     fn settings(&self, plugin: &PluginName) -> &PluginSettings {
@@ -263,6 +282,11 @@ impl Keeper {
 
     /// Does what is due.
     fn work(&mut self, now: Instant) {
+        let (due, later) = std::mem::take(&mut self.troubles).into_iter().partition(|(_, at)| *at <= now);
+        self.troubles = later;
+        for plugin in due.into_keys() {
+            self.stage.trouble(&plugin, self.settings(&plugin), now);
+        }
         let due = |file: &Followed| matches!(file.state, Follow::Settling(at) if at <= now);
         let paths: Vec<PathBuf> =
             self.files.iter().filter(|(_, file)| due(file)).map(|(path, _)| path.clone()).collect();

@@ -1,7 +1,7 @@
 //! Of a plugin's calls that run long, one at a time goes on on a shard, a slice each in turn. Without it
 //! each of them had a slice between two steps of everybody else's work, however many they were.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,12 +22,32 @@ pub struct Turn {
     lane: Lane,
     /// Looked at after each call.
     is_held: AtomicBool,
+    /// That the call under way has used up.
+    slices: AtomicU32,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Turn {
     pub fn new(lane: Lane) -> Arc<Self> {
-        Arc::new(Self { lane, is_held: AtomicBool::new(false), permit: Mutex::default() })
+        Arc::new(Self {
+            lane,
+            is_held: AtomicBool::new(false),
+            slices: AtomicU32::new(0),
+            permit: Mutex::default(),
+        })
+    }
+
+    pub fn call_begins(&self) {
+        self.slices.store(0, Relaxed);
+    }
+
+    pub fn slice_ends(&self) {
+        self.slices.fetch_add(1, Relaxed);
+    }
+
+    /// A short call may be under way when a slice ends, but not when two do.
+    pub fn is_long(&self) -> bool {
+        self.slices.load(Relaxed) >= 2
     }
 
     /// Its slice is over: until the next one is its own.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
+use super::aside::aside;
 use super::calls::{Function, Tally};
 use super::failure::{OutOfTime, PluginFailure};
 use super::lane::Turn;
@@ -130,10 +131,11 @@ impl Clock<'_> {
 
     /// Awaits the call, which stays where it is: it is large. After an error the store must not be
     /// used again.
-    pub async fn watch<T>(
+    pub async fn watch<T: Send + 'static>(
         self,
-        call: Pin<&mut impl Future<Output = wasmtime::Result<T>>>,
+        call: Pin<&mut (impl Future<Output = wasmtime::Result<T>> + Send)>,
     ) -> wasmtime::Result<T> {
+        let call = self.go_on(call);
         let done = if let Some(patience) = self.waits {
             match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE + patience, call).await {
                 Ok(done) => done,
@@ -146,6 +148,18 @@ impl Clock<'_> {
             self.count(done.as_ref().err());
         }
         done
+    }
+
+    /// Beside the shard, if it runs long.
+    async fn go_on<T: Send + 'static>(
+        &self,
+        call: Pin<&mut (impl Future<Output = wasmtime::Result<T>> + Send)>,
+    ) -> wasmtime::Result<T> {
+        let Some((meter, _)) = self.counted else { return call.await };
+        // SAFETY: awaited where it is made, so it is dropped with the task that waits for the call. Tasks are
+        // the runtime's, which drops them; nothing here is leaked (clippy's `mem_forget`).
+        #[allow(unsafe_code)]
+        unsafe { aside(call, || meter.turn.is_long()) }.await
     }
 
     #[cold]

@@ -7,6 +7,7 @@
 
 mod actions;
 mod actor;
+mod aside;
 mod at_work;
 mod auth;
 pub mod bindings;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Message, UserId};
+use crate::core::{ChannelName, Message, ShardId, UserId};
 
 /// Reads of one call of a plugin.
 pub const READS: u32 = 64;
@@ -71,8 +71,12 @@ pub struct Present {
 
 /// Answers questions.
 pub trait Reader: Send + Sync {
-    /// Called where the plugin runs, and must not wait there. An answer that is dropped is none.
-    fn read(&self, read: Read) -> oneshot::Receiver<Found>;
+    /// The shard of this thread.
+    fn here(&self) -> Option<ShardId>;
+
+    /// For a plugin's instance of that shard, wherever its call goes on. Must not wait. An answer that is
+    /// dropped is none.
+    fn read(&self, of: ShardId, read: Read) -> oneshot::Receiver<Found>;
 }
 
 /// Why there is no answer, for the plugin to read.
@@ -90,23 +94,32 @@ pub enum Unread {
 
 /// Where the reader is, once there is one. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Reads(Arc<OnceLock<Arc<dyn Reader>>>);
+pub struct Reads {
+    reader: Arc<OnceLock<Arc<dyn Reader>>>,
+    /// None: not an instance's of a shard.
+    of: Option<ShardId>,
+}
 
 impl std::fmt::Debug for Reads {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Reads({})", if self.0.get().is_some() { "somebody" } else { "nobody" })
+        write!(f, "Reads({})", if self.reader.get().is_some() { "somebody" } else { "nobody" })
     }
 }
 
 impl Reads {
     /// Only the first counts.
     pub fn answer_by(&self, reader: Arc<dyn Reader>) {
-        let _ = self.0.set(reader);
+        let _ = self.reader.set(reader);
+    }
+
+    /// For an instance of this thread's shard.
+    pub fn of_this_shard(&self) -> Self {
+        Self { reader: self.reader.clone(), of: self.reader.get().and_then(|reader| reader.here()) }
     }
 
     pub async fn ask(&self, read: Read) -> Result<Found, Unread> {
-        let Some(reader) = self.0.get() else { return Err(Unread::Nobody) };
-        match tokio::time::timeout(PATIENCE, reader.read(read)).await {
+        let (Some(reader), Some(of)) = (self.reader.get(), self.of) else { return Err(Unread::Nobody) };
+        match tokio::time::timeout(PATIENCE, reader.read(of, read)).await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(_)) => Err(Unread::Nobody),
             Err(_) => Err(Unread::Late),
@@ -123,7 +136,11 @@ mod tests {
     struct Counting(std::sync::Mutex<Vec<oneshot::Sender<Found>>>);
 
     impl Reader for Counting {
-        fn read(&self, read: Read) -> oneshot::Receiver<Found> {
+        fn here(&self) -> Option<ShardId> {
+            Some(ShardId(0))
+        }
+
+        fn read(&self, _: ShardId, read: Read) -> oneshot::Receiver<Found> {
             let (answer, receiver) = oneshot::channel();
             match read {
                 Read::Count(_) => drop(answer.send(Found::Count(1))),
@@ -139,6 +156,12 @@ mod tests {
         let (reads, name) = (Reads::default(), ChannelName::parse("x").unwrap());
         assert_eq!(reads.ask(Read::Count(name.clone())).await.unwrap_err(), Unread::Nobody);
         reads.answer_by(Arc::<Counting>::default());
+        assert_eq!(
+            reads.ask(Read::Count(name.clone())).await.unwrap_err(),
+            Unread::Nobody,
+            "it has no shard"
+        );
+        let reads = reads.of_this_shard();
         assert!(matches!(reads.ask(Read::Count(name.clone())).await, Ok(Found::Count(1))));
         assert_eq!(reads.ask(Read::Channels(name.clone())).await.unwrap_err(), Unread::Nobody);
         assert_eq!(reads.ask(Read::Members(name)).await.unwrap_err(), Unread::Late);

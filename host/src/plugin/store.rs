@@ -107,6 +107,7 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
         data.used = data.owner.interrupts.needs_another(data.used);
+        data.turn.slice_ends();
         if data.used > Duration::from_millis(data.budget_ms) {
             return Err(OutOfTime { ms: data.budget_ms }.into());
         }
@@ -130,6 +131,7 @@ impl StoreData {
     pub(super) fn arm(&mut self, call: &Call<'_>, ms: u64) -> Option<Duration> {
         self.used = Duration::ZERO;
         self.takes_turns = false;
+        self.turn.call_begins();
         self.key_value_calls = 0;
         self.reads = 0;
         self.budget_ms = ms;

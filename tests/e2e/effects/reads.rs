@@ -33,6 +33,18 @@ async fn presence_of_channels_on_any_shard() {
 }
 
 #[tokio::test]
+async fn who_has_worked_long_reads_as_well() {
+    let server = server(4);
+    let (mut caller, _) = client(&server).await;
+    let (mut ada, _) = user(&server, "ada").await;
+    for n in 0..8 {
+        let channel = format!("room:{n}");
+        assert_eq!(ada.ask(json!({ "type": "join", "channel": channel })).await["type"], "joined");
+        assert_eq!(read(&mut caller, json!({ "count_late": channel })).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn history_of_channels_on_any_shard() {
     let server = server(4);
     let (mut caller, _) = client(&server).await;

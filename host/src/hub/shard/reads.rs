@@ -11,8 +11,8 @@ use crate::hub::post::Event;
 use crate::plugin::reads::{Found, Read, Reader};
 
 thread_local! {
-    /// The shard of this thread. An instance runs where its shard does; a question does not say where
-    /// that is, because the version of the plugin that asks is the same for all shards.
+    /// The shard of this thread: instances are made where their shard is, though a call that runs long may
+    /// go on elsewhere.
     static HERE: Cell<Option<ShardId>> = const { Cell::new(None) };
 }
 
@@ -24,12 +24,15 @@ pub(super) fn this_thread_is(me: ShardId) {
 pub struct MeshReader(pub Mesh);
 
 impl Reader for MeshReader {
-    /// The question goes behind all that this shard has yet to do, as what the calls before have
+    fn here(&self) -> Option<ShardId> {
+        HERE.get()
+    }
+
+    /// The question goes behind all that the shard has yet to do, as what the calls before have
     /// answered, and what that has set off: so a plugin that has published reads what it published,
     /// and a handler sees in its own channel all that came before what it is asked about.
-    fn read(&self, read: Read) -> oneshot::Receiver<Found> {
+    fn read(&self, of: ShardId, read: Read) -> oneshot::Receiver<Found> {
         let (answer, receiver) = oneshot::channel();
-        let Some(here) = HERE.get() else { return receiver };
         let home = self.0.home(read.subject());
         let question = Letter::Ask(Box::new(move |_, homes| {
             // Who asked may have given up.
@@ -37,7 +40,7 @@ impl Reader for MeshReader {
         }));
         let behind = Letter::Ask(Box::new(move |shard, _| shard.post.send(home, question)));
         let errand = Letter::Ask(Box::new(move |shard, _| shard.post.queue.push(Event::Letter(behind))));
-        self.0.post(here, vec![errand]);
+        self.0.post(of, vec![errand]);
         receiver
     }
 }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use runner::Runner;
 use tokio::sync::Notify;
 
-pub(super) use version::Version;
+pub(super) use version::{Opened, Version};
 
 use super::calls::Function;
 use super::effects::{Acceptance, Effect, Outcome};

@@ -6,10 +6,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::component::ResourceAny;
-
 use super::owed::Owed;
-use super::version::Version;
+use super::version::{Opened, Version};
 use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
 use crate::core::{Captures, ChannelName, TraceParent};
 use crate::plugin::conduct::Culprit;
@@ -39,16 +37,23 @@ pub(super) struct Room<T> {
 enum State {
     /// Not opened yet, or lost with its store.
     Closed,
-    Open(ResourceAny),
+    Open(Opened),
     /// Saved and dropped: opened from this with its next job.
     Asleep(Box<[u8]>),
 }
 
 impl<T> Room<T> {
-    fn open(&self) -> Option<ResourceAny> {
+    fn open(&self) -> Option<Opened> {
         match self.state {
-            State::Open(resource) => Some(resource),
+            State::Open(opened) => Some(opened),
             State::Closed | State::Asleep(_) => None,
+        }
+    }
+
+    /// What lived in a store that has ended since is lost.
+    fn look(&mut self, version: &Version) {
+        if self.open().is_some_and(|opened| !version.has(opened)) {
+            (self.state, self.seen_by) = (State::Closed, 0);
         }
     }
 }
@@ -97,7 +102,7 @@ impl<S: ActorSink> Runner<S> {
                     self.swap(channel, &generation, captures).await;
                 }
                 Some(Work::Enter { channel, name, generation, captures }) => {
-                    self.know(&generation);
+                    self.know(&generation).rooms += 1;
                     let (version, state, health) = (generation.number, State::Closed, Health::default());
                     let (owed, retrying) = (VecDeque::new(), false);
                     let room = Room { name, captures, version, state, seen_by: 0, health, owed, retrying };
@@ -115,27 +120,33 @@ impl<S: ActorSink> Runner<S> {
         }
     }
 
-    fn know(&mut self, generation: &Arc<Generation>) {
-        if find(&mut self.versions, generation.number).is_none() {
+    fn know(&mut self, generation: &Arc<Generation>) -> &mut Version {
+        let known = self.versions.iter().position(|version| version.generation.number == generation.number);
+        let at = known.unwrap_or_else(|| {
             self.versions.push(Version::new(generation));
+            self.versions.len() - 1
+        });
+        &mut self.versions[at]
+    }
+
+    /// A channel, as it is now.
+    fn room(&mut self, channel: u32) -> Option<&mut Room<S::Ticket>> {
+        let room = self.rooms.get_mut(&channel)?;
+        if let Some(version) = find(&mut self.versions, room.version) {
+            room.look(version);
         }
+        Some(room)
     }
 
     /// Lets go of the versions that no channel is handled by any more, and their stores.
     fn prune(&mut self) {
-        let Self { versions, rooms, .. } = self;
-        versions.retain(|version| rooms.values().any(|room| room.version == version.generation.number));
+        self.versions.retain(|version| version.rooms > 0);
     }
 
     /// Whatever lived in the store is gone with it, and opened anew with its next job.
     fn end_store(&mut self, number: u64) {
         if let Some(version) = find(&mut self.versions, number) {
             version.end_store();
-        }
-        for room in self.rooms.values_mut().filter(|room| room.version == number) {
-            if room.open().is_some() {
-                (room.state, room.seen_by) = (State::Closed, 0);
-            }
         }
     }
 
@@ -150,20 +161,21 @@ impl<S: ActorSink> Runner<S> {
     async fn leave(&mut self, channel: u32) {
         let Some(room) = self.rooms.remove(&channel) else { return };
         let closed = || PluginFailure::Other("the channel is closed".into());
-        let (version, resource) = (room.version, room.open());
-        if let Some(version) = find(&mut self.versions, version)
-            && version.generation.taps.newest().is_some()
-        {
-            version.generation.taps.tell_until(u64::MAX, &Observed::Left(room.name));
+        let (version, opened) = (room.version, room.open());
+        if let Some(version) = find(&mut self.versions, version) {
+            version.rooms -= 1;
+            if version.generation.taps.newest().is_some() {
+                version.generation.taps.tell_until(u64::MAX, &Observed::Left(room.name));
+            }
         }
         room.owed.into_iter().for_each(|owed| self.sink.decided(owed.ticket, Err(closed())));
-        self.drop_resource(version, resource).await;
+        self.close(version, opened).await;
         self.prune();
     }
 
-    async fn drop_resource(&mut self, number: u64, resource: Option<ResourceAny>) {
-        let (Some(version), Some(resource)) = (find(&mut self.versions, number), resource) else { return };
-        if let Err(failure) = version.close(resource).await {
+    async fn close(&mut self, number: u64, opened: Option<Opened>) {
+        let (Some(version), Some(opened)) = (find(&mut self.versions, number), opened) else { return };
+        if let Err(failure) = version.close(opened).await {
             self.failed(number, &failure, "closing a channel");
         }
     }
@@ -213,6 +225,7 @@ impl<S: ActorSink> Runner<S> {
         let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
         version.generation.conduct.check()?;
         room.health.check(Instant::now)?;
+        room.look(version);
         if version.generation.taps.newest().is_some() {
             return Box::pin(self.call_observed(channel, job, trace)).await;
         }
@@ -238,7 +251,7 @@ impl<S: ActorSink> Runner<S> {
             begins = true;
             // What cannot be had is not shown.
             let saved = self.save(channel).await.ok().flatten();
-            if let Some(room) = self.rooms.get_mut(&channel) {
+            if let Some(room) = self.room(channel) {
                 room.seen_by = newest;
                 snapshot = match &room.state {
                     State::Asleep(snapshot) => Some(snapshot.to_vec()),
@@ -264,20 +277,20 @@ impl<S: ActorSink> Runner<S> {
         trace: Option<TraceParent>,
     ) -> Result<Answer, PluginFailure> {
         version.generation.conduct.called();
-        let resource = match room.open() {
-            Some(resource) => resource,
+        let opened = match room.open() {
+            Some(opened) => opened,
             None => {
                 // A snapshot that does not open is not tried for ever.
                 let snapshot = match std::mem::replace(&mut room.state, State::Closed) {
                     State::Asleep(snapshot) => Some(snapshot),
                     State::Closed | State::Open(_) => None,
                 };
-                let resource = version.open(&room.name, &room.captures, snapshot.as_deref()).await?;
-                room.state = State::Open(resource);
-                resource
+                let opened = version.open(&room.name, &room.captures, snapshot.as_deref()).await?;
+                room.state = State::Open(opened);
+                opened
             }
         };
-        pin!(version.call(resource, job, &room.name, trace)).await
+        pin!(version.call(opened, job, &room.name, trace)).await
     }
 
     // === state ===
@@ -285,11 +298,11 @@ impl<S: ActorSink> Runner<S> {
     /// What an open channel wants kept. `Err`: it cannot be had, and the channel is as it was;
     /// where saving cost the store, the channel is closed instead, and nothing is kept.
     async fn save(&mut self, channel: u32) -> Result<Option<Box<[u8]>>, PluginFailure> {
-        let Some(room) = self.rooms.get(&channel) else { return Ok(None) };
-        let Some(resource) = room.open() else { return Ok(None) };
+        let Some(room) = self.room(channel) else { return Ok(None) };
+        let Some(opened) = room.open() else { return Ok(None) };
         let (number, doing) = (room.version, format!("saving {}", room.name));
         let Some(version) = find(&mut self.versions, number) else { return Ok(None) };
-        match version.save(resource).await {
+        match version.save(opened).await {
             Ok(saved) => Ok(saved),
             Err(failure @ PluginFailure::BadOutput(_)) => {
                 version.generation.note(&failure, &doing);
@@ -305,14 +318,13 @@ impl<S: ActorSink> Runner<S> {
     /// Nobody has called the channel for a while: its memory goes, if it can be saved.
     async fn hibernate(&mut self, channel: u32) {
         let Ok(Some(snapshot)) = self.save(channel).await else { return };
-        let Some(room) = self.rooms.get_mut(&channel) else { return };
-        let (number, resource) = (room.version, room.open());
+        let Some(room) = self.room(channel) else { return };
+        let (number, opened) = (room.version, room.open());
         tracing::debug!(channel = %room.name, bytes = snapshot.len(), "hibernates");
         room.state = State::Asleep(snapshot);
-        if self.rooms.values().any(|room| room.version == number && room.open().is_some()) {
-            self.drop_resource(number, resource).await;
-        } else {
-            self.end_store(number);
+        match (find(&mut self.versions, number), opened) {
+            (Some(version), Some(opened)) if version.has_only(opened) => version.end_store(),
+            _ => self.close(number, opened).await,
         }
     }
 
@@ -346,10 +358,20 @@ impl<S: ActorSink> Runner<S> {
     /// Moves a channel to another version, without its state.
     async fn begin_anew(&mut self, channel: u32, number: u64, captures: Captures) {
         let Some(room) = self.rooms.get_mut(&channel) else { return };
-        let (before, resource) = (room.version, room.open());
+        let (before, opened) = (room.version, room.open());
         (room.version, room.captures) = (number, captures);
         (room.state, room.health, room.seen_by) = (State::Closed, Health::default(), 0);
-        self.drop_resource(before, resource).await;
+        self.moved(before, number);
+        self.close(before, opened).await;
+    }
+
+    /// A channel is another version's.
+    fn moved(&mut self, before: u64, now: u64) {
+        for version in &mut self.versions {
+            let number = version.generation.number;
+            version.rooms += usize::from(number == now);
+            version.rooms -= usize::from(number == before);
+        }
     }
 
     async fn move_to(
@@ -367,7 +389,7 @@ impl<S: ActorSink> Runner<S> {
         let state = match (snapshot, find(&mut self.versions, generation.number)) {
             (Some(snapshot), Some(version)) => {
                 match version.open(&room.name, &captures, Some(snapshot)).await {
-                    Ok(resource) => State::Open(resource),
+                    Ok(opened) => State::Open(opened),
                     Err(failure) => {
                         if !matches!(failure, PluginFailure::SnapshotRefused(_)) {
                             self.end_store(generation.number);
@@ -380,16 +402,18 @@ impl<S: ActorSink> Runner<S> {
         };
         let (number, before) = (room.version, std::mem::replace(&mut room.state, state));
         (room.version, room.captures, room.health) = (generation.number, captures, Health::default());
-        match before {
-            State::Open(resource) => self.drop_resource(number, Some(resource)).await,
+        let opened = room.open();
+        let close = match before {
+            State::Open(before) => (number, Some(before)),
             // It sleeps on: that it can go on from there is all that had to be known.
             State::Asleep(snapshot) => {
-                let opened = room.open();
                 room.state = State::Asleep(snapshot);
-                self.drop_resource(generation.number, opened).await;
+                (generation.number, opened)
             }
-            State::Closed => {}
-        }
+            State::Closed => (number, None),
+        };
+        self.moved(number, generation.number);
+        self.close(close.0, close.1).await;
         Ok(())
     }
 }

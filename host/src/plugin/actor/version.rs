@@ -20,6 +20,19 @@ pub struct Version {
     pub generation: Arc<Generation>,
     /// Made when first needed.
     live: Option<Live<Guest>>,
+    /// How many stores have ended before this one.
+    life: u64,
+    /// Channels that live in the store.
+    open: usize,
+    /// Channels that it handles.
+    pub rooms: usize,
+}
+
+/// A channel's resource in a version's store.
+#[derive(Clone, Copy)]
+pub struct Opened {
+    resource: ResourceAny,
+    life: u64,
 }
 
 fn trapped(error: wasmtime::Error) -> PluginFailure {
@@ -32,12 +45,24 @@ fn no_store() -> PluginFailure {
 
 impl Version {
     pub fn new(generation: &Arc<Generation>) -> Self {
-        Self { generation: generation.clone(), live: None }
+        Self { generation: generation.clone(), live: None, life: 0, open: 0, rooms: 0 }
     }
 
-    /// Whatever lives in the store is gone with it.
+    /// Whatever lives in the store is gone with it. Who lived there finds out by [`Version::has`].
     pub fn end_store(&mut self) {
         self.live = None;
+        self.life += 1;
+        self.open = 0;
+    }
+
+    /// Does it live yet?
+    pub fn has(&self, opened: Opened) -> bool {
+        opened.life == self.life
+    }
+
+    /// Nobody else lives there.
+    pub fn has_only(&self, opened: Opened) -> bool {
+        self.has(opened) && self.open == 1
     }
 
     /// # Errors
@@ -48,8 +73,8 @@ impl Version {
         name: &ChannelName,
         captures: &Captures,
         snapshot: Option<&[u8]>,
-    ) -> Result<ResourceAny, PluginFailure> {
-        let Self { generation, live } = self;
+    ) -> Result<Opened, PluginFailure> {
+        let Self { generation, live, life, open, .. } = self;
         let live = match live {
             Some(live) => live,
             None => live.insert(generation.channel_handler().await?),
@@ -59,22 +84,25 @@ impl Version {
         let clock = live.meter.arm(&mut live.store, call, generation.limits.open_ms);
         let handler = live.guest.channel();
         let opened = pin!(handler.call_open(&mut live.store, name.as_str(), &captures, snapshot));
-        clock.watch(opened).await.map_err(trapped)?.map_err(|reason| {
+        let resource = clock.watch(opened).await.map_err(trapped)?.map_err(|reason| {
             let reason = line(reason, REASON_BYTES);
             match snapshot {
                 Some(_) => PluginFailure::SnapshotRefused(reason),
                 None => PluginFailure::OpenRefused(reason),
             }
-        })
+        })?;
+        *open += 1;
+        Ok(Opened { resource, life: *life })
     }
 
     /// # Errors
     /// [`PluginFailure::BadOutput`] leaves the store as it was; after any other it must be ended.
-    pub async fn save(&mut self, resource: ResourceAny) -> Result<Option<Box<[u8]>>, PluginFailure> {
-        let live = self.live.as_mut().ok_or_else(no_store)?;
+    pub async fn save(&mut self, opened: Opened) -> Result<Option<Box<[u8]>>, PluginFailure> {
+        let live = reach(&mut self.live, self.life, opened).ok_or_else(no_store)?;
         let clock = live.meter.arm(&mut live.store, Call::of(Function::Save), self.generation.limits.open_ms);
         let handler = live.guest.channel();
-        let saved = clock.watch(pin!(handler.call_save(&mut live.store, resource))).await.map_err(trapped)?;
+        let saved =
+            clock.watch(pin!(handler.call_save(&mut live.store, opened.resource))).await.map_err(trapped)?;
         match saved {
             Some(snapshot) if snapshot.len() > SNAPSHOT_BYTES => {
                 let bytes = snapshot.len();
@@ -89,25 +117,26 @@ impl Version {
 
     /// # Errors
     /// After any the store must be ended.
-    pub async fn close(&mut self, resource: ResourceAny) -> Result<(), PluginFailure> {
-        let Some(live) = &mut self.live else { return Ok(()) };
+    pub async fn close(&mut self, opened: Opened) -> Result<(), PluginFailure> {
+        let Some(live) = reach(&mut self.live, self.life, opened) else { return Ok(()) };
+        self.open -= 1;
         let clock =
             live.meter.arm(&mut live.store, Call::of(Function::Close), self.generation.limits.call_ms);
-        clock.watch(pin!(resource.resource_drop_async(&mut live.store))).await.map_err(trapped)
+        clock.watch(pin!(opened.resource.resource_drop_async(&mut live.store))).await.map_err(trapped)
     }
 
-    /// `channel` is the resource's, `trace` that of the request that the job is of.
+    /// `channel` is the one opened, `trace` that of the request that the job is of.
     ///
     /// # Errors
     /// After any the store must be ended.
     pub async fn call(
         &mut self,
-        resource: ResourceAny,
+        opened: Opened,
         job: &Job,
         channel: &ChannelName,
         trace: Option<TraceParent>,
     ) -> Result<Answer, PluginFailure> {
-        let answer = pin!(self.ask(resource, job, channel, trace)).await;
+        let answer = pin!(self.ask(opened, job, channel, trace)).await;
         if let (Err(failure @ PluginFailure::BadOutput(_)), Some(live)) = (&answer, &self.live) {
             live.meter.refused(job.function(), failure);
         }
@@ -116,13 +145,14 @@ impl Version {
 
     async fn ask(
         &mut self,
-        resource: ResourceAny,
+        opened: Opened,
         job: &Job,
         channel: &ChannelName,
         trace: Option<TraceParent>,
     ) -> Result<Answer, PluginFailure> {
         let limits = &self.generation.limits;
-        let live = self.live.as_mut().ok_or_else(no_store)?;
+        let live = reach(&mut self.live, self.life, opened).ok_or_else(no_store)?;
+        let resource = opened.resource;
         let call = Call::of(job.function()).about(channel).by(job.client()).traced(trace);
         let clock = live.meter.arm(&mut live.store, call, limits.call_ms);
         let handler = live.guest.channel();
@@ -161,6 +191,11 @@ impl Version {
             }
         }
     }
+}
+
+/// None: the store that the channel lived in is gone.
+fn reach(live: &mut Option<Live<Guest>>, life: u64, opened: Opened) -> Option<&mut Live<Guest>> {
+    live.as_mut().filter(|_| life == opened.life)
 }
 
 impl From<Departure> for channel_handler::Departure {

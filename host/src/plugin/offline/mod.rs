@@ -21,9 +21,8 @@ pub use read::BadInput;
 pub use recorded::{Kept, Present, Recorded};
 pub use said::{Given, bytes};
 use serde_json::Value;
-use wasmtime::component::ResourceAny;
 
-use super::actor::Version;
+use super::actor::{Opened, Version};
 use super::bindings::{actions, auth, filter};
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
@@ -40,7 +39,7 @@ pub type Recording = Arc<Mutex<Recorded>>;
 pub struct Offline {
     generation: Arc<Generation>,
     handler: Version,
-    rooms: ChannelMap<ResourceAny>,
+    rooms: ChannelMap<Opened>,
     auth: Option<Live<auth::Guest>>,
     filter: Option<Live<filter::Guest>>,
     /// The filter that was made last in it, and its parameters.
@@ -106,16 +105,16 @@ impl Offline {
             Call::Action { name, who, data } => self.action(name, who, data).await.map(Given::Reply),
             Call::Filter { params, messages } => self.judge(params, messages).await.map(Given::Passes),
             Call::Handle { channel, captures, snapshot, job } => {
-                let resource = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
-                let answer = pin!(self.handler.call(resource, job, channel, None)).await;
+                let opened = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
+                let answer = pin!(self.handler.call(opened, job, channel, None)).await;
                 match answer {
                     Ok(answer) => Ok(Given::Answer(answer)),
                     Err(failure) => Err(self.lost(failure)),
                 }
             }
             Call::Save { channel, captures, snapshot } => {
-                let resource = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
-                match self.handler.save(resource).await {
+                let opened = self.room(channel, captures.as_ref(), snapshot.as_deref()).await?;
+                match self.handler.save(opened).await {
                     Ok(snapshot) => Ok(Given::Snapshot(snapshot)),
                     Err(failure) => Err(self.lost(failure)),
                 }
@@ -149,12 +148,12 @@ impl Offline {
         channel: &ChannelName,
         captures: Option<&Captures>,
         snapshot: Option<&[u8]>,
-    ) -> Result<ResourceAny, PluginFailure> {
+    ) -> Result<Opened, PluginFailure> {
         if self.generation.capabilities.channel_handler.is_none() {
             return Err(guest::not_exported("channel-handler"));
         }
-        if let Some(resource) = self.rooms.get(channel) {
-            return Ok(*resource);
+        if let Some(opened) = self.rooms.get(channel) {
+            return Ok(*opened);
         }
         let captures = match captures {
             Some(captures) => captures.clone(),
@@ -166,9 +165,9 @@ impl Offline {
             }
         };
         match self.handler.open(channel, &captures, snapshot).await {
-            Ok(resource) => {
-                self.rooms.insert(channel.clone(), resource);
-                Ok(resource)
+            Ok(opened) => {
+                self.rooms.insert(channel.clone(), opened);
+                Ok(opened)
             }
             // These leave the store as it was.
             Err(failure @ (PluginFailure::OpenRefused(_) | PluginFailure::SnapshotRefused(_))) => {
