@@ -18,7 +18,7 @@ use tidegate::hub::{Settings, Shard};
 use tidegate::plugin::{Handshake, Registry, Services};
 use tidegate::server;
 use tidegate::server::assembly::{Assembly, Message, Taken};
-use tidegate::server::frames::{Frames, Readable};
+use tidegate::server::frames::{Frames, Readable, Readers};
 use tidegate::session::{self, Session};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -62,7 +62,7 @@ async fn opened(written: &OpenSocket) -> Vec<Publisher> {
     // Every channel is open.
     let config = config::load(None, std::iter::empty(), &Overrides::default()).expect("the defaults");
     let context = shard(&config);
-    let mut publishers = Vec::new();
+    let (mut publishers, readers) = (Vec::new(), Readers::new(config.limits.message_bytes));
     for room in 0..ROOMS {
         let channel = ChannelName::parse(&format!("bench:{room}")).expect("a name");
         for _ in 0..SUBSCRIBERS {
@@ -72,7 +72,7 @@ async fn opened(written: &OpenSocket) -> Vec<Publisher> {
             context.shard.subscribe(&connection, Subscribe::plain(channel.clone(), sender, server::NATIVE));
             connection.until_settled().await;
         }
-        publishers.push(Publisher::new(&context, &channel, &config).await);
+        publishers.push(Publisher::new(&context, &channel, &config, &readers).await);
     }
     publishers
 }
@@ -108,7 +108,12 @@ struct Publisher {
 }
 
 impl Publisher {
-    async fn new(context: &Rc<session::Context>, channel: &ChannelName, config: &Config) -> Self {
+    async fn new(
+        context: &Rc<session::Context>,
+        channel: &ChannelName,
+        config: &Config,
+        readers: &Rc<Readers<Memory>>,
+    ) -> Self {
         let connection = context.shard.connect(server::NATIVE, Rc::new(OpenSocket::default()));
         let connection = connection.expect("a connection");
         let handshake = Handshake {
@@ -124,7 +129,7 @@ impl Publisher {
         for _ in 0..(TURNS_BEFORE + TURNS) * MESSAGES_A_TURN {
             masked(message.as_bytes(), &mut sent);
         }
-        let frames = Frames::new(Memory(sent.freeze()), Bytes::new(), config.limits.message_bytes);
+        let frames = Frames::new(Memory(sent.freeze()), Bytes::new(), readers);
         Self {
             frames,
             assembly: Assembly::new(config.limits.message_bytes, 1),

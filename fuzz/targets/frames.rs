@@ -4,11 +4,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tidegate::server::assembly::{self, ANSWERED_TIMES, Assembly, Message, Taken};
-use tidegate::server::frames::{Frames, Readable};
+use tidegate::server::frames::{Frames, Readable, Readers};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
@@ -24,7 +25,12 @@ pub fn frames(data: &[u8]) {
     let fragments = usize::from(input.byte()).max(1);
     let (early, pace) = (input.byte(), input.byte());
     let stream = input.rest();
-    let read = RUNTIME.with(|runtime| runtime.block_on(read(stream, limit, fragments, early.into(), pace)));
+    let readers = Readers::new(limit * ANSWERED_TIMES);
+    let sent = Sent { readers: &readers, stream, early: early.into(), pace };
+    let read = RUNTIME.with(|runtime| runtime.block_on(sent.read(limit, fragments)));
+    // By a reader that has read for another client before, whose messages are still there.
+    let again = RUNTIME.with(|runtime| runtime.block_on(sent.read(limit, fragments)));
+    assert_eq!((&again.taken, again.close), (&read.taken, read.close));
     let expected = Reader { stream, limit, fragments, partial: None }.read();
     assert_eq!(read.taken, expected.taken);
     let is_right = match read.close {
@@ -40,24 +46,34 @@ struct Read {
     close: Option<u16>,
 }
 
-/// The server's way.
-async fn read(stream: &[u8], limit: usize, fragments: usize, early: usize, pace: u8) -> Read {
-    let mut rest = Bytes::copy_from_slice(stream);
-    let early = rest.split_to(early.min(rest.len()));
-    let pieces = Pieces { rest, pace: RefCell::new(Pace(pace)) };
-    let mut frames = Frames::new(pieces, early, limit * ANSWERED_TIMES);
-    let mut assembly = Assembly::new(limit, fragments);
-    let mut taken = Vec::new();
-    loop {
-        let frame = match assembly::checked(frames.next().await) {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return Read { taken, close: None },
-            Err(close) => return Read { taken, close: Some(close.code) },
-        };
-        match assembly.take(frame) {
-            Ok(Taken::Nothing) => {}
-            Ok(some) => taken.push(some),
-            Err(close) => return Read { taken, close: Some(close.code) },
+/// What is read, and how it comes.
+struct Sent<'a> {
+    readers: &'a Rc<Readers<Pieces>>,
+    stream: &'a [u8],
+    early: usize,
+    pace: u8,
+}
+
+impl Sent<'_> {
+    /// The server's way.
+    async fn read(&self, limit: usize, fragments: usize) -> Read {
+        let mut rest = Bytes::copy_from_slice(self.stream);
+        let early = rest.split_to(self.early.min(rest.len()));
+        let pieces = Pieces { rest, pace: RefCell::new(Pace(self.pace)) };
+        let mut frames = Frames::new(pieces, early, self.readers);
+        let mut assembly = Assembly::new(limit, fragments);
+        let mut taken = Vec::new();
+        loop {
+            let frame = match assembly::checked(frames.next().await) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Read { taken, close: None },
+                Err(close) => return Read { taken, close: Some(close.code) },
+            };
+            match assembly.take(frame) {
+                Ok(Taken::Nothing) => {}
+                Ok(some) => taken.push(some),
+                Err(close) => return Read { taken, close: Some(close.code) },
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! each knowing only those listed before it.
 
 #![deny(unsafe_code)]
+// What is left to be dropped elsewhere may rely on it: `plugin/aside.rs`.
+#![deny(clippy::mem_forget)]
 
 pub mod cli;
 pub mod config;

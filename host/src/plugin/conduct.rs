@@ -307,7 +307,8 @@ mod tests {
         }
         let memory = PluginFailure::Memory { limit: 1, at: Place::default() };
         for n in 1..PATIENCE {
-            assert_eq!(conduct.failed(if n % 2 == 0 { &memory } else { &ended() }, now), None);
+            let failure = if n % 2 == 0 { memory.clone() } else { ended() };
+            assert_eq!(conduct.failed(&failure, now), None);
             assert_eq!(conduct.check(), Ok(()));
         }
         assert!(conduct.failed(&PluginFailure::StackOverflow(Place::default()), now).is_some());

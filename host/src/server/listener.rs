@@ -17,6 +17,8 @@ use tokio::task::LocalSet;
 
 use super::address::Proxies;
 use super::api::Api;
+use super::assembly::ANSWERED_TIMES;
+use super::readers::Readers;
 use super::router::{self, Router};
 use super::stream;
 use crate::config::Config;
@@ -114,7 +116,8 @@ async fn shard(setup: ShardSetup) {
     });
     context.keep();
     let (api, proxies) = (Api::new(&config), Proxies::new(&config));
-    let router = Rc::new(Router { context, config, plugins, api, proxies });
+    let readers = Readers::new(config.limits.message_bytes.saturating_mul(ANSWERED_TIMES));
+    let router = Rc::new(Router { context, config, plugins, api, proxies, readers });
     loop {
         tokio::select! {
             biased;

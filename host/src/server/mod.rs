@@ -13,6 +13,7 @@ mod outbound;
 mod pusher;
 mod pusher_api;
 mod pusher_auth;
+mod readers;
 mod router;
 mod run;
 mod spoken;

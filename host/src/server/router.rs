@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::address::Proxies;
 use super::api::{self, Api};
+use super::readers::Readers;
 use super::spoken::Spoken;
 use super::{console, handshake, metrics, pusher, pusher_api, pusher_auth, sse, websocket};
 use crate::config::Config;
@@ -27,6 +28,7 @@ pub struct Router {
     pub plugins: Arc<PluginHost>,
     pub api: Api,
     pub proxies: Proxies,
+    pub readers: Rc<Readers>,
 }
 
 pub type Answer = Response<Full<Bytes>>;

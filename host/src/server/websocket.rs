@@ -14,7 +14,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::assembly::{self, ANSWERED_TIMES, Assembly, Close, Message, Taken};
+use super::assembly::{self, Assembly, Close, Message, Taken};
 use super::frames::{Frames, Incoming};
 use super::router::Router;
 use super::spoken::Spoken;
@@ -179,7 +179,7 @@ impl Messages {
     ) -> Self {
         let limit = router.config.limits.message_bytes;
         Self {
-            frames: Frames::new(read, early, limit.saturating_mul(ANSWERED_TIMES)),
+            frames: Frames::new(read, early, &router.readers),
             connection: connected.connection.clone(),
             shard: connected.shard.clone(),
             socket,
