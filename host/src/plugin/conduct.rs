@@ -151,7 +151,7 @@ impl Conduct {
     /// they cost next to nothing, and are the matter of where they happen. Of a stack that has overflowed every
     /// frame is walked, tens of thousands of them: half a millisecond.
     pub fn failed(&self, failure: &PluginFailure, now: Instant) -> Option<Duration> {
-        let was_ended = matches!(
+        let was_costly = matches!(
             failure,
             PluginFailure::Deadline { .. }
                 | PluginFailure::Memory { .. }
@@ -166,7 +166,7 @@ impl Conduct {
             recent.culprits.clear();
         }
         // Calls that were under way when a pause began count once, with the one that began it.
-        let pauses = was_ended && recent.whole.check(|| now).is_ok();
+        let pauses = was_costly && recent.whole.check(|| now).is_ok();
         let pause = if pauses { recent.whole.failed(now) } else { None };
         drop(recent);
         // From the first failure on it is of interest how many calls do not fail.

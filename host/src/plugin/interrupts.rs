@@ -12,8 +12,8 @@ use wasmtime::{Engine, EngineWeak};
 
 /// Most calls end within one.
 const SLICE: Duration = Duration::from_millis(1);
-/// While some call needs more than one: a neighbour's message waits for several before it is where it
-/// belongs. The kernel adds some 50 µs.
+/// While some call needs more than one: a shard has two of each before it goes on beside it. The kernel adds
+/// some 50 µs.
 const SHORT: Duration = Duration::from_micros(50);
 /// So long after the last such call slices stay short: one that runs long is seldom alone.
 const AFTERWARDS: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Of a plugin's calls that run long, one at a time goes on on a shard, a slice each in turn. Without it
+//! Of a plugin's calls that run long, one at a time goes on for a shard, a slice each in turn. Without it
 //! each of them had a slice between two steps of everybody else's work, however many they were.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};

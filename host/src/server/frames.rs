@@ -37,20 +37,18 @@ enum State<R> {
 impl<R: Readable> Frames<R> {
     /// `early` was read together with the handshake.
     pub fn new(half: R, early: Bytes, readers: &Rc<Readers<R>>) -> Self {
-        // Nothing of a buffer is still its whole memory.
-        let early = if early.is_empty() { Bytes::new() } else { early };
-        let state = State::Idle(Stream { half, early, produced: 0 });
-        Self { readers: readers.clone(), state, consumed: 0 }
+        Self { readers: readers.clone(), state: State::Idle(Stream::new(half, early)), consumed: 0 }
     }
 
     /// The next frame. Not to be given up half way: what was read of a frame would be lost.
     pub async fn next(&mut self) -> Result<Incoming, WebSocketError> {
-        let mut alone = false;
+        // The first of what is read now. Those that follow share the reader's buffer with it anyway.
+        let mut is_first = false;
         if let State::Idle(stream) = &self.state {
             if stream.early.is_empty() {
                 poll_fn(|context| stream.half.poll_readable(context)).await?;
             }
-            alone = true;
+            is_first = true;
             if let State::Idle(stream) = std::mem::replace(&mut self.state, State::Ended) {
                 self.state = State::Reading(self.readers.lend(stream));
             }
@@ -62,7 +60,7 @@ impl<R: Readable> Frames<R> {
         self.consumed += (frame.fmt_head(&mut head) + frame.payload.len()) as u64;
         let is_all = self.consumed == produced;
         let payload = match frame.payload {
-            Payload::Bytes(bytes) if alone && is_all => self.readers.keep(bytes),
+            Payload::Bytes(bytes) if is_first && is_all => self.readers.keep(bytes),
             Payload::Bytes(bytes) => bytes.freeze(),
             other => Bytes::from(Vec::from(other)),
         };

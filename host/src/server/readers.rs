@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, Role, WebSocketError, WebSocketRead};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
@@ -39,7 +39,18 @@ pub struct Stream<R> {
     /// What was read together with the handshake.
     pub early: Bytes,
     /// Bytes handed out so far.
-    pub produced: u64,
+    produced: u64,
+}
+
+impl<R> Stream<R> {
+    pub fn new(half: R, early: Bytes) -> Self {
+        Self { half, early: without_memory_if_empty(early), produced: 0 }
+    }
+}
+
+/// Nothing of a buffer is still its whole memory.
+fn without_memory_if_empty(bytes: Bytes) -> Bytes {
+    if bytes.is_empty() { Bytes::new() } else { bytes }
 }
 
 /// Where a reader has its stream: what it was made of it does not give back.
@@ -132,11 +143,8 @@ impl<R: Readable> AsyncRead for Seat<R> {
         } else {
             let length = stream.early.len().min(buffer.remaining());
             buffer.put_slice(&stream.early[..length]);
-            stream.early.advance(length);
-            if stream.early.is_empty() {
-                // Nothing of a buffer is still its whole memory.
-                stream.early = Bytes::new();
-            }
+            let rest = stream.early.split_off(length);
+            stream.early = without_memory_if_empty(rest);
         }
         stream.produced += (buffer.filled().len() - before) as u64;
         Poll::Ready(Ok(()))
@@ -148,22 +156,10 @@ mod tests {
     use super::*;
 
     /// All that a client has sent.
-    struct Memory(Bytes);
+    type Memory = io::Cursor<Vec<u8>>;
 
     impl Readable for Memory {
         fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    impl AsyncRead for Memory {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            buffer: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            let length = self.0.len().min(buffer.remaining());
-            buffer.put_slice(&self.0.split_to(length));
             Poll::Ready(Ok(()))
         }
     }
@@ -174,7 +170,7 @@ mod tests {
             sent.extend_from_slice(&[0x82, 0x80 | payload.len() as u8, 0, 0, 0, 0]);
             sent.extend_from_slice(payload);
         }
-        Stream { half: Memory(sent.into()), early: Bytes::new(), produced: 0 }
+        Stream::new(Memory::new(sent), Bytes::new())
     }
 
     #[tokio::test]
@@ -185,7 +181,7 @@ mod tests {
             let (frame, produced) = reader.frame().await.unwrap();
             assert_eq!((&*frame.payload, produced), (&payload[..], 9));
             let stream = readers.take_back(reader).unwrap();
-            assert!(stream.half.0.is_empty());
+            assert_eq!(stream.half.position(), 9, "it comes back as it was read");
             assert_eq!(readers.idle.borrow().len(), 1);
         }
     }

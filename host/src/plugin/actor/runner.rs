@@ -51,7 +51,7 @@ impl<T> Room<T> {
     }
 
     /// What lived in a store that has ended since is lost.
-    fn look(&mut self, version: &Version) {
+    fn catch_up(&mut self, version: &Version) {
         if self.open().is_some_and(|opened| !version.has(opened)) {
             (self.state, self.seen_by) = (State::Closed, 0);
         }
@@ -133,7 +133,7 @@ impl<S: ActorSink> Runner<S> {
     fn room(&mut self, channel: u32) -> Option<&mut Room<S::Ticket>> {
         let room = self.rooms.get_mut(&channel)?;
         if let Some(version) = find(&mut self.versions, room.version) {
-            room.look(version);
+            room.catch_up(version);
         }
         Some(room)
     }
@@ -225,7 +225,7 @@ impl<S: ActorSink> Runner<S> {
         let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
         version.generation.conduct.check()?;
         room.health.check(Instant::now)?;
-        room.look(version);
+        room.catch_up(version);
         if version.generation.taps.newest().is_some() {
             return Box::pin(self.call_observed(channel, job, trace)).await;
         }
@@ -403,7 +403,7 @@ impl<S: ActorSink> Runner<S> {
         let (number, before) = (room.version, std::mem::replace(&mut room.state, state));
         (room.version, room.captures, room.health) = (generation.number, captures, Health::default());
         let opened = room.open();
-        let close = match before {
+        let (version, closes) = match before {
             State::Open(before) => (number, Some(before)),
             // It sleeps on: that it can go on from there is all that had to be known.
             State::Asleep(snapshot) => {
@@ -413,7 +413,7 @@ impl<S: ActorSink> Runner<S> {
             State::Closed => (number, None),
         };
         self.moved(number, generation.number);
-        self.close(close.0, close.1).await;
+        self.close(version, closes).await;
         Ok(())
     }
 }
