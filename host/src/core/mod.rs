@@ -1,5 +1,5 @@
 //! What every floor above speaks of: names, ids, patterns, messages, keys, refusals, time,
-//! rates, queues, schemas. No tokio, no I/O.
+//! rates, queues, schemas, JSON that is passed on. No tokio, no I/O.
 
 pub mod address;
 pub mod apps;
@@ -7,6 +7,7 @@ pub mod bounded;
 pub mod channel_map;
 pub mod clock;
 pub mod ids;
+pub mod json;
 pub mod key;
 pub mod message;
 pub mod metadata;

@@ -1,8 +1,8 @@
 //! Some fields of a JSON object as they stand in it, for dialects whose frames are few. Of a key
 //! that stands twice the last counts; `null` is a field left out; other fields are passed over.
 
-use super::json::{self, NoObject, Wanted};
 use crate::core::Refusal;
+use crate::core::json::{self, NoObject, Wanted};
 
 /// The fields `names` of a text frame, in their order.
 ///

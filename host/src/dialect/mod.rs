@@ -8,7 +8,6 @@ pub mod ending;
 pub mod event;
 pub mod fields;
 pub mod frame;
-mod json;
 pub mod native;
 pub mod pusher;
 pub mod query;

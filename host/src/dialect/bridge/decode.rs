@@ -1,10 +1,9 @@
 //! A bridge's path to a subscription, its frames to publications.
 
 use bytes::Bytes;
-use serde::de::IgnoredAny;
 
 use crate::core::names::NameError;
-use crate::core::{ChannelName, Payload, UserId};
+use crate::core::{ChannelName, Payload, UserId, json};
 use crate::dialect::{Command, Request, query};
 use crate::hub::letter::Wishes;
 use crate::hub::slow::SlowPolicy;
@@ -92,9 +91,9 @@ pub fn subscribe(opening: &Opening) -> Request {
 /// A text frame, UTF-8. One that is JSON is published as JSON, so that handlers and clients of
 /// other dialects see a value and not a string with braces in it; its bytes stay the same.
 pub fn text(channel: &ChannelName, message: &Bytes) -> Request {
-    let payload = match serde_json::from_slice::<IgnoredAny>(message) {
-        Ok(_) => Payload::json(message.clone()),
-        Err(_) => Payload::text(message.clone()),
+    let payload = match json::is_value(message) {
+        true => Payload::json(message.clone()),
+        false => Payload::text(message.clone()),
     };
     publish(channel, payload)
 }

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::core::json::{self, NoObject, Wanted};
 use crate::core::metadata::{BadMetadata, Metadata};
 use crate::core::names::NameError;
 use crate::core::{ChannelName, IdempotencyKey, LastName, Offset, Payload, Refusal};
 use crate::dialect::fields::fields;
-use crate::dialect::json::{self, NoObject, Wanted};
 use crate::dialect::{Command, FilterRequest, Request};
 use crate::hub::letter::{About, Wishes};
 use crate::hub::slow::SlowPolicy;

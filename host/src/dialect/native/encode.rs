@@ -5,9 +5,8 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use bytes::{BufMut, BytesMut};
 
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, Message, Payload, PayloadKind, Refusal};
+use crate::core::{ChannelName, Message, Payload, PayloadKind, Refusal, json};
 use crate::dialect::frame::{self, Opcode, frame};
-use crate::dialect::json;
 use crate::hub::presence::{Lister, Member, Presence, PresenceEvent};
 use crate::hub::wire::{Epoch, Reply, RequestId, Wire};
 

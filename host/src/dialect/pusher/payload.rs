@@ -5,17 +5,16 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use serde::de::IgnoredAny;
 
-use crate::core::{Payload, PayloadKind};
+use crate::core::{Payload, PayloadKind, json};
 use crate::dialect::native::encode::string;
 
 /// What was posted as `data`: JSON where it is JSON, else text; its bytes stay what they are.
 pub fn posted(data: impl Into<Bytes>) -> Payload {
     let bytes = data.into();
-    match serde_json::from_slice::<IgnoredAny>(&bytes) {
-        Ok(_) => Payload::json(bytes),
-        Err(_) => Payload::text(bytes),
+    match json::is_value(&bytes) {
+        true => Payload::json(bytes),
+        false => Payload::text(bytes),
     }
 }
 

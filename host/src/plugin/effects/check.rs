@@ -1,12 +1,11 @@
 //! Whether an answer keeps to the contract. One effect that does not spoils all of them.
 
 use bytes::Bytes;
-use serde::de::IgnoredAny;
 
 use super::{Acceptance, Audience, Direct, Dismissal, Effect, Metric, Outcome, Publication};
 use super::{Recipient, Response, Verdict};
 use crate::core::metadata::Metadata;
-use crate::core::{ChannelName, ClientId, Payload, PayloadKind};
+use crate::core::{ChannelName, ClientId, Payload, PayloadKind, json};
 use crate::plugin::actor::Denial;
 use crate::plugin::bindings::{channel_handler, types};
 use crate::plugin::failure::PluginFailure;
@@ -194,10 +193,8 @@ pub fn payload(kind: PayloadKind, bytes: Vec<u8>, limit: usize) -> Result<Payloa
         return bad(format!("a payload of {} bytes; at most {limit} are allowed", bytes.len()));
     }
     match kind {
-        PayloadKind::Json if serde_json::from_slice::<IgnoredAny>(&bytes).is_err() => {
-            bad("a JSON payload is not valid JSON".into())
-        }
-        PayloadKind::Json | PayloadKind::Text if std::str::from_utf8(&bytes).is_err() => {
+        PayloadKind::Json if !json::is_value(&bytes) => bad("a JSON payload is not valid JSON".into()),
+        PayloadKind::Json | PayloadKind::Text if simdutf8::basic::from_utf8(&bytes).is_err() => {
             bad("a JSON or text payload is not UTF-8".into())
         }
         _ => Ok(Payload { kind, bytes: bytes.into() }),
