@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::actor::Denial;
 use super::bindings::types;
 use super::calls::Function;
-use super::effects::{self, Effect};
+use super::effects::{self, Effect, checked};
 use super::failure::PluginFailure;
 use super::generation::Generation;
 use super::meter::Call;
@@ -46,8 +46,11 @@ impl Services {
         let call = Call::of(Function::Action).by(who.client).traced(trace);
         let clock = live.meter.arm(&mut live.store, call, generation.limits.call_ms);
         let called = clock.watch(pin!(live.guest.call_call(&mut live.store, name, caller, data))).await;
-        let checked = match called {
-            Ok(Ok(reply)) => check(reply, generation.limits.payload_bytes).map(Ok),
+        let answer = match called {
+            Ok(Ok(reply)) => {
+                let bytes = generation.limits.payload_bytes;
+                checked(reply, move |reply| check(reply, bytes)).await.map(Ok)
+            }
             Ok(Err(denial)) => Ok(Err(denial.into())),
             Err(error) => Err(PluginFailure::of_call(&error)),
         };
@@ -57,20 +60,20 @@ impl Services {
                 who: who.clone(),
                 data: Bytes::copy_from_slice(data),
             };
-            let said = checked.as_ref().map(|answer| match answer {
+            let said = answer.as_ref().map(|answer| match answer {
                 Ok((data, effects)) => said::reply(data, effects),
                 Err(denial) => said::denied(denial),
             });
             (call, said.map_err(failed))
         });
-        if let Err(failure @ PluginFailure::BadOutput(_)) = &checked {
+        if let Err(failure @ PluginFailure::BadOutput(_)) = &answer {
             live.meter.refused(Function::Action, failure);
         }
-        match &checked {
+        match &answer {
             Ok(_) => slot.put(live),
             Err(failure) => slot.failed(generation, failure, &format!("in the action '{name}'")),
         }
-        checked.map(|answer| {
+        answer.map(|answer| {
             answer.map(|(data, mut effects)| {
                 generation.take_figures(&mut effects);
                 (data, effects)

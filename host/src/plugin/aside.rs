@@ -1,5 +1,6 @@
 //! A call that runs long goes on beside its shard, on a thread that gives way to shards: what else the
-//! shard has to do waits for two of its slices, and not for one before each step.
+//! shard has to do waits for two of its slices, and not for one before each step. So does what the server
+//! itself has to do for long on a plugin's behalf.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -45,6 +46,14 @@ fn help(mut coming: UnboundedReceiver<Errand>) {
             tokio::spawn(errand);
         }
     });
+}
+
+/// False: there is no helper, and the errand is dropped.
+fn send(errand: Errand) -> bool {
+    let send = |helper: &Option<UnboundedSender<Errand>>| {
+        helper.as_ref().is_some_and(|helper| helper.send(errand).is_ok())
+    };
+    HELPER.try_with(send).unwrap_or(false)
 }
 
 /// A call that is away. Whoever has the lock may touch it, until it is taken back.
@@ -101,10 +110,7 @@ where
     // with the errand is a lock, a channel for a 'static answer, and a handle.
     let errand =
         unsafe { std::mem::transmute::<Pin<Box<dyn Future<Output = ()> + Send + '_>>, Errand>(errand) };
-    let is_sent = HELPER
-        .try_with(|helper| helper.as_ref().is_some_and(|helper| helper.send(errand).is_ok()))
-        .unwrap_or(false);
-    let answer = if is_sent { comes_home.await.ok() } else { None };
+    let answer = if send(errand) { comes_home.await.ok() } else { None };
     drop(leash);
     match answer {
         Some(Ok(answer)) => answer,
@@ -112,6 +118,29 @@ where
         // There is no helper (any more).
         None => call.await,
     }
+}
+
+/// Does on this thread's helper what takes long and borrows nothing.
+pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let work = Arc::new(Mutex::new(Some(work)));
+    let (done, comes_home) = oneshot::channel();
+    let away = work.clone();
+    send(Box::pin(async move {
+        if let Some(work) = take(&away) {
+            // Who waited for it may be gone.
+            let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
+        }
+    }));
+    match (comes_home.await, take(&work)) {
+        (Ok(Ok(answer)), _) => answer,
+        (Ok(Err(panic)), _) => resume_unwind(panic),
+        (Err(_), Some(work)) => work(),
+        (Err(_), None) => unreachable!("who takes the work says what came of it"),
+    }
+}
+
+fn take<F>(work: &Mutex<Option<F>>) -> Option<F> {
+    work.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// The helper's part, with the timers of the call's own runtime.
@@ -254,6 +283,15 @@ mod tests {
         let why = gone.catch_unwind().await.unwrap_err();
         assert_eq!(why.downcast_ref::<&str>(), Some(&"elsewhere"));
         aside(travels(&AtomicUsize::new(0)), || true).await;
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_is_done_elsewhere_and_panics_come_home() {
+        assert_ne!(beside(|| current().id()).await, current().id());
+        let gone = AssertUnwindSafe(beside(|| panic!("elsewhere")));
+        let why: Box<dyn std::any::Any + Send> = gone.catch_unwind().await.map(|()| ()).unwrap_err();
+        assert_eq!(why.downcast_ref::<&str>(), Some(&"elsewhere"));
+        assert_eq!(beside(|| 7).await, 7, "it has not died of it");
     }
 
     #[tokio::test]

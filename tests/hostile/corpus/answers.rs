@@ -25,6 +25,11 @@ fn acting() -> Guest {
 /// Where the names of the actions lie.
 const ACT: u32 = 3208;
 
+/// An effect that publishes JSON from an address to the channel `x`, whose name lies at 3000.
+fn publication(payload: u32, bytes: u32) -> [u32; 14] {
+    [0, 0, 3000, 1, 0, 0, 0, payload, bytes, 0, 0, 0, 0, 0]
+}
+
 /// Bytes at 3000.
 fn saying(guest: Guest, bytes: &str) -> Guest {
     guest.with(&format!("(data (i32.const 3000) \"{bytes}\")"))
@@ -80,6 +85,13 @@ corpus! {
         outcome([1, 65_536, 60_000, 0, 0, 0]).memory("64").body(
             "on-unsubscribe", "(i32.const 1024)",
         ).with("(func $f (memory.fill (i32.const 65536) (i32.const 0x5b) (i32.const 60000))) (start $f)"),
+        Publish, "bad_output", "not valid JSON",
+    );
+    two_megabytes_of_publications_of_which_the_last_is_no_json: fails(
+        saying(outcome([0, 0, 0, 0, 131_072, 33]), "x")
+            .memory("4")
+            .words(131_072, &[[publication(65_536, 60_000); 32].concat(), publication(0, 4).to_vec()].concat())
+            .with("(func $f (memory.fill (i32.const 65536) (i32.const 0x31) (i32.const 60000))) (start $f)"),
         Publish, "bad_output", "not valid JSON",
     );
     // === discriminants and addresses ===

@@ -10,7 +10,7 @@ use crate::core::{Captures, ChannelName, Sender, TraceParent};
 use crate::plugin::bindings::channel_handler::Guest;
 use crate::plugin::bindings::{channel_handler, types};
 use crate::plugin::calls::Function;
-use crate::plugin::effects::{Acceptance, Outcome, effects};
+use crate::plugin::effects::{Acceptance, Outcome, checked, effects};
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::{Generation, Live};
 use crate::plugin::limits::{REASON_BYTES, SNAPSHOT_BYTES, line};
@@ -152,7 +152,7 @@ impl Version {
     ) -> Result<Answer, PluginFailure> {
         let limits = &self.generation.limits;
         let live = reach(&mut self.live, self.life, opened).ok_or_else(no_store)?;
-        let resource = opened.resource;
+        let (resource, bytes) = (opened.resource, limits.payload_bytes);
         let call = Call::of(job.function()).about(channel).by(job.client()).traced(trace);
         let clock = live.meter.arm(&mut live.store, call, limits.call_ms);
         let handler = live.guest.channel();
@@ -167,14 +167,19 @@ impl Version {
                 };
                 let called = pin!(handler.call_on_publish(&mut live.store, resource, message));
                 let outcome = clock.watch(called).await.map_err(trapped)?;
-                Outcome::check(outcome, payload.kind, limits.payload_bytes).map(Answer::Published)
+                let kind = payload.kind;
+                let outcome = checked(outcome, move |outcome| Outcome::check(outcome, kind, bytes)).await?;
+                Ok(Answer::Published(outcome))
             }
             Job::Subscribe { who, params, respond } => {
                 let (who, params) = (caller(who), params.as_deref());
                 let called =
                     pin!(handler.call_on_subscribe(&mut live.store, resource, who, params, *respond));
                 let answer = match clock.watch(called).await.map_err(trapped)? {
-                    Ok(acceptance) => Ok(Acceptance::check(acceptance, limits.payload_bytes)?),
+                    Ok(acceptance) => {
+                        Ok(checked(acceptance, move |acceptance| Acceptance::check(acceptance, bytes))
+                            .await?)
+                    }
                     Err(denial) => Err(denial.into()),
                 };
                 Ok(Answer::Subscribed(answer))
@@ -182,12 +187,13 @@ impl Version {
             Job::Unsubscribe { who, why } => {
                 let called =
                     pin!(handler.call_on_unsubscribe(&mut live.store, resource, caller(who), (*why).into()));
-                effects(clock.watch(called).await.map_err(trapped)?, limits.payload_bytes)
-                    .map(Answer::Unsubscribed)
+                let list = clock.watch(called).await.map_err(trapped)?;
+                checked(list, move |list| effects(list, bytes)).await.map(Answer::Unsubscribed)
             }
             Job::Timer { id } => {
                 let called = pin!(handler.call_on_timer(&mut live.store, resource, *id));
-                effects(clock.watch(called).await.map_err(trapped)?, limits.payload_bytes).map(Answer::Timer)
+                let list = clock.watch(called).await.map_err(trapped)?;
+                checked(list, move |list| effects(list, bytes)).await.map(Answer::Timer)
             }
         }
     }

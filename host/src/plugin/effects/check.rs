@@ -7,7 +7,8 @@ use super::{Recipient, Response, Verdict};
 use crate::core::metadata::Metadata;
 use crate::core::{ChannelName, ClientId, Payload, PayloadKind, json};
 use crate::plugin::actor::Denial;
-use crate::plugin::bindings::{channel_handler, types};
+use crate::plugin::aside::beside;
+use crate::plugin::bindings::{actions, channel_handler, types};
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::limits::{AUDIENCE, EFFECTS, METRIC_NAME_BYTES, REASON_BYTES, cut, line};
 
@@ -44,6 +45,65 @@ impl Outcome {
             }
         };
         Ok(Self { verdict, effects: effects(outcome.effects, payload_bytes)? })
+    }
+}
+
+/// Bytes of an answer that are looked through one by one.
+pub trait Weigh {
+    fn weight(&self) -> usize;
+}
+
+impl Weigh for [types::Effect] {
+    fn weight(&self) -> usize {
+        let weight = |effect: &types::Effect| match effect {
+            types::Effect::Publish(said) | types::Effect::Persist(said) => said.payload.len(),
+            types::Effect::Send(said) => said.payload.len(),
+            types::Effect::Subscribe(said) => said.params.as_ref().map_or(0, Vec::len),
+            _ => 0,
+        };
+        self.iter().map(weight).sum()
+    }
+}
+
+impl Weigh for channel_handler::Outcome {
+    fn weight(&self) -> usize {
+        let replaced = match &self.verdict {
+            channel_handler::Verdict::Replace(bytes) => bytes.len(),
+            _ => 0,
+        };
+        replaced + self.effects.weight()
+    }
+}
+
+impl Weigh for channel_handler::Acceptance {
+    fn weight(&self) -> usize {
+        self.response.as_ref().map_or(0, |response| response.payload.len()) + self.effects.weight()
+    }
+}
+
+impl Weigh for Vec<types::Effect> {
+    fn weight(&self) -> usize {
+        self.as_slice().weight()
+    }
+}
+
+impl Weigh for actions::Reply {
+    fn weight(&self) -> usize {
+        self.data.len() + self.effects.weight()
+    }
+}
+
+/// Checks an answer. A large one beside the shard: a component may answer 2 MiB, which take some milliseconds.
+pub async fn checked<A, T>(answer: A, check: impl FnOnce(A) -> T + Send + 'static) -> T
+where
+    A: Weigh + Send + 'static,
+    T: Send + 'static,
+{
+    // Some 40 µs of JSON at its worst, as much as the way to another thread and back.
+    const LARGE: usize = 16 << 10;
+    match answer.weight() {
+        ..=LARGE => check(answer),
+        _ => Box::pin(beside(move || check(answer))).await,
     }
 }
 

@@ -5,7 +5,7 @@ mod check;
 use bytes::Bytes;
 
 use crate::core::{ChannelName, ClientId, Payload};
-pub(super) use check::{effects, effects_of_action, payload};
+pub(super) use check::{checked, effects, effects_of_action, payload};
 
 #[derive(Debug)]
 pub struct Publication {
