@@ -289,7 +289,7 @@ mod tests {
     async fn what_takes_long_is_done_elsewhere_and_panics_come_home() {
         assert_ne!(beside(|| current().id()).await, current().id());
         let gone = AssertUnwindSafe(beside(|| panic!("elsewhere")));
-        let why: Box<dyn std::any::Any + Send> = gone.catch_unwind().await.map(|()| ()).unwrap_err();
+        let why = gone.catch_unwind().await.unwrap_err();
         assert_eq!(why.downcast_ref::<&str>(), Some(&"elsewhere"));
         assert_eq!(beside(|| 7).await, 7, "it has not died of it");
     }
