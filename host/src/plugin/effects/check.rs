@@ -53,12 +53,13 @@ pub trait Weigh {
     fn weight(&self) -> usize;
 }
 
-impl Weigh for [types::Effect] {
+impl Weigh for Vec<types::Effect> {
     fn weight(&self) -> usize {
         let weight = |effect: &types::Effect| match effect {
             types::Effect::Publish(said) | types::Effect::Persist(said) => said.payload.len(),
             types::Effect::Send(said) => said.payload.len(),
             types::Effect::Subscribe(said) => said.params.as_ref().map_or(0, Vec::len),
+            types::Effect::Join(said) => said.data.as_ref().map_or(0, Vec::len),
             _ => 0,
         };
         self.iter().map(weight).sum()
@@ -78,12 +79,6 @@ impl Weigh for channel_handler::Outcome {
 impl Weigh for channel_handler::Acceptance {
     fn weight(&self) -> usize {
         self.response.as_ref().map_or(0, |response| response.payload.len()) + self.effects.weight()
-    }
-}
-
-impl Weigh for Vec<types::Effect> {
-    fn weight(&self) -> usize {
-        self.as_slice().weight()
     }
 }
 
