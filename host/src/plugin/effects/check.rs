@@ -88,13 +88,13 @@ impl Weigh for actions::Reply {
     }
 }
 
-/// Checks an answer. A large one beside the shard: a component may answer 2 MiB, which take some milliseconds.
+/// Checks an answer. A large one beside the shard: a component may answer 2 MiB, which hold it for 2 ms.
 pub async fn checked<A, T>(answer: A, check: impl FnOnce(A) -> T + Send + 'static) -> T
 where
     A: Weigh + Send + 'static,
     T: Send + 'static,
 {
-    // Some 40 µs of JSON at its worst, as much as the way to another thread and back.
+    // Some 40 µs of JSON at its worst.
     const LARGE: usize = 16 << 10;
     match answer.weight() {
         ..=LARGE => check(answer),
