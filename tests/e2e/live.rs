@@ -41,8 +41,12 @@ async fn a_plugins_config_and_grants_change_without_a_restart() {
     rewrite(&server, &with("new", "grants = { env = { A = 'b' } }"));
     until_it_says(&mut client, "config", "mode", "new").await;
     assert_eq!(says(&mut client, "env", "").await, "A=b");
-    let report = server.report().await;
-    let plugin = &report["plugins"][0];
+    // Shards have it before the report says so.
+    let swapped = |report: &Value| {
+        let plugin = &report["plugins"][0];
+        plugin["swap"]["to_generation"].is_u64().then(|| plugin.clone())
+    };
+    let plugin = server.wait_for_report(wait::LONG, "the swap", swapped).await;
     assert_eq!((&plugin["state"], &plugin["loaded"]["grants"]["env"]), (&json!("active"), &json!(["A"])));
     assert_eq!(plugin["swap"]["to_generation"], 2, "the same file, another version: {plugin}");
     assert_eq!(plugin["swap"]["from_sha256"], plugin["loaded"]["sha256"]);
