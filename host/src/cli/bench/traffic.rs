@@ -21,6 +21,10 @@ use super::usage::Usage;
 
 /// So long after the last delivery a double would still be seen.
 const QUIET: Duration = Duration::from_millis(250);
+/// A socket whose owner has just sent something acknowledges later, in hope of an answer to do so with,
+/// and on this machine at the server's cost. Subscribers that only listen are over that after the longest
+/// that the system puts an acknowledgement off, which is 200 ms (Linux).
+const REST: Duration = Duration::from_millis(250);
 /// Subscriptions of one connection on their way at once; their answers fit into any outbox.
 const SUBSCRIPTIONS: usize = 100;
 
@@ -46,6 +50,7 @@ pub fn run(
         swarm.pause(id)?;
     }
     traffic.publish(&mut swarm, pace, length.tenth(), &mut progress)?;
+    traffic.rest(&mut swarm)?;
     traffic.latency.clear();
     let before = (traffic.delivered, traffic.published());
     let usage = Usage::begin(target.process);
@@ -251,6 +256,15 @@ impl<'a> Traffic<'a> {
         // The poll counts in milliseconds; what is nearer is waited for by looking.
         let wait = Duration::from_nanos(due(messages - *left).saturating_sub(now));
         Ok(BEAT.min(Duration::from_millis(wait.as_millis() as u64)))
+    }
+
+    /// Lets all connections come to rest.
+    fn rest(&mut self, swarm: &mut Swarm) -> Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < REST {
+            swarm.turn(REST.saturating_sub(began.elapsed()), self)?;
+        }
+        Ok(())
     }
 
     /// Nothing more may come but to those who begin to read only now, and everything must have.
