@@ -82,7 +82,7 @@ fn some_effects(input: &mut Input<'_>) -> Vec<types::Effect> {
             } else {
                 types::Recipient::User(input.long_text())
             },
-            event: input.text().into(),
+            event: event(input),
             kind: payload_kind(input),
             payload: input.long_bytes(),
         }),
@@ -92,10 +92,14 @@ fn some_effects(input: &mut Input<'_>) -> Vec<types::Effect> {
     vec![effect; if choice >= 0xF0 { 90 } else { 1 }]
 }
 
+fn event(input: &mut Input<'_>) -> Option<String> {
+    input.bit().then(|| input.text().into())
+}
+
 fn publication(input: &mut Input<'_>) -> types::Publication {
     types::Publication {
         channel: input.long_text(),
-        event: input.text().into(),
+        event: event(input),
         kind: payload_kind(input),
         payload: input.long_bytes(),
         to: match input.byte() % 3 {
@@ -231,7 +235,7 @@ fn effect(checked: &Effect, said: &types::Effect) {
     match (checked, said) {
         (Effect::Publish(publication), types::Effect::Publish(said)) => {
             assert_eq!(publication.channel.as_str(), said.channel);
-            assert_eq!(publication.event, said.event);
+            assert_eq!(publication.event, said.event.as_deref().unwrap_or_default());
             is_sent(&publication.channel, &publication.event, &publication.payload, &said.payload);
         }
         (Effect::Persist(publication), types::Effect::Persist(said)) => {
@@ -259,7 +263,7 @@ fn effect(checked: &Effect, said: &types::Effect) {
             assert_eq!((&*metric.name, metric.value), (&*said.name, said.value));
         }
         (Effect::Send(direct), types::Effect::Send(said)) => {
-            assert_eq!(&*direct.event, said.event.as_bytes());
+            assert_eq!(direct.event, said.event.as_deref().unwrap_or_default());
             let channel = ChannelName::parse("x").unwrap();
             is_sent(&channel, &direct.event, &direct.payload, &said.payload);
         }

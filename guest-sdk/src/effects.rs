@@ -24,6 +24,7 @@ use crate::{
 /// ctx.set_timer(1, Duration::from_secs(30));
 ///
 /// assert_eq!(ctx.effects().len(), 4);
+/// assert!(matches!(&ctx.effects()[0], Effect::Publish(said) if said.event.as_deref() == Some("joined")));
 /// assert!(matches!(&ctx.effects()[1], Effect::Send(direct) if direct.payload == b"welcome"));
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -38,7 +39,7 @@ impl Context {
     pub fn publish(&mut self, channel: impl Into<String>) -> Publish<'_> {
         let publication = Publication {
             channel: channel.into(),
-            event: String::new(),
+            event: None,
             kind: PayloadKind::Json,
             payload: Vec::new(),
             to: Audience::All,
@@ -65,7 +66,7 @@ impl Context {
     }
 
     fn send_to(&mut self, to: Recipient) -> Send<'_> {
-        let direct = Direct { to, event: String::new(), kind: PayloadKind::Json, payload: Vec::new() };
+        let direct = Direct { to, event: None, kind: PayloadKind::Json, payload: Vec::new() };
         Send { effects: &mut self.effects, draft: direct }
     }
 
@@ -187,7 +188,7 @@ macro_rules! payloads {
         impl $draft<'_> {
             /// The event's name; none unless this is called.
             pub fn event(mut self, event: impl Into<String>) -> Self {
-                self.draft.event = event.into();
+                self.draft.event = Some(event.into());
                 self
             }
 

@@ -17,7 +17,7 @@ use crate::{Data, PayloadKind};
 ///     }
 ///
 ///     fn matches(&self, message: &FilterMessage<'_>) -> bool {
-///         message.event() == self.0
+///         message.event() == Some(&self.0)
 ///     }
 /// }
 ///
@@ -113,9 +113,9 @@ pub struct FilterMessage<'a> {
 }
 
 impl<'a> FilterMessage<'a> {
-    /// Empty for none.
-    pub fn event(&self) -> &'a str {
-        std::str::from_utf8(self.event).unwrap_or_default()
+    /// The event's name, if it has one.
+    pub fn event(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.event).ok().filter(|event| !event.is_empty())
     }
 
     /// What the bytes of the payload are.
@@ -245,7 +245,7 @@ mod tests {
         }
 
         fn matches(&self, message: &FilterMessage<'_>) -> bool {
-            message.text().is_some_and(|text| text.contains(&self.0)) || message.event() == self.0
+            message.text().is_some_and(|text| text.contains(&self.0)) || message.event() == Some(&self.0)
         }
     }
 

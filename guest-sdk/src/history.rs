@@ -82,7 +82,7 @@ mod for_test {
             let kept = channels.entry(channel.to_owned()).or_default();
             kept.push(Past {
                 offset: kept.len() as u64 + 1,
-                event: String::new(),
+                event: None,
                 kind: PayloadKind::Json,
                 payload: json.into(),
                 at_ms: 0,

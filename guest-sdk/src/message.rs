@@ -37,13 +37,7 @@ impl Message {
 
     /// A JSON message without a sender, for tests of a plugin.
     pub fn from_server_for_test(payload: impl Into<Vec<u8>>) -> Self {
-        Self {
-            sender: None,
-            event: String::new(),
-            kind: PayloadKind::Json,
-            payload: payload.into(),
-            at_ms: 0,
-        }
+        Self { sender: None, event: None, kind: PayloadKind::Json, payload: payload.into(), at_ms: 0 }
     }
 }
 

@@ -31,11 +31,11 @@ impl Response {
 
     /// The event's name; none unless this is called.
     pub fn event(mut self, event: impl Into<String>) -> Self {
-        self.event = event.into();
+        self.event = Some(event.into());
         self
     }
 
     fn new(kind: PayloadKind, payload: Vec<u8>) -> Self {
-        Self { event: String::new(), kind, payload }
+        Self { event: None, kind, payload }
     }
 }

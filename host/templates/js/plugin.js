@@ -20,7 +20,7 @@ class Channel {
 
   onSubscribe(_who, _params, respond) {
     const payload = utf8(JSON.stringify({ messages: this.messages }));
-    return { response: respond ? { event: "", kind: "json", payload } : null, effects: [] };
+    return { response: respond ? { event: null, kind: "json", payload } : null, effects: [] };
   }
 
   onPublish(message) {

@@ -32,7 +32,7 @@ class Channel(exports.channel_handler.Channel):
 
     def on_subscribe(self, who: Caller, params: Optional[bytes], respond: bool) -> Acceptance:
         payload = json.dumps({"messages": self.messages}).encode()
-        return Acceptance(Response("", PayloadKind.JSON, payload) if respond else None, [])
+        return Acceptance(Response(None, PayloadKind.JSON, payload) if respond else None, [])
 
     def on_publish(self, message: Message) -> Outcome:
         if len(message.payload) > LONGEST:

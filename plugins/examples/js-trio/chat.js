@@ -39,7 +39,7 @@ class Channel {
 
   onSubscribe(who, _params, respond) {
     const text = `Welcome to ${this.room}, ${who.user}.`;
-    const response = respond ? { event: "", kind: "json", payload: json({ text, from: "server" }) } : null;
+    const response = respond ? { event: null, kind: "json", payload: json({ text, from: "server" }) } : null;
     return { response, effects: [] };
   }
 

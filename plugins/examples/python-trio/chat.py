@@ -54,7 +54,7 @@ class Channel(exports.channel_handler.Channel):
         response = None
         if respond:
             line = {"text": f"Welcome to {self.room}, {who.user}.", "from": "server"}
-            response = Response("", PayloadKind.JSON, encode(line))
+            response = Response(None, PayloadKind.JSON, encode(line))
         return Acceptance(response, [])
 
     def on_publish(self, message: Message) -> Outcome:

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{apply, client, heard, say, server, user};
-use crate::harness::Client;
+use crate::harness::guest::Guest;
+use crate::harness::{Client, Server};
 
 fn only(channel: &str, clients: &[&String], data: Value) -> Value {
     json!({ "publish": { "channel": channel, "only": clients, "data": data } })
@@ -239,4 +240,38 @@ async fn one_effect_that_breaks_the_contract_spoils_all() {
     reader.ping().await;
     assert_eq!(reader.left_over(), []);
     sender.ping().await;
+}
+
+/// Refuses what has an event. What has none it follows by `1` to the channel `x`, with an event that is
+/// there and empty.
+fn wants_no_event() -> Guest {
+    Guest::of(&["channel-handler"])
+        .with("(data (i32.const 3000) \"x1\")")
+        .words(3008, &[3, 7, 0, 0, 0, 0])
+        .words(3040, &[0, 0, 0, 0, 3072, 1])
+        .words(3072, &[0, 0, 3000, 1, 1, 0, 0, 0, 3001, 1, 0, 0, 0, 0])
+        // Parameter 5: is there an event?
+        .body("on-publish", "(select (i32.const 3008) (i32.const 3040) (local.get 5))")
+}
+
+#[tokio::test]
+async fn an_empty_event_is_none_on_its_way_in_and_out() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("events.wasm"), wants_no_event().component()).unwrap();
+    let server = Server::builder().plugins_from(folder.path(), &["events"]).shards(1).start();
+    let mut client = Client::connect(&server).await;
+    client.subscribe("x").await;
+    let publish = json!({ "type": "publish", "channel": "events:room", "data": 0 });
+    assert_eq!(client.ask(publish.clone()).await["type"], "published");
+    for (event, answer) in [("", "published"), ("said", "error")] {
+        let mut publish = publish.clone();
+        publish["event"] = json!(event);
+        assert_eq!(client.ask(publish).await["type"], answer, "`{event}`");
+    }
+    for _ in 0..2 {
+        let said = client.expect("data").await;
+        assert_eq!((&said["data"], said.get("event")), (&json!(1), None), "{said}");
+    }
+    client.ping().await;
+    assert_eq!(client.left_over(), []);
 }

@@ -27,7 +27,7 @@ const ACT: u32 = 3208;
 
 /// An effect that publishes JSON from an address to the channel `x`, whose name lies at 3000.
 fn publication(payload: u32, bytes: u32) -> [u32; 14] {
-    [0, 0, 3000, 1, 0, 0, 0, payload, bytes, 0, 0, 0, 0, 0]
+    [0, 0, 3000, 1, 0, 0, 0, 0, payload, bytes, 0, 0, 0, 0]
 }
 
 /// Bytes at 3000.
@@ -101,6 +101,11 @@ corpus! {
     an_effect_that_is_none: fails(
         outcome([0, 0, 0, 0, 3000, 1]).with("(data (i32.const 3000) \"\\fe\")"),
         Publish, "bad_output", "it breaks the contract: ",
+    );
+    an_event_that_is_neither_there_nor_none: fails(
+        saying(outcome([0, 0, 0, 0, 3008, 1]), "x")
+            .words(3008, &[0, 0, 3000, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        Publish, "bad_output", "invalid option discriminant",
     );
     an_answer_at_an_odd_address: fails(
         handler().body("on-publish", "(i32.const 1027)"), Publish, "bad_output", "it breaks the contract: ",

@@ -160,7 +160,7 @@ impl Version {
             Job::Publish { sender, event, payload, at } => {
                 let message = channel_handler::Message {
                     sender: sender.as_ref().map(caller),
-                    event: text(event)?,
+                    event: name(event)?,
                     kind: payload.kind.into(),
                     payload: &payload.bytes,
                     at_ms: at.0,
@@ -219,6 +219,9 @@ fn caller(sender: &Sender) -> types::Caller<'_> {
     types::Caller { client: sender.client.0, user: sender.user.as_str() }
 }
 
-fn text(event: &[u8]) -> Result<&str, PluginFailure> {
-    std::str::from_utf8(event).map_err(|_| PluginFailure::Other("the event's name is not UTF-8".into()))
+/// Of an event, which is empty for none.
+fn name(event: &[u8]) -> Result<Option<&str>, PluginFailure> {
+    let name = std::str::from_utf8(event)
+        .map_err(|_| PluginFailure::Other("the event's name is not UTF-8".into()))?;
+    Ok((!name.is_empty()).then_some(name))
 }

@@ -19,7 +19,7 @@ impl Acceptance {
     ) -> Result<Self, PluginFailure> {
         let response = acceptance.response.map(|response| {
             let payload = payload(response.kind.into(), response.payload, payload_bytes)?;
-            Ok(Response { event: response.event.into(), payload })
+            Ok(Response { event: event(response.event), payload })
         });
         let effects = effects(acceptance.effects, payload_bytes)?;
         Ok(Self { response: response.transpose()?, effects })
@@ -183,7 +183,7 @@ fn check(effect: types::Effect, payload_bytes: usize) -> Result<Effect, PluginFa
                     })?)
                 }
             },
-            event: direct.event.into(),
+            event: event(direct.event),
             payload: payload(direct.kind.into(), direct.payload, payload_bytes)?,
         }),
         types::Effect::Kick(dismissal) => Effect::Kick(Dismissal {
@@ -202,7 +202,7 @@ fn name(said: String, doing: &str) -> Result<ChannelName, PluginFailure> {
 fn publication(said: types::Publication, payload_bytes: usize) -> Result<Publication, PluginFailure> {
     Ok(Publication {
         channel: name(said.channel, "publishes to")?,
-        event: said.event.into(),
+        event: event(said.event),
         payload: payload(said.kind.into(), said.payload, payload_bytes)?,
         to: match said.to {
             types::Audience::All => Audience::All,
@@ -216,6 +216,11 @@ fn publication(said: types::Publication, payload_bytes: usize) -> Result<Publica
             types::Audience::Only(clients) => Audience::Only(clients.into_iter().map(ClientId).collect()),
         },
     })
+}
+
+/// None is empty here, so that an empty one of a plugin's counts as none.
+fn event(said: Option<String>) -> Bytes {
+    said.unwrap_or_default().into()
 }
 
 fn metadata(said: Vec<u8>) -> Result<Bytes, PluginFailure> {
@@ -304,8 +309,13 @@ mod tests {
     }
 
     fn publication(to: types::Audience) -> types::Publication {
-        let (channel, event) = ("x".to_owned(), String::new());
-        types::Publication { channel, event, kind: types::PayloadKind::Json, payload: b"1".to_vec(), to }
+        types::Publication {
+            channel: "x".to_owned(),
+            event: None,
+            kind: types::PayloadKind::Json,
+            payload: b"1".to_vec(),
+            to,
+        }
     }
 
     #[test]
@@ -318,6 +328,13 @@ mod tests {
         assert!(is_legal(types::Effect::Persist(publication(types::Audience::All))));
         assert!(!is_legal(types::Effect::Persist(only(1))));
         assert!(!is_legal(types::Effect::Persist(publication(types::Audience::Others(1)))));
+    }
+
+    #[test]
+    fn an_event_that_is_there_and_empty_is_none() {
+        for (said, checked) in [(None, ""), (Some(""), ""), (Some("seated"), "seated")] {
+            assert_eq!(event(said.map(str::to_owned)), checked);
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn past(found: Found) -> Result<Vec<history::Past>, ReadFailure> {
     let Found::Messages(messages) = found else { return Err(other()) };
     let past = messages.into_iter().map(|message| history::Past {
         offset: message.offset.0,
-        event: String::from_utf8_lossy(&message.event).into_owned(),
+        event: (!message.event.is_empty()).then(|| String::from_utf8_lossy(&message.event).into_owned()),
         kind: message.payload.kind.into(),
         payload: message.payload.bytes.into(),
         at_ms: message.at.0,

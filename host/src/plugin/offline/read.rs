@@ -170,7 +170,7 @@ impl Recorded {
                 let PastJson { offset, event, data, text, base64, at_ms } = past;
                 Ok(Kept {
                     offset: offset.unwrap_or(nth),
-                    event: event.unwrap_or_default(),
+                    event: event.filter(|event| !event.is_empty()),
                     payload: payload(data, text, base64)?,
                     at_ms,
                 })
@@ -280,13 +280,15 @@ mod tests {
     fn a_recording_has_what_it_names_and_nothing_else() {
         let recorded = Recorded::parse(
             r#"{"config":{"a":"x","b":[1]},"store":{"k":"v","z":{"base64":"AP8="}},
-                "history":{"c":[{"text":"old"},{"data":{"n":1},"offset":7}]}}"#,
+                "history":{"c":[{"text":"old","event":""},{"data":{"n":1},"event":"said","offset":7}]}}"#,
         )
         .unwrap();
         assert_eq!(recorded.config["b"], "[1]");
         assert_eq!((&recorded.store["k"][..], &recorded.store["z"][..]), (&b"v"[..], &[0, 255][..]));
         let offsets: Vec<u64> = recorded.history["c"].iter().map(|kept| kept.offset).collect();
         assert_eq!(offsets, [1, 7]);
+        let events: Vec<_> = recorded.history["c"].iter().map(|kept| kept.event.as_deref()).collect();
+        assert_eq!(events, [None, Some("said")]);
         let why = Recorded::parse(r#"{"presence":{"c":[{"usr":"a"}]}}"#).unwrap_err().to_string();
         assert!(why.starts_with("`presence.c[0].usr`: unknown field `usr`"), "{why}");
     }

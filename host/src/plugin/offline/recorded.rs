@@ -39,8 +39,8 @@ pub struct Present {
 #[derive(Clone, Debug)]
 pub struct Kept {
     pub offset: u64,
-    /// Empty for none.
-    pub event: String,
+    /// Not empty.
+    pub event: Option<String>,
     pub payload: Payload,
     /// Unix time in milliseconds.
     pub at_ms: u64,

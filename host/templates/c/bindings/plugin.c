@@ -60,12 +60,20 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_sub
           break;
         }
         case 1: {
-          if ((*((size_t*) (arg0 + (3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (arg0 + (2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (arg0 + (4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (arg0 + (3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len = *((size_t*) (arg0 + (6*sizeof(void*))));
+          size_t len = *((size_t*) (arg0 + (7*sizeof(void*))));
           if (len > 0) {
-            uint8_t *ptr = *((uint8_t **) (arg0 + (5*sizeof(void*))));
+            uint8_t *ptr = *((uint8_t **) (arg0 + (6*sizeof(void*))));
             for (size_t i = 0; i < len; i++) {
               uint8_t *base = ptr + i * 1;
               (void) base;
@@ -75,30 +83,38 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_sub
           break;
         }
       }
-      size_t len21 = *((size_t*) (arg0 + (8*sizeof(void*))));
+      size_t len21 = *((size_t*) (arg0 + (9*sizeof(void*))));
       if (len21 > 0) {
-        uint8_t *ptr22 = *((uint8_t **) (arg0 + (7*sizeof(void*))));
+        uint8_t *ptr22 = *((uint8_t **) (arg0 + (8*sizeof(void*))));
         for (size_t i23 = 0; i23 < len21; i23++) {
-          uint8_t *base = ptr22 + i23 * (24+8*sizeof(void*));
+          uint8_t *base = ptr22 + i23 * (16+10*sizeof(void*));
           (void) base;
           switch ((int32_t) (int32_t) *((uint8_t*) (base + 0))) {
             case 0: {
               if ((*((size_t*) (base + (8+1*sizeof(void*))))) > 0) {
                 free(*((uint8_t **) (base + 8)));
               }
-              if ((*((size_t*) (base + (8+3*sizeof(void*))))) > 0) {
-                free(*((uint8_t **) (base + (8+2*sizeof(void*)))));
+              switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+2*sizeof(void*))))) {
+                case 0: {
+                  break;
+                }
+                case 1: {
+                  if ((*((size_t*) (base + (8+4*sizeof(void*))))) > 0) {
+                    free(*((uint8_t **) (base + (8+3*sizeof(void*)))));
+                  }
+                  break;
+                }
               }
-              size_t len0 = *((size_t*) (base + (8+6*sizeof(void*))));
+              size_t len0 = *((size_t*) (base + (8+7*sizeof(void*))));
               if (len0 > 0) {
-                uint8_t *ptr1 = *((uint8_t **) (base + (8+5*sizeof(void*))));
+                uint8_t *ptr1 = *((uint8_t **) (base + (8+6*sizeof(void*))));
                 for (size_t i2 = 0; i2 < len0; i2++) {
                   uint8_t *base = ptr1 + i2 * 1;
                   (void) base;
                 }
                 free(ptr1);
               }
-              switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+6*sizeof(void*))))) {
+              switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+8*sizeof(void*))))) {
                 case 0: {
                   break;
                 }
@@ -106,9 +122,9 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_sub
                   break;
                 }
                 case 2: {
-                  size_t len3 = *((size_t*) (base + (24+7*sizeof(void*))));
+                  size_t len3 = *((size_t*) (base + (16+9*sizeof(void*))));
                   if (len3 > 0) {
-                    uint8_t *ptr4 = *((uint8_t **) (base + (24+6*sizeof(void*))));
+                    uint8_t *ptr4 = *((uint8_t **) (base + (16+8*sizeof(void*))));
                     for (size_t i5 = 0; i5 < len3; i5++) {
                       uint8_t *base = ptr4 + i5 * 8;
                       (void) base;
@@ -124,19 +140,27 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_sub
               if ((*((size_t*) (base + (8+1*sizeof(void*))))) > 0) {
                 free(*((uint8_t **) (base + 8)));
               }
-              if ((*((size_t*) (base + (8+3*sizeof(void*))))) > 0) {
-                free(*((uint8_t **) (base + (8+2*sizeof(void*)))));
+              switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+2*sizeof(void*))))) {
+                case 0: {
+                  break;
+                }
+                case 1: {
+                  if ((*((size_t*) (base + (8+4*sizeof(void*))))) > 0) {
+                    free(*((uint8_t **) (base + (8+3*sizeof(void*)))));
+                  }
+                  break;
+                }
               }
-              size_t len6 = *((size_t*) (base + (8+6*sizeof(void*))));
+              size_t len6 = *((size_t*) (base + (8+7*sizeof(void*))));
               if (len6 > 0) {
-                uint8_t *ptr7 = *((uint8_t **) (base + (8+5*sizeof(void*))));
+                uint8_t *ptr7 = *((uint8_t **) (base + (8+6*sizeof(void*))));
                 for (size_t i8 = 0; i8 < len6; i8++) {
                   uint8_t *base = ptr7 + i8 * 1;
                   (void) base;
                 }
                 free(ptr7);
               }
-              switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+6*sizeof(void*))))) {
+              switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+8*sizeof(void*))))) {
                 case 0: {
                   break;
                 }
@@ -144,9 +168,9 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_sub
                   break;
                 }
                 case 2: {
-                  size_t len9 = *((size_t*) (base + (24+7*sizeof(void*))));
+                  size_t len9 = *((size_t*) (base + (16+9*sizeof(void*))));
                   if (len9 > 0) {
-                    uint8_t *ptr10 = *((uint8_t **) (base + (24+6*sizeof(void*))));
+                    uint8_t *ptr10 = *((uint8_t **) (base + (16+8*sizeof(void*))));
                     for (size_t i11 = 0; i11 < len9; i11++) {
                       uint8_t *base = ptr10 + i11 * 8;
                       (void) base;
@@ -170,12 +194,20 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_sub
                   break;
                 }
               }
-              if ((*((size_t*) (base + (16+3*sizeof(void*))))) > 0) {
-                free(*((uint8_t **) (base + (16+2*sizeof(void*)))));
+              switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+2*sizeof(void*))))) {
+                case 0: {
+                  break;
+                }
+                case 1: {
+                  if ((*((size_t*) (base + (16+4*sizeof(void*))))) > 0) {
+                    free(*((uint8_t **) (base + (16+3*sizeof(void*)))));
+                  }
+                  break;
+                }
               }
-              size_t len12 = *((size_t*) (base + (16+6*sizeof(void*))));
+              size_t len12 = *((size_t*) (base + (16+7*sizeof(void*))));
               if (len12 > 0) {
-                uint8_t *ptr13 = *((uint8_t **) (base + (16+5*sizeof(void*))));
+                uint8_t *ptr13 = *((uint8_t **) (base + (16+6*sizeof(void*))));
                 for (size_t i14 = 0; i14 < len12; i14++) {
                   uint8_t *base = ptr13 + i14 * 1;
                   (void) base;
@@ -331,26 +363,34 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_pub
   if (len21 > 0) {
     uint8_t *ptr22 = *((uint8_t **) (arg0 + (4*sizeof(void*))));
     for (size_t i23 = 0; i23 < len21; i23++) {
-      uint8_t *base = ptr22 + i23 * (24+8*sizeof(void*));
+      uint8_t *base = ptr22 + i23 * (16+10*sizeof(void*));
       (void) base;
       switch ((int32_t) (int32_t) *((uint8_t*) (base + 0))) {
         case 0: {
           if ((*((size_t*) (base + (8+1*sizeof(void*))))) > 0) {
             free(*((uint8_t **) (base + 8)));
           }
-          if ((*((size_t*) (base + (8+3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (base + (8+2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (8+4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + (8+3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len0 = *((size_t*) (base + (8+6*sizeof(void*))));
+          size_t len0 = *((size_t*) (base + (8+7*sizeof(void*))));
           if (len0 > 0) {
-            uint8_t *ptr1 = *((uint8_t **) (base + (8+5*sizeof(void*))));
+            uint8_t *ptr1 = *((uint8_t **) (base + (8+6*sizeof(void*))));
             for (size_t i2 = 0; i2 < len0; i2++) {
               uint8_t *base = ptr1 + i2 * 1;
               (void) base;
             }
             free(ptr1);
           }
-          switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+6*sizeof(void*))))) {
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+8*sizeof(void*))))) {
             case 0: {
               break;
             }
@@ -358,9 +398,9 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_pub
               break;
             }
             case 2: {
-              size_t len3 = *((size_t*) (base + (24+7*sizeof(void*))));
+              size_t len3 = *((size_t*) (base + (16+9*sizeof(void*))));
               if (len3 > 0) {
-                uint8_t *ptr4 = *((uint8_t **) (base + (24+6*sizeof(void*))));
+                uint8_t *ptr4 = *((uint8_t **) (base + (16+8*sizeof(void*))));
                 for (size_t i5 = 0; i5 < len3; i5++) {
                   uint8_t *base = ptr4 + i5 * 8;
                   (void) base;
@@ -376,19 +416,27 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_pub
           if ((*((size_t*) (base + (8+1*sizeof(void*))))) > 0) {
             free(*((uint8_t **) (base + 8)));
           }
-          if ((*((size_t*) (base + (8+3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (base + (8+2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (8+4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + (8+3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len6 = *((size_t*) (base + (8+6*sizeof(void*))));
+          size_t len6 = *((size_t*) (base + (8+7*sizeof(void*))));
           if (len6 > 0) {
-            uint8_t *ptr7 = *((uint8_t **) (base + (8+5*sizeof(void*))));
+            uint8_t *ptr7 = *((uint8_t **) (base + (8+6*sizeof(void*))));
             for (size_t i8 = 0; i8 < len6; i8++) {
               uint8_t *base = ptr7 + i8 * 1;
               (void) base;
             }
             free(ptr7);
           }
-          switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+6*sizeof(void*))))) {
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+8*sizeof(void*))))) {
             case 0: {
               break;
             }
@@ -396,9 +444,9 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_pub
               break;
             }
             case 2: {
-              size_t len9 = *((size_t*) (base + (24+7*sizeof(void*))));
+              size_t len9 = *((size_t*) (base + (16+9*sizeof(void*))));
               if (len9 > 0) {
-                uint8_t *ptr10 = *((uint8_t **) (base + (24+6*sizeof(void*))));
+                uint8_t *ptr10 = *((uint8_t **) (base + (16+8*sizeof(void*))));
                 for (size_t i11 = 0; i11 < len9; i11++) {
                   uint8_t *base = ptr10 + i11 * 8;
                   (void) base;
@@ -422,12 +470,20 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_pub
               break;
             }
           }
-          if ((*((size_t*) (base + (16+3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (base + (16+2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (16+4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + (16+3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len12 = *((size_t*) (base + (16+6*sizeof(void*))));
+          size_t len12 = *((size_t*) (base + (16+7*sizeof(void*))));
           if (len12 > 0) {
-            uint8_t *ptr13 = *((uint8_t **) (base + (16+5*sizeof(void*))));
+            uint8_t *ptr13 = *((uint8_t **) (base + (16+6*sizeof(void*))));
             for (size_t i14 = 0; i14 < len12; i14++) {
               uint8_t *base = ptr13 + i14 * 1;
               (void) base;
@@ -548,26 +604,34 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_uns
   if (len18 > 0) {
     uint8_t *ptr19 = *((uint8_t **) (arg0 + 0));
     for (size_t i20 = 0; i20 < len18; i20++) {
-      uint8_t *base = ptr19 + i20 * (24+8*sizeof(void*));
+      uint8_t *base = ptr19 + i20 * (16+10*sizeof(void*));
       (void) base;
       switch ((int32_t) (int32_t) *((uint8_t*) (base + 0))) {
         case 0: {
           if ((*((size_t*) (base + (8+1*sizeof(void*))))) > 0) {
             free(*((uint8_t **) (base + 8)));
           }
-          if ((*((size_t*) (base + (8+3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (base + (8+2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (8+4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + (8+3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len = *((size_t*) (base + (8+6*sizeof(void*))));
+          size_t len = *((size_t*) (base + (8+7*sizeof(void*))));
           if (len > 0) {
-            uint8_t *ptr = *((uint8_t **) (base + (8+5*sizeof(void*))));
+            uint8_t *ptr = *((uint8_t **) (base + (8+6*sizeof(void*))));
             for (size_t i = 0; i < len; i++) {
               uint8_t *base = ptr + i * 1;
               (void) base;
             }
             free(ptr);
           }
-          switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+6*sizeof(void*))))) {
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+8*sizeof(void*))))) {
             case 0: {
               break;
             }
@@ -575,9 +639,9 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_uns
               break;
             }
             case 2: {
-              size_t len0 = *((size_t*) (base + (24+7*sizeof(void*))));
+              size_t len0 = *((size_t*) (base + (16+9*sizeof(void*))));
               if (len0 > 0) {
-                uint8_t *ptr1 = *((uint8_t **) (base + (24+6*sizeof(void*))));
+                uint8_t *ptr1 = *((uint8_t **) (base + (16+8*sizeof(void*))));
                 for (size_t i2 = 0; i2 < len0; i2++) {
                   uint8_t *base = ptr1 + i2 * 8;
                   (void) base;
@@ -593,19 +657,27 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_uns
           if ((*((size_t*) (base + (8+1*sizeof(void*))))) > 0) {
             free(*((uint8_t **) (base + 8)));
           }
-          if ((*((size_t*) (base + (8+3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (base + (8+2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (8+4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + (8+3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len3 = *((size_t*) (base + (8+6*sizeof(void*))));
+          size_t len3 = *((size_t*) (base + (8+7*sizeof(void*))));
           if (len3 > 0) {
-            uint8_t *ptr4 = *((uint8_t **) (base + (8+5*sizeof(void*))));
+            uint8_t *ptr4 = *((uint8_t **) (base + (8+6*sizeof(void*))));
             for (size_t i5 = 0; i5 < len3; i5++) {
               uint8_t *base = ptr4 + i5 * 1;
               (void) base;
             }
             free(ptr4);
           }
-          switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+6*sizeof(void*))))) {
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+8*sizeof(void*))))) {
             case 0: {
               break;
             }
@@ -613,9 +685,9 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_uns
               break;
             }
             case 2: {
-              size_t len6 = *((size_t*) (base + (24+7*sizeof(void*))));
+              size_t len6 = *((size_t*) (base + (16+9*sizeof(void*))));
               if (len6 > 0) {
-                uint8_t *ptr7 = *((uint8_t **) (base + (24+6*sizeof(void*))));
+                uint8_t *ptr7 = *((uint8_t **) (base + (16+8*sizeof(void*))));
                 for (size_t i8 = 0; i8 < len6; i8++) {
                   uint8_t *base = ptr7 + i8 * 8;
                   (void) base;
@@ -639,12 +711,20 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_uns
               break;
             }
           }
-          if ((*((size_t*) (base + (16+3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (base + (16+2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (16+4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + (16+3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len9 = *((size_t*) (base + (16+6*sizeof(void*))));
+          size_t len9 = *((size_t*) (base + (16+7*sizeof(void*))));
           if (len9 > 0) {
-            uint8_t *ptr10 = *((uint8_t **) (base + (16+5*sizeof(void*))));
+            uint8_t *ptr10 = *((uint8_t **) (base + (16+6*sizeof(void*))));
             for (size_t i11 = 0; i11 < len9; i11++) {
               uint8_t *base = ptr10 + i11 * 1;
               (void) base;
@@ -765,26 +845,34 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_tim
   if (len18 > 0) {
     uint8_t *ptr19 = *((uint8_t **) (arg0 + 0));
     for (size_t i20 = 0; i20 < len18; i20++) {
-      uint8_t *base = ptr19 + i20 * (24+8*sizeof(void*));
+      uint8_t *base = ptr19 + i20 * (16+10*sizeof(void*));
       (void) base;
       switch ((int32_t) (int32_t) *((uint8_t*) (base + 0))) {
         case 0: {
           if ((*((size_t*) (base + (8+1*sizeof(void*))))) > 0) {
             free(*((uint8_t **) (base + 8)));
           }
-          if ((*((size_t*) (base + (8+3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (base + (8+2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (8+4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + (8+3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len = *((size_t*) (base + (8+6*sizeof(void*))));
+          size_t len = *((size_t*) (base + (8+7*sizeof(void*))));
           if (len > 0) {
-            uint8_t *ptr = *((uint8_t **) (base + (8+5*sizeof(void*))));
+            uint8_t *ptr = *((uint8_t **) (base + (8+6*sizeof(void*))));
             for (size_t i = 0; i < len; i++) {
               uint8_t *base = ptr + i * 1;
               (void) base;
             }
             free(ptr);
           }
-          switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+6*sizeof(void*))))) {
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+8*sizeof(void*))))) {
             case 0: {
               break;
             }
@@ -792,9 +880,9 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_tim
               break;
             }
             case 2: {
-              size_t len0 = *((size_t*) (base + (24+7*sizeof(void*))));
+              size_t len0 = *((size_t*) (base + (16+9*sizeof(void*))));
               if (len0 > 0) {
-                uint8_t *ptr1 = *((uint8_t **) (base + (24+6*sizeof(void*))));
+                uint8_t *ptr1 = *((uint8_t **) (base + (16+8*sizeof(void*))));
                 for (size_t i2 = 0; i2 < len0; i2++) {
                   uint8_t *base = ptr1 + i2 * 8;
                   (void) base;
@@ -810,19 +898,27 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_tim
           if ((*((size_t*) (base + (8+1*sizeof(void*))))) > 0) {
             free(*((uint8_t **) (base + 8)));
           }
-          if ((*((size_t*) (base + (8+3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (base + (8+2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (8+4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + (8+3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len3 = *((size_t*) (base + (8+6*sizeof(void*))));
+          size_t len3 = *((size_t*) (base + (8+7*sizeof(void*))));
           if (len3 > 0) {
-            uint8_t *ptr4 = *((uint8_t **) (base + (8+5*sizeof(void*))));
+            uint8_t *ptr4 = *((uint8_t **) (base + (8+6*sizeof(void*))));
             for (size_t i5 = 0; i5 < len3; i5++) {
               uint8_t *base = ptr4 + i5 * 1;
               (void) base;
             }
             free(ptr4);
           }
-          switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+6*sizeof(void*))))) {
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (8+8*sizeof(void*))))) {
             case 0: {
               break;
             }
@@ -830,9 +926,9 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_tim
               break;
             }
             case 2: {
-              size_t len6 = *((size_t*) (base + (24+7*sizeof(void*))));
+              size_t len6 = *((size_t*) (base + (16+9*sizeof(void*))));
               if (len6 > 0) {
-                uint8_t *ptr7 = *((uint8_t **) (base + (24+6*sizeof(void*))));
+                uint8_t *ptr7 = *((uint8_t **) (base + (16+8*sizeof(void*))));
                 for (size_t i8 = 0; i8 < len6; i8++) {
                   uint8_t *base = ptr7 + i8 * 8;
                   (void) base;
@@ -856,12 +952,20 @@ void __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_tim
               break;
             }
           }
-          if ((*((size_t*) (base + (16+3*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (base + (16+2*sizeof(void*)))));
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + (16+2*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (16+4*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + (16+3*sizeof(void*)))));
+              }
+              break;
+            }
           }
-          size_t len9 = *((size_t*) (base + (16+6*sizeof(void*))));
+          size_t len9 = *((size_t*) (base + (16+7*sizeof(void*))));
           if (len9 > 0) {
-            uint8_t *ptr10 = *((uint8_t **) (base + (16+5*sizeof(void*))));
+            uint8_t *ptr10 = *((uint8_t **) (base + (16+6*sizeof(void*))));
             for (size_t i11 = 0; i11 < len9; i11++) {
               uint8_t *base = ptr10 + i11 * 1;
               (void) base;
@@ -1012,7 +1116,7 @@ void *cabi_realloc(void *ptr, size_t old_size, size_t align, size_t new_size) {
 }
 
 __attribute__((__aligned__(sizeof(void*))))
-static uint8_t RET_AREA[(9*sizeof(void*))];
+static uint8_t RET_AREA[(10*sizeof(void*))];
 
 // Helper Functions
 
@@ -1093,7 +1197,7 @@ void plugin_list_u8_free(plugin_list_u8_t *ptr) {
 
 void tidegate_plugin_types_publication_free(tidegate_plugin_types_publication_t *ptr) {
   plugin_string_free(&ptr->channel);
-  plugin_string_free(&ptr->event);
+  plugin_option_string_free(&ptr->event);
   plugin_list_u8_free(&ptr->payload);
   tidegate_plugin_types_audience_free(&ptr->to);
 }
@@ -1112,7 +1216,7 @@ void tidegate_plugin_types_recipient_free(tidegate_plugin_types_recipient_t *ptr
 
 void tidegate_plugin_types_direct_free(tidegate_plugin_types_direct_t *ptr) {
   tidegate_plugin_types_recipient_free(&ptr->to);
-  plugin_string_free(&ptr->event);
+  plugin_option_string_free(&ptr->event);
   plugin_list_u8_free(&ptr->payload);
 }
 
@@ -1232,7 +1336,7 @@ void exports_tidegate_plugin_channel_handler_option_caller_free(exports_tidegate
 
 void exports_tidegate_plugin_channel_handler_message_free(exports_tidegate_plugin_channel_handler_message_t *ptr) {
   exports_tidegate_plugin_channel_handler_option_caller_free(&ptr->sender);
-  plugin_string_free(&ptr->event);
+  plugin_option_string_free(&ptr->event);
   plugin_list_u8_free(&ptr->payload);
 }
 
@@ -1266,7 +1370,7 @@ void exports_tidegate_plugin_channel_handler_outcome_free(exports_tidegate_plugi
 }
 
 void exports_tidegate_plugin_channel_handler_response_free(exports_tidegate_plugin_channel_handler_response_t *ptr) {
-  plugin_string_free(&ptr->event);
+  plugin_option_string_free(&ptr->event);
   plugin_list_u8_free(&ptr->payload);
 }
 
@@ -1479,31 +1583,37 @@ uint8_t * __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_o
   }
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   if ((ret).is_err) {
-    const exports_tidegate_plugin_channel_handler_denial_t *payload36 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
-    *((int16_t*)(ptr + sizeof(void*))) = (int32_t) ((*payload36).code);
-    *((size_t*)(ptr + (3*sizeof(void*)))) = ((*payload36).reason).len;
-    *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*payload36).reason).ptr;
+    const exports_tidegate_plugin_channel_handler_denial_t *payload44 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((int16_t*)(ptr + sizeof(void*))) = (int32_t) ((*payload44).code);
+    *((size_t*)(ptr + (3*sizeof(void*)))) = ((*payload44).reason).len;
+    *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*payload44).reason).ptr;
   } else {
     const exports_tidegate_plugin_channel_handler_acceptance_t *payload = &(ret).val.ok;*((int8_t*)(ptr + 0)) = 0;
     if (((*payload).response).is_some) {
       const exports_tidegate_plugin_channel_handler_response_t *payload9 = &((*payload).response).val;
       *((int8_t*)(ptr + sizeof(void*))) = 1;
-      *((size_t*)(ptr + (3*sizeof(void*)))) = ((*payload9).event).len;
-      *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*payload9).event).ptr;
-      *((int8_t*)(ptr + (4*sizeof(void*)))) = (int32_t) (*payload9).kind;
-      *((size_t*)(ptr + (6*sizeof(void*)))) = ((*payload9).payload).len;
-      *((uint8_t **)(ptr + (5*sizeof(void*)))) = (uint8_t *) ((*payload9).payload).ptr;
+      if (((*payload9).event).is_some) {
+        const plugin_string_t *payload11 = &((*payload9).event).val;
+        *((int8_t*)(ptr + (2*sizeof(void*)))) = 1;
+        *((size_t*)(ptr + (4*sizeof(void*)))) = (*payload11).len;
+        *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) (*payload11).ptr;
+      } else {
+        *((int8_t*)(ptr + (2*sizeof(void*)))) = 0;
+      }
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = (int32_t) (*payload9).kind;
+      *((size_t*)(ptr + (7*sizeof(void*)))) = ((*payload9).payload).len;
+      *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) ((*payload9).payload).ptr;
     } else {
       *((int8_t*)(ptr + sizeof(void*))) = 0;
     }
-    *((size_t*)(ptr + (8*sizeof(void*)))) = ((*payload).effects).len;
-    *((uint8_t **)(ptr + (7*sizeof(void*)))) = (uint8_t *) ((*payload).effects).ptr;
+    *((size_t*)(ptr + (9*sizeof(void*)))) = ((*payload).effects).len;
+    *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) ((*payload).effects).ptr;
   }
   return ptr;
 }
 
 __attribute__((__export_name__("tidegate:plugin/channel-handler@0.1.0#[method]channel.on-publish")))
-uint8_t * __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_publish(uint8_t * arg, int32_t arg0, int64_t arg1, uint8_t * arg2, size_t arg3, uint8_t * arg4, size_t arg5, int32_t arg6, uint8_t * arg7, size_t arg8, int64_t arg9) {
+uint8_t * __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_on_publish(uint8_t * arg, int32_t arg0, int64_t arg1, uint8_t * arg2, size_t arg3, int32_t arg4, uint8_t * arg5, size_t arg6, int32_t arg7, uint8_t * arg8, size_t arg9, int64_t arg10) {
   exports_tidegate_plugin_channel_handler_option_caller_t option;
   switch (arg0) {
     case 0: {
@@ -1519,15 +1629,27 @@ uint8_t * __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_o
       break;
     }
   }
-  exports_tidegate_plugin_channel_handler_message_t arg10 = (exports_tidegate_plugin_channel_handler_message_t) {
+  plugin_option_string_t option11;
+  switch (arg4) {
+    case 0: {
+      option11.is_some = false;
+      break;
+    }
+    case 1: {
+      option11.is_some = true;
+      option11.val = (plugin_string_t) { (uint8_t*)(arg5), (arg6) };
+      break;
+    }
+  }
+  exports_tidegate_plugin_channel_handler_message_t arg12 = (exports_tidegate_plugin_channel_handler_message_t) {
     (exports_tidegate_plugin_channel_handler_option_caller_t) option,
-    (plugin_string_t) (plugin_string_t) { (uint8_t*)(arg4), (arg5) },
-    (exports_tidegate_plugin_channel_handler_payload_kind_t) arg6,
-    (plugin_list_u8_t) (plugin_list_u8_t) { (uint8_t*)(arg7), (arg8) },
-    (uint64_t) (uint64_t) (arg9),
+    (plugin_option_string_t) option11,
+    (exports_tidegate_plugin_channel_handler_payload_kind_t) arg7,
+    (plugin_list_u8_t) (plugin_list_u8_t) { (uint8_t*)(arg8), (arg9) },
+    (uint64_t) (uint64_t) (arg10),
   };
   exports_tidegate_plugin_channel_handler_outcome_t ret;
-  exports_tidegate_plugin_channel_handler_method_channel_on_publish(((exports_tidegate_plugin_channel_handler_channel_t*) arg), &arg10, &ret);
+  exports_tidegate_plugin_channel_handler_method_channel_on_publish(((exports_tidegate_plugin_channel_handler_channel_t*) arg), &arg12, &ret);
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   switch ((int32_t) ((ret).verdict).tag) {
     case 0: {
@@ -1535,10 +1657,10 @@ uint8_t * __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_o
       break;
     }
     case 1: {
-      const plugin_list_u8_t *payload11 = &((ret).verdict).val.replace;
+      const plugin_list_u8_t *payload13 = &((ret).verdict).val.replace;
       *((int8_t*)(ptr + 0)) = 1;
-      *((size_t*)(ptr + (2*sizeof(void*)))) = (*payload11).len;
-      *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) (*payload11).ptr;
+      *((size_t*)(ptr + (2*sizeof(void*)))) = (*payload13).len;
+      *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) (*payload13).ptr;
       break;
     }
     case 2: {
@@ -1546,11 +1668,11 @@ uint8_t * __wasm_export_exports_tidegate_plugin_channel_handler_method_channel_o
       break;
     }
     case 3: {
-      const exports_tidegate_plugin_channel_handler_denial_t *payload13 = &((ret).verdict).val.deny;
+      const exports_tidegate_plugin_channel_handler_denial_t *payload15 = &((ret).verdict).val.deny;
       *((int8_t*)(ptr + 0)) = 3;
-      *((int16_t*)(ptr + sizeof(void*))) = (int32_t) ((*payload13).code);
-      *((size_t*)(ptr + (3*sizeof(void*)))) = ((*payload13).reason).len;
-      *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*payload13).reason).ptr;
+      *((int16_t*)(ptr + sizeof(void*))) = (int32_t) ((*payload15).code);
+      *((size_t*)(ptr + (3*sizeof(void*)))) = ((*payload15).reason).len;
+      *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*payload15).reason).ptr;
       break;
     }
   }

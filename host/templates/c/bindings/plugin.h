@@ -109,8 +109,8 @@ typedef struct {
 // A message to a channel, as from the server itself: no sender.
 typedef struct tidegate_plugin_types_publication_t {
   plugin_string_t   channel;
-  // Empty for none.
-  plugin_string_t   event;
+  // An empty one counts as none.
+  plugin_option_string_t   event;
   tidegate_plugin_types_payload_kind_t   kind;
   plugin_list_u8_t   payload;
   tidegate_plugin_types_audience_t   to;
@@ -133,8 +133,8 @@ typedef struct tidegate_plugin_types_recipient_t {
 // A message outside the channel's order: it has no offset.
 typedef struct tidegate_plugin_types_direct_t {
   tidegate_plugin_types_recipient_t   to;
-  // Empty for none.
-  plugin_string_t   event;
+  // An empty one counts as none.
+  plugin_option_string_t   event;
   tidegate_plugin_types_payload_kind_t   kind;
   plugin_list_u8_t   payload;
 } tidegate_plugin_types_direct_t;
@@ -266,8 +266,7 @@ typedef struct exports_tidegate_plugin_channel_handler_message_t {
   // None for a message from the server's own API or from another handler. Where the API
   // names a user, `client` is 0: no connection's id.
   exports_tidegate_plugin_channel_handler_option_caller_t   sender;
-  // Empty for none.
-  plugin_string_t   event;
+  plugin_option_string_t   event;
   exports_tidegate_plugin_channel_handler_payload_kind_t   kind;
   plugin_list_u8_t   payload;
   // Unix time in milliseconds at which the server took the message.
@@ -304,8 +303,8 @@ typedef struct exports_tidegate_plugin_channel_handler_outcome_t {
 
 // A message for one new subscriber, outside the channel's order: it has no offset.
 typedef struct exports_tidegate_plugin_channel_handler_response_t {
-  // Empty for none.
-  plugin_string_t   event;
+  // An empty one counts as none.
+  plugin_option_string_t   event;
   exports_tidegate_plugin_channel_handler_payload_kind_t   kind;
   plugin_list_u8_t   payload;
 } exports_tidegate_plugin_channel_handler_response_t;
