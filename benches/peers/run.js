@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { machine, put } from "../page.js";
 import { markdown, median } from "./report.js";
 import { scenarios as all } from "./scenarios.js";
-import { peers, start } from "./servers.js";
+import { onCore, peers, start } from "./servers.js";
 
 const usage = `benches/peers/run [--runs N] [--peers A,B] [--scenarios A,B] [--quick] [--write] [--install-sockudo]
   --runs N            rounds; the table has medians and the spread (5)
@@ -42,7 +42,7 @@ async function measure(scenario, peer, rate) {
   try {
     const open = rate ? ["--rate", String(rate), "--seconds", scenario.seconds] : [];
     const args = ["bench", ...scenario.args, ...open, "--json", "--url", server.url, "--pid", String(server.pid), "--dialect", peers[peer].dialect];
-    const text = await new Promise((done, fail) => execFile(process.env.TIDEGATE, args, { timeout: 180_000 }, (error, out, said) =>
+    const text = await new Promise((done, fail) => execFile(...onCore(1, process.env.TIDEGATE, args), { timeout: 180_000 }, (error, out, said) =>
       (error ? fail(new Error(said.trim() || "not done within 180 s")) : done(out))));
     return { ...JSON.parse(text).runs[0], rate };
   } finally {

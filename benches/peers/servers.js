@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 
 const here = import.meta.dirname;
@@ -46,7 +46,11 @@ const freePort = () => new Promise((done) => {
   });
 });
 
-/** Starts one; resolves when it listens. */
+/** A command on a core of its own: the scheduler likes to put who is woken beside who has woken it. */
+export const onCore = (core, program, args) =>
+  (cpus().length > 1 ? ["taskset", ["-c", String(core), program, ...args]] : [program, args]);
+
+/** Starts one, on the first core; resolves when it listens. */
 export async function start(name) {
   const peer = peers[name];
   const dir = mkdtempSync(join(tmpdir(), "tidegate-peers-"));
@@ -54,7 +58,7 @@ export async function start(name) {
   const [program, args, more = {}] = peer.command(dir, port);
   const plain = Object.entries(process.env).filter(([key]) => !key.startsWith("TIDEGATE_"));
   const env = { ...Object.fromEntries(plain), ...more };
-  const child = spawn(program, args, { cwd: here, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(...onCore(0, program, args), { cwd: here, env, stdio: ["ignore", "pipe", "pipe"] });
   const gone = new Promise((done) => child.once("exit", done));
   child.once("error", () => {});
   const stop = async () => { child.kill("SIGKILL"); await gone; rmSync(dir, { recursive: true, force: true }); };

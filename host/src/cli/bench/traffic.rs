@@ -21,9 +21,10 @@ use super::usage::Usage;
 
 /// So long after the last delivery a double would still be seen.
 const QUIET: Duration = Duration::from_millis(250);
-/// A socket whose owner has just sent something acknowledges later, in hope of an answer to do so with,
-/// and on this machine at the server's cost. Subscribers that only listen are over that after the longest
-/// that the system puts an acknowledgement off, which is 200 ms (Linux).
+/// A socket whose owner has just sent something puts its acknowledgements off, in hope of something to send
+/// them with, and then makes them at the cost of whoever sends to it, if both are on one machine. It is over
+/// that once it has put one off in vain, for 200 ms at most (Linux): here that of the answer to the
+/// subscription.
 const REST: Duration = Duration::from_millis(250);
 /// Subscriptions of one connection on their way at once; their answers fit into any outbox.
 const SUBSCRIPTIONS: usize = 100;
@@ -49,8 +50,8 @@ pub fn run(
     for id in quick..quick + plan.slow {
         swarm.pause(id)?;
     }
-    traffic.publish(&mut swarm, pace, length.tenth(), &mut progress)?;
     traffic.rest(&mut swarm)?;
+    traffic.publish(&mut swarm, pace, length.tenth(), &mut progress)?;
     traffic.latency.clear();
     let before = (traffic.delivered, traffic.published());
     let usage = Usage::begin(target.process);
