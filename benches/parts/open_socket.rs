@@ -7,26 +7,31 @@ use std::task::{Context, Poll};
 
 use tidegate::hub::socket::Socket;
 
-/// Adds up bytes; clones count together.
+/// Adds up bytes and writes; clones count together.
 #[derive(Clone, Default)]
-pub struct OpenSocket(Rc<Cell<usize>>);
+pub struct OpenSocket(Rc<Cell<(usize, usize)>>);
 
 impl OpenSocket {
     #[allow(dead_code, reason = "not everybody looks")]
     pub fn bytes(&self) -> usize {
-        self.0.get()
+        self.0.get().0
+    }
+
+    #[allow(dead_code, reason = "not everybody looks")]
+    pub fn writes(&self) -> usize {
+        self.0.get().1
     }
 }
 
 impl Socket for OpenSocket {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.set(self.0.get() + bytes.len());
-        Ok(bytes.len())
+        self.try_write_vectored(&[IoSlice::new(bytes)])
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let length = slices.iter().map(|slice| slice.len()).sum();
-        self.0.set(self.0.get() + length);
+        let (bytes, writes) = self.0.get();
+        self.0.set((bytes + length, writes + 1));
         Ok(length)
     }
 

@@ -3,6 +3,7 @@
 #[path = "../harness/plugins.rs"]
 mod plugins;
 
+mod filtered_turns;
 mod filters;
 mod folder;
 mod many_filters;

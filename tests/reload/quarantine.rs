@@ -29,6 +29,7 @@ async fn a_plugin_that_fails_everywhere_is_put_into_quarantine() {
     let entry = entry_that(&server, "hostile", "is in quarantine", |e| e["state"] == "quarantined").await;
     let why = entry["quarantine"]["why"].as_str().unwrap();
     assert!(why.contains("calls failed within a minute"), "{why}");
+    server.wait_for_log("in quarantine").await;
     assert_eq!(server.logged(&["ERROR", "in quarantine"]).len(), 1);
     let answer = client.try_publish("hostile:new", json!({ "do": "ok" })).await;
     assert_eq!(answer["code"], "plugin_failed", "a new channel too");

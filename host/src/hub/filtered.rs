@@ -1,15 +1,18 @@
-//! Deliveries that wait for a filter's judgement: one queue a filter plugin, in the
-//! channel's order, so that a slow filter delays only those who chose it.
+//! Deliveries that a filter judges: within the shard's turn, so that they leave with what else it
+//! writes. One that takes long goes on beside it, and what comes after waits: one queue a filter plugin,
+//! in the channel's order, so that a slow filter delays only those who chose it.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use bytes::Bytes;
 
 use super::audience::{FilterChoice, Panel};
-use super::delivery::SharedDelivery;
+use super::delivery::{Company, SharedDelivery};
 use super::post::LocalQueue;
 use super::turn::{Content, Turn};
 use crate::core::{ClientId, PluginName};
@@ -22,8 +25,9 @@ const WAITING_BYTES: usize = 32 << 20;
 /// Who a turn is for.
 #[derive(Clone)]
 enum To {
-    /// All subscribers with a filter of the plugin.
-    Everyone,
+    /// All subscribers with a filter of the plugin. `alone`: nothing else is delivered in the turn
+    /// that brought it.
+    Everyone { alone: bool },
     /// One that has just come, with what it missed, and what it gets after that.
     Newcomer(ClientId, FilterChoice, Bytes),
 }
@@ -52,8 +56,9 @@ impl Filtered {
         self.waiting.borrow().is_empty()
     }
 
-    pub fn judge(self: &Rc<Self>, plugin: PluginName, turn: Arc<Turn>) {
-        self.wait(plugin, To::Everyone, turn);
+    /// `alone`: nothing else is delivered now.
+    pub fn judge(self: &Rc<Self>, plugin: PluginName, turn: Arc<Turn>, alone: bool) {
+        self.wait(plugin, To::Everyone { alone }, turn);
     }
 
     /// What a new subscriber missed, and the frames `then`, come before all that is published
@@ -82,9 +87,17 @@ impl Filtered {
         }
         waiting.bytes += turn.weight();
         waiting.turns.push_back((to, turn));
-        if !std::mem::replace(&mut waiting.running, true) {
-            let this = self.clone();
-            tokio::task::spawn_local(async move { this.run(plugin).await });
+        if std::mem::replace(&mut waiting.running, true) {
+            return;
+        }
+        drop(all);
+        let this = self.clone();
+        let mut run: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move { this.run(plugin).await });
+        // Most filters are done at once; a short call may be under way when a slice ends, but not when two
+        // do. Another's task asks again itself, so nobody need be woken.
+        let mut context = Context::from_waker(Waker::noop());
+        if !(0..2).any(|_| run.as_mut().poll(&mut context).is_ready()) {
+            tokio::task::spawn_local(run);
         }
     }
 
@@ -102,7 +115,7 @@ impl Filtered {
                 continue;
             }
             let panel = match &to {
-                To::Everyone => self.delivery.borrow_mut().panel(&turn.channel, &plugin),
+                To::Everyone { .. } => self.delivery.borrow_mut().panel(&turn.channel, &plugin),
                 To::Newcomer(_, choice, _) => Some(Panel::from([choice.id])),
             };
             let Some(panel) = panel else { continue };
@@ -112,9 +125,11 @@ impl Filtered {
             }
             let bits = self.filters.evaluate(&plugin, &panel, &batch).await;
             match to {
-                To::Everyone => {
-                    let alone = self.waiting.borrow().get(&plugin).is_none_or(|w| w.turns.is_empty());
-                    self.delivery.borrow_mut().deliver_filtered(&turn, &plugin, &panel, &bits, alone);
+                To::Everyone { alone } => {
+                    let is_last = self.waiting.borrow().get(&plugin).is_none_or(|w| w.turns.is_empty());
+                    let mut delivery = self.delivery.borrow_mut();
+                    let company = if is_last { delivery.company(&turn, alone) } else { Company::Anything };
+                    delivery.deliver_filtered(&turn, &plugin, &panel, &bits, company);
                 }
                 To::Newcomer(client, choice, then) => {
                     let passes = |message| choice.delivers(bits.verdict(message, 0));

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use slab::Slab;
+pub use turns::Company;
 
 use crate::core::{ChannelMap, ChannelName, ClientId, PluginName, ShardId};
 use crate::hub::audience::{Audience, FilterChoice, GroupKey, Member, Panel, Removed, Seat};

@@ -17,17 +17,44 @@ use crate::hub::tally::Receipt;
 use crate::hub::turn::{Content, Run, Turn};
 use crate::plugin::Bits;
 
+/// What comes together with a turn for who gets it, so that they should share a write.
+#[derive(Clone, Copy)]
+pub enum Company {
+    Nothing,
+    /// At most turns of other channels.
+    OtherChannels,
+    Anything,
+}
+
+impl Company {
+    fn is_none_for(self, connection: &Connection) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::OtherChannels => connection.has_one_channel(),
+            Self::Anything => false,
+        }
+    }
+}
+
 impl Delivery {
+    /// `alone`: it is the only turn that the shard delivers now.
+    pub fn company(&self, turn: &Turn, alone: bool) -> Company {
+        match (alone, turn.alone_at == Some(self.me)) {
+            (true, _) => Company::Nothing,
+            (false, true) => Company::OtherChannels,
+            (false, false) => Company::Anything,
+        }
+    }
+
     /// Puts a turn's runs into the outboxes of all subscribers without a filter, or past them where
-    /// they are empty and nothing else is to come that could share the write: `alone`, as the only turn that
-    /// the shard delivers now, or as the only one of its channel, to subscribers of no other. The plugins
-    /// whose filters have yet to judge it.
+    /// they are empty and nothing else is to come that could share the write. The plugins whose filters have
+    /// yet to judge it.
     pub fn deliver(&mut self, turn: &Turn, alone: bool) -> Vec<PluginName> {
         if turn.is_aside() {
             return self.deliver_asides(turn, None);
         }
         let Some(&key) = self.by_channel.get(&turn.channel) else { return Vec::new() };
-        let alone_in_channel = turn.alone_at == Some(self.me);
+        let company = self.company(turn, alone);
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
         let waiting = audiences[key].judges().cloned().collect();
         let audience = &audiences[key];
@@ -58,10 +85,9 @@ impl Delivery {
                 let Some(connection) = connections.at(member.client) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
                 let asides = turn.asides_for(member.client);
-                let alone = alone || alone_in_channel && connection.has_one_channel();
                 if tells_places {
                     connection.came_to(turn);
-                } else if alone && !leaves_out && asides.is_none() {
+                } else if !leaves_out && asides.is_none() && company.is_none_for(connection) {
                     match connection.write_through(&run.bytes, terms) {
                         Through::Done => continue,
                         Through::Rest => {
@@ -139,15 +165,15 @@ impl Delivery {
         others
     }
 
-    /// Delivers a turn to the subscribers of one plugin's filters, as those of the panel have judged it;
-    /// `alone`, as the only one that waited for them, past their empty queues.
+    /// Delivers a turn to the subscribers of one plugin's filters, as those of the panel have judged it,
+    /// past their empty outboxes as in [`Self::deliver`].
     pub fn deliver_filtered(
         &mut self,
         turn: &Turn,
         plugin: &PluginName,
         panel: &Panel,
         bits: &Bits,
-        alone: bool,
+        company: Company,
     ) {
         let Some(&key) = self.by_channel.get(&turn.channel) else { return };
         let Self { audiences, connections, dirty, slow, delivered, .. } = self;
@@ -211,7 +237,7 @@ impl Delivery {
                 let terms = Terms::new(group_key.slow, &audience.channel, &mine.frames);
                 if tells_places {
                     connection.came_to(turn);
-                } else if alone {
+                } else if company.is_none_for(connection) {
                     match connection.write_through(&mine.bytes, terms) {
                         Through::Done => continue,
                         Through::Rest => {

@@ -244,7 +244,7 @@ impl Shard {
             Letter::Deliver(turn) => {
                 let waiting = self.delivery.borrow_mut().deliver(&turn, alone);
                 for plugin in waiting {
-                    self.filtered.judge(plugin, turn.clone());
+                    self.filtered.judge(plugin, turn.clone(), alone);
                 }
             }
             Letter::ChannelGone(channel) => self.channel_gone(&channel),

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub use bits::{Bits, Columns, FilterBatch};
 use bytes::Bytes;
@@ -37,6 +38,9 @@ const FRESH_INSTANCES: usize = 8;
 
 /// Judgements that one call is asked for: so that it stays within its time also where each takes 2 µs.
 const JUDGEMENTS_A_CALL: usize = 2048;
+
+/// Past that the shard's other work goes on between two calls.
+const AT_A_STRETCH: Duration = Duration::from_micros(500);
 
 /// A filter of this shard; stays the same over reloads and failures, and is never another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -230,10 +234,11 @@ impl Filters {
         }
         let shift = a_call.ilog2();
         let mut parts = Vec::with_capacity((ids.len() >> shift) + 1);
+        let mut since = Instant::now();
         for ids in ids.chunks(1 << shift) {
-            if !parts.is_empty() {
-                // Many filters are much work: the shard's other work goes on meanwhile.
+            if since.elapsed() > AT_A_STRETCH {
                 tokio::task::yield_now().await;
+                since = Instant::now();
             }
             parts.push(self.judge_all(shelf, &mut runner, generation, ids, messages, failures).await);
         }
