@@ -41,6 +41,7 @@ mod replays;
 mod responses;
 mod rules;
 mod schemas;
+mod sends;
 mod settings;
 mod slow;
 mod sse;

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::audience::Seat;
 use super::guest::Guest;
-use super::outbox::{Outbox, Terms, Through, TooSlow};
+use super::outbox::{Outbox, Terms, TooSlow};
 use super::places::Places;
 use super::shard::AbortOnDrop;
 use super::share::Share;
@@ -397,12 +397,9 @@ impl Connection {
         self.outbox.borrow().dropped()
     }
 
-    /// See [`Outbox::write_through`]; not while this turn has queued anything for the socket.
-    pub(super) fn write_through(&self, bytes: &Bytes, terms: Terms<'_>) -> Through {
-        if self.closing.get() || self.dirty.get() {
-            return Through::Not;
-        }
-        self.outbox.borrow_mut().write_through(&*self.socket, bytes, terms)
+    /// See [`Outbox::may_be_passed`]; not while this turn has queued anything for the socket.
+    pub(super) fn may_be_passed(&self) -> bool {
+        !self.closing.get() && !self.dirty.get() && self.outbox.borrow().may_be_passed()
     }
 
     /// See [`Outbox::push_replay`].

@@ -24,6 +24,7 @@ mod post;
 pub mod presence;
 pub mod queue;
 pub mod rules;
+mod sends;
 pub mod shard;
 mod share;
 mod slots;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
 /// A non-blocking stream that is written from its shard's turn.
@@ -10,6 +11,11 @@ pub trait Socket {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Where bytes may be sent without [`Socket::try_write`], by somebody who writes to many.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Ready when a write may succeed again.
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;

@@ -233,6 +233,7 @@ fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings
         // As often as the shortest of these times asks.
         sweep_secs: hibernate.chain([rules.soonest(), SWEEP_SECS]).fold(SWEEP_SECS, u32::min).max(1),
         rules,
+        io_uring: config.io_uring,
         outbox_bytes: config.limits.outbox_bytes,
         connections: config.limits.connections.div_ceil(shards),
         channels: config.limits.channels.div_ceil(shards),

@@ -1,5 +1,6 @@
 //! The subscribers on this shard: who sits where, and what is sent to them.
 
+mod past;
 mod turns;
 
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ use crate::hub::audience::{Audience, FilterChoice, GroupKey, Member, Panel, Remo
 use crate::hub::connection::Connection;
 use crate::hub::letter::Accepted;
 use crate::hub::outbox::{Outbox, TooSlow};
+use crate::hub::sends::Sends;
 use crate::hub::slots::{Full, Slots};
 use crate::hub::socket::Socket;
 use crate::hub::wire::WireId;
@@ -30,10 +32,11 @@ pub struct Delivery {
     delivered: u64,
     /// Of connections that have ended.
     dropped: u64,
+    sends: Sends,
 }
 
 impl Delivery {
-    pub fn new(shard: ShardId, limit: usize) -> Self {
+    pub fn new(shard: ShardId, limit: usize, sends: Sends) -> Self {
         Self {
             me: shard,
             connections: Slots::new(shard, limit),
@@ -43,6 +46,7 @@ impl Delivery {
             slow: Vec::new(),
             delivered: 0,
             dropped: 0,
+            sends,
         }
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::past::Passing;
 use super::{Delivery, note};
 use crate::core::{ChannelName, ClientId, Offset, PluginName};
 use crate::hub::audience::{Group, Panel};
 use crate::hub::connection::Connection;
 use crate::hub::frames::Frames;
-use crate::hub::outbox::{Terms, Through};
+use crate::hub::outbox::Terms;
 use crate::hub::slots::Slots;
 use crate::hub::slow::SlowPolicy;
 use crate::hub::tally::Receipt;
@@ -55,7 +56,7 @@ impl Delivery {
         }
         let Some(&key) = self.by_channel.get(&turn.channel) else { return Vec::new() };
         let company = self.company(turn, alone);
-        let Self { audiences, connections, dirty, slow, delivered, .. } = self;
+        let Self { audiences, connections, dirty, slow, delivered, sends, .. } = self;
         let waiting = audiences[key].judges().cloned().collect();
         let audience = &audiences[key];
         for group in &audience.groups {
@@ -81,21 +82,20 @@ impl Delivery {
             }
             let tells_places = turn.tells_places(group.key.wire);
             *delivered += (turn.messages.len() * group.members.len()) as u64;
+            let mut passing = Passing::new(&run.bytes, terms, group.members.len(), sends);
             for member in &group.members {
                 let Some(connection) = connections.at(member.client) else { continue };
                 let leaves_out = turn.leaves_out(member.client);
                 let asides = turn.asides_for(member.client);
                 if tells_places {
                     connection.came_to(turn);
-                } else if !leaves_out && asides.is_none() && company.is_none_for(connection) {
-                    match connection.write_through(&run.bytes, terms) {
-                        Through::Done => continue,
-                        Through::Rest => {
-                            note(dirty, slow, connection, Ok(()));
-                            continue;
-                        }
-                        Through::Not => {}
-                    }
+                } else if !leaves_out
+                    && asides.is_none()
+                    && company.is_none_for(connection)
+                    && connection.may_be_passed()
+                {
+                    passing.add(connection, dirty, slow);
+                    continue;
                 }
                 let mut push = |bytes: Bytes, terms: Terms<'_>| {
                     note(dirty, slow, connection, connection.push_run(bytes, terms));
@@ -127,6 +127,7 @@ impl Delivery {
                     }
                 }
             }
+            passing.send(sends, dirty, slow);
         }
         waiting
     }
@@ -176,7 +177,7 @@ impl Delivery {
         company: Company,
     ) {
         let Some(&key) = self.by_channel.get(&turn.channel) else { return };
-        let Self { audiences, connections, dirty, slow, delivered, .. } = self;
+        let Self { audiences, connections, dirty, slow, delivered, sends, .. } = self;
         let audience = &audiences[key];
         let columns = audience.columns(plugin, panel);
         let mut verdicts: Vec<bool> = Vec::with_capacity(turn.messages.len());
@@ -197,17 +198,19 @@ impl Delivery {
             let tells_places = turn.tells_places(group_key.wire);
             let all = passing == verdicts.len();
             let chosen = if all { run.clone() } else { run.only(|i| verdicts[i]) };
-            let passing = passing as u64;
+            let count = passing as u64;
+            let terms = Terms::new(group_key.slow, &audience.channel, &chosen.frames);
+            let mut passing = Passing::new(&chosen.bytes, terms, members.len(), sends);
             for member in members {
                 // It subscribed while the filter judged: this turn was before its time.
                 if member.since >= turn.first() && turn.first() > Offset(0) {
                     continue;
                 }
                 let Some(connection) = connections.at(member.client) else { continue };
-                *delivered += passing;
+                *delivered += count;
                 if let Some(asides) = turn.asides_for(member.client) {
                     let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
-                    *delivered -= passing - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
+                    *delivered -= count - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
                     *delivered += asides.len() as u64;
                     if tells_places {
                         connection.came_to(turn);
@@ -218,10 +221,11 @@ impl Delivery {
                     });
                     continue;
                 }
+                let leaves_out = turn.leaves_out(member.client);
                 let rest;
-                let mine = if turn.leaves_out(member.client) {
+                let mine = if leaves_out {
                     let wanted = |i: usize| verdicts[i] && turn.messages[i].except != Some(member.client);
-                    *delivered -= passing - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
+                    *delivered -= count - (0..verdicts.len()).filter(|i| wanted(*i)).count() as u64;
                     rest = run.only(wanted);
                     &rest
                 } else {
@@ -234,21 +238,16 @@ impl Delivery {
                 if mine.bytes.is_empty() {
                     continue;
                 }
-                let terms = Terms::new(group_key.slow, &audience.channel, &mine.frames);
                 if tells_places {
                     connection.came_to(turn);
-                } else if company.is_none_for(connection) {
-                    match connection.write_through(&mine.bytes, terms) {
-                        Through::Done => continue,
-                        Through::Rest => {
-                            note(dirty, slow, connection, Ok(()));
-                            continue;
-                        }
-                        Through::Not => {}
-                    }
+                } else if !leaves_out && company.is_none_for(connection) && connection.may_be_passed() {
+                    passing.add(connection, dirty, slow);
+                    continue;
                 }
+                let terms = Terms::new(group_key.slow, &audience.channel, &mine.frames);
                 note(dirty, slow, connection, connection.push_run(mine.bytes.clone(), terms));
             }
+            passing.send(sends, dirty, slow);
         }
     }
 

@@ -89,13 +89,13 @@ pub enum Wrote {
     Blocked,
 }
 
-/// What became of a run that tried to pass a queue by.
+/// What became of a run that was to pass a queue by.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Through {
+pub enum Past {
     Done,
     /// Partly on the wire; the rest is queued.
     Rest,
-    /// Others wait already, or the socket takes nothing: it has to queue.
+    /// The socket takes nothing: it has to queue.
     Not,
 }
 
@@ -260,20 +260,23 @@ impl Outbox {
         Ok(Wrote::All)
     }
 
-    /// Writes a run past the empty queue, when it is all that this turn has for the socket.
-    pub fn write_through(&mut self, socket: &dyn Socket, bytes: &Bytes, terms: Terms<'_>) -> Through {
-        if !self.runs.is_empty() || self.blocked {
-            return Through::Not;
-        }
-        match socket.try_write(bytes) {
-            Ok(written) if written == bytes.len() => Through::Done,
+    /// May a run be sent to the socket past the queue?
+    pub fn may_be_passed(&self) -> bool {
+        self.runs.is_empty() && !self.blocked
+    }
+
+    /// A run was sent to the socket past the queue, which [may be](Self::may_be_passed): what the socket
+    /// has not taken of it is queued, if it has taken any.
+    pub fn sent_past(&mut self, bytes: &Bytes, sent: io::Result<usize>, terms: Terms<'_>) -> Past {
+        match sent {
+            Ok(written) if written == bytes.len() => Past::Done,
             Ok(written) if written > 0 => {
                 self.put(bytes.clone(), terms);
                 self.advance(written);
-                Through::Rest
+                Past::Rest
             }
             // The queue's own write meets the same error, and acts on it.
-            Ok(_) | Err(_) => Through::Not,
+            Ok(_) | Err(_) => Past::Not,
         }
     }
 

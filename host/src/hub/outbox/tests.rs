@@ -128,15 +128,24 @@ fn writes_all_runs_in_order_across_partial_writes() {
 fn a_run_passes_an_empty_queue_by_and_only_that() {
     let mut outbox = Outbox::new(100, &SAYS);
     let socket = Narrow::new(7);
-    let mut through = |text: &'static str| {
+    let mut past = |text: &'static str| {
         let terms = Terms::Latest { channel: &channel("c"), frames: &frames(&[(text, 0)]) };
-        outbox.write_through(&socket, &Bytes::from_static(text.as_bytes()), terms)
+        let sent = outbox.may_be_passed().then(|| socket.try_write(text.as_bytes()))?;
+        Some(outbox.sent_past(&Bytes::from_static(text.as_bytes()), sent, terms))
     };
-    assert_eq!(through("abcd"), Through::Done);
-    assert_eq!(through("efgh"), Through::Rest);
-    assert_eq!(through("ijkl"), Through::Not);
+    assert_eq!(past("abcd"), Some(Past::Done));
+    assert_eq!(past("efgh"), Some(Past::Rest));
+    assert_eq!(past("ijkl"), None, "others wait");
     one(&mut outbox, "ijkl", SlowPolicy::DropOldest).unwrap();
     assert_eq!(rest(&mut outbox, &socket), "abcdefghijkl");
+}
+
+#[test]
+fn a_run_that_a_full_socket_does_not_take_is_not_queued_by_that() {
+    let mut outbox = Outbox::new(100, &SAYS);
+    let full = Narrow::new(0).try_write(b"abcd");
+    assert_eq!(outbox.sent_past(&Bytes::from_static(b"abcd"), full, Terms::Disconnect), Past::Not);
+    assert!(outbox.may_be_passed());
 }
 
 #[test]

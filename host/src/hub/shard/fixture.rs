@@ -65,6 +65,7 @@ pub fn settings() -> Settings {
     Settings {
         wires: WIRES,
         rules: Rules::new(rules),
+        io_uring: true,
         outbox_bytes: 1000,
         connections: 10,
         channels: 10,

@@ -44,6 +44,7 @@ use crate::hub::notice::Board;
 use crate::hub::pace::Pace;
 use crate::hub::post::{Event, LocalQueue, Post, Verdicts};
 use crate::hub::rules::Rules;
+use crate::hub::sends::Sends;
 use crate::hub::wire::{Reply, Wire, WireId, Wires};
 use crate::plugin::{Actors, Filters, Registry};
 
@@ -52,6 +53,8 @@ use crate::plugin::{Actors, Filters, Registry};
 pub struct Settings {
     pub wires: Wires,
     pub rules: Rules,
+    /// Many sockets are written by one call where the system can do that.
+    pub io_uring: bool,
     /// Bytes that wait for one socket before it is a slow consumer.
     pub outbox_bytes: usize,
     /// Connections and channels of one shard.
@@ -104,7 +107,8 @@ impl Shard {
         let post = Rc::new(Post::new(me, mesh));
         let filters = Rc::new(Filters::new());
         filters.install(&registry);
-        let delivery: SharedDelivery = Rc::new(RefCell::new(Delivery::new(me, settings.connections)));
+        let delivery = Delivery::new(me, settings.connections, Sends::new(settings.io_uring));
+        let delivery: SharedDelivery = Rc::new(RefCell::new(delivery));
         let actors = Actors::new(Rc::new(Verdicts(post.queue.clone())));
         let (rules, channels, company) = (settings.rules.clone(), settings.channels, settings.company);
         let homes = Homes::new(settings.wires, rules, channels, settings.queues, registry, actors)

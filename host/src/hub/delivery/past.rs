@@ -1,0 +1,65 @@
+//! A run on its way past the empty outboxes of subscribers who get nothing else now.
+
+use std::io;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::note;
+use crate::hub::connection::Connection;
+use crate::hub::outbox::{Past, Terms};
+use crate::hub::sends::Sends;
+
+pub(super) struct Passing<'a> {
+    bytes: &'a Bytes,
+    terms: Terms<'a>,
+    /// Those who get it by one call. None: each by its own.
+    gathered: Option<Vec<&'a Rc<Connection>>>,
+}
+
+impl<'a> Passing<'a> {
+    /// To so many at most.
+    pub fn new(bytes: &'a Bytes, terms: Terms<'a>, most: usize, sends: &Sends) -> Self {
+        let gathered = sends.gathers(most).then(|| Vec::with_capacity(most));
+        Self { bytes, terms, gathered }
+    }
+
+    /// To one who has nothing else to write.
+    pub fn add(
+        &mut self,
+        connection: &'a Rc<Connection>,
+        dirty: &mut Vec<Rc<Connection>>,
+        slow: &mut Vec<Rc<Connection>>,
+    ) {
+        match &mut self.gathered {
+            Some(gathered) => gathered.push(connection),
+            None => self.sent(connection, connection.socket.try_write(self.bytes), dirty, slow),
+        }
+    }
+
+    /// Before anything else is written to any of them.
+    pub fn send(self, sends: &mut Sends, dirty: &mut Vec<Rc<Connection>>, slow: &mut Vec<Rc<Connection>>) {
+        let Some(gathered) = &self.gathered else { return };
+        sends.send(
+            self.bytes,
+            gathered,
+            |connection| &*connection.socket,
+            |connection, sent| self.sent(connection, sent, dirty, slow),
+        );
+    }
+
+    fn sent(
+        &self,
+        connection: &Rc<Connection>,
+        sent: io::Result<usize>,
+        dirty: &mut Vec<Rc<Connection>>,
+        slow: &mut Vec<Rc<Connection>>,
+    ) {
+        let past = connection.outbox.borrow_mut().sent_past(self.bytes, sent, self.terms);
+        match past {
+            Past::Done => {}
+            Past::Rest => note(dirty, slow, connection, Ok(())),
+            Past::Not => note(dirty, slow, connection, connection.push_run(self.bytes.clone(), self.terms)),
+        }
+    }
+}
