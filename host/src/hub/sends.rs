@@ -2,13 +2,11 @@
 //! processor for each of them than with a call of its own.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Once;
 
 use io_uring::{IoUring, opcode, types};
 use rustix::net::SendFlags;
-
-use super::socket::Socket;
 
 /// Sockets a call.
 const AT_ONCE: usize = 256;
@@ -16,14 +14,15 @@ const AT_ONCE: usize = 256;
 const WORTH: usize = 8;
 /// What is done comes back within the call: whatever a socket has no room for now, fails now.
 const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+/// No result that the system gives.
+const NOT_SENT: i32 = i32::MIN;
 
 /// A shard's.
 pub struct Sends {
     /// None: each socket is written by a call of its own.
     ring: Option<IoUring>,
-    /// Of those that are written to, and which they are.
-    descriptors: Vec<(usize, RawFd)>,
-    results: Vec<Option<io::Result<usize>>>,
+    /// As the system gives them: bytes, or an error's number below zero.
+    results: Vec<i32>,
 }
 
 impl Sends {
@@ -37,7 +36,7 @@ impl Sends {
             })
             .ok()
         });
-        Self { ring, descriptors: Vec::new(), results: Vec::new() }
+        Self { ring, results: Vec::new() }
     }
 
     /// Is it worth gathering so many sockets for one call?
@@ -45,67 +44,62 @@ impl Sends {
         self.ring.is_some() && sockets >= WORTH
     }
 
-    /// Writes to each as [`Socket::try_write`] does, and says what came of it. Where not all was taken the
-    /// socket does not know that it is full: its own next write finds that out.
+    /// Writes to each what it takes, and says what came of it. Where that was not all, tokio does not know
+    /// that the socket is full: its own next write finds that out.
     pub fn send<T>(
         &mut self,
         bytes: &[u8],
-        to: &[T],
-        socket: impl Fn(&T) -> &dyn Socket,
+        to: &[(T, BorrowedFd<'_>)],
         mut each: impl FnMut(&T, io::Result<usize>),
     ) {
         for to in to.chunks(AT_ONCE) {
             self.results.clear();
-            self.results.resize_with(to.len(), || None);
-            if let Some(ring) = self.ring.as_mut().filter(|_| to.len() >= WORTH) {
-                let descriptor = |one| socket(one).descriptor().map(|descriptor| descriptor.as_raw_fd());
-                let all = to.iter().enumerate().filter_map(|(at, one)| Some((at, descriptor(one)?)));
-                self.descriptors.clear();
-                self.descriptors.extend(all);
-                if let Err(error) = send_all(ring, bytes, &self.descriptors, &mut self.results) {
-                    tracing::warn!("io_uring fails, each socket has its own call from now on: {error}");
-                    self.ring = None;
-                }
+            self.results.resize(to.len(), NOT_SENT);
+            if let Some(ring) = &mut self.ring
+                && let Err(error) = send_all(ring, bytes, to, &mut self.results)
+            {
+                tracing::warn!("io_uring fails, each socket has its own call from now on: {error}");
+                self.ring = None;
             }
-            for (one, result) in to.iter().zip(self.results.drain(..)) {
-                each(one, result.unwrap_or_else(|| socket(one).try_write(bytes)));
+            for ((one, descriptor), result) in to.iter().zip(&self.results) {
+                let sent = match *result {
+                    NOT_SENT => rustix::net::send(descriptor, bytes, FLAGS).map_err(io::Error::from),
+                    failed @ ..0 => Err(io::Error::from_raw_os_error(-failed)),
+                    written => Ok(written as usize),
+                };
+                each(one, sent);
             }
         }
     }
 }
 
-/// Says what came of each; after an error, not of those that nothing was sent to. At most [`AT_ONCE`]
-/// descriptors, open until it returns, with their place in the results.
+/// Says what came of each; after an error, not of those that nothing was sent to. At most [`AT_ONCE`].
 ///
 /// # Errors
 /// The ring is of no use any more.
-fn send_all(
+fn send_all<T>(
     ring: &mut IoUring,
     bytes: &[u8],
-    descriptors: &[(usize, RawFd)],
-    results: &mut [Option<io::Result<usize>>],
+    to: &[(T, BorrowedFd<'_>)],
+    results: &mut [i32],
 ) -> io::Result<()> {
     let Ok(length) = u32::try_from(bytes.len()) else { return Ok(()) };
-    for (at, descriptor) in descriptors {
-        let send = opcode::Send::new(types::Fd(*descriptor), bytes.as_ptr(), length)
+    for (at, (_, descriptor)) in to.iter().enumerate() {
+        let send = opcode::Send::new(types::Fd(descriptor.as_raw_fd()), bytes.as_ptr(), length)
             .flags(FLAGS.bits() as i32)
             .build()
-            .user_data(*at as u64);
+            .user_data(at as u64);
         #[allow(unsafe_code)]
         // SAFETY: the system reads `bytes` only until it says that the entry is done, and nobody leaves here
         // before it has said so of every entry that it has taken. Those that it has not taken, after an
         // error, it never takes: the caller drops the ring.
         unsafe { ring.submission().push(&send) }.map_err(io::Error::other)?;
     }
-    let mut away = descriptors.len();
+    let mut away = to.len();
     loop {
         for done in ring.completion() {
             away -= 1;
-            let at = done.user_data() as usize;
-            results[at] = Some(match done.result() {
-                failed @ ..0 => Err(io::Error::from_raw_os_error(-failed)),
-                written => Ok(written as usize),
-            });
+            results[done.user_data() as usize] = done.result();
         }
         if away == 0 {
             return Ok(());
@@ -122,10 +116,9 @@ fn send_all(
 
 #[cfg(test)]
 mod tests {
-    use std::io::{IoSlice, Read, Write};
-    use std::os::fd::{AsFd, BorrowedFd};
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
-    use std::task::{Context, Poll};
 
     use proptest::prelude::*;
 
@@ -133,63 +126,43 @@ mod tests {
 
     const TEXT: &[u8] = &[b'x'; 3000];
 
-    struct End {
-        stream: UnixStream,
-        /// Does it let others write to it?
-        is_open: bool,
-    }
-
-    impl Socket for End {
-        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-            (&self.stream).write(bytes)
-        }
-        fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-            (&self.stream).write_vectored(slices)
-        }
-        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-            self.is_open.then(|| self.stream.as_fd())
-        }
-        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-        fn finish(&self) {}
-        fn shutdown(&self) {}
-    }
-
     #[derive(Clone, Copy, Debug)]
     enum State {
         Empty,
-        /// Nobody else may write to it.
-        Closed,
         Full,
         Gone,
     }
 
     /// A socket in that state, and who reads it.
-    fn pair(state: State) -> (End, Option<UnixStream>) {
+    fn pair(state: State) -> (UnixStream, Option<UnixStream>) {
         let (stream, reader) = UnixStream::pair().unwrap();
         stream.set_nonblocking(true).unwrap();
         reader.set_nonblocking(true).unwrap();
         while matches!(state, State::Full) && (&stream).write(TEXT).is_ok() {}
-        let is_open = !matches!(state, State::Closed);
-        (End { stream, is_open }, Some(reader).filter(|_| !matches!(state, State::Gone)))
+        (stream, Some(reader).filter(|_| !matches!(state, State::Gone)))
     }
 
-    fn told(result: io::Result<usize>) -> Result<usize, io::ErrorKind> {
-        result.map_err(|error| error.kind())
+    /// What each is told.
+    fn send(sends: &mut Sends, bytes: &[u8], ends: &[UnixStream]) -> Vec<Result<usize, io::ErrorKind>> {
+        let to: Vec<_> = ends.iter().enumerate().map(|(at, end)| (at, end.as_fd())).collect();
+        let mut told = Vec::new();
+        sends.send(bytes, &to, |at, sent| {
+            assert_eq!(*at, told.len());
+            told.push(sent.map_err(|error| error.kind()));
+        });
+        told
     }
 
-    /// What each is told, and what its reader finds at its end.
+    /// And what its reader finds at its end.
     fn sent(sends: &mut Sends, states: &[State]) -> Vec<(Result<usize, io::ErrorKind>, usize)> {
         let (ends, readers): (Vec<_>, Vec<_>) = states.iter().map(|state| pair(*state)).unzip();
-        let mut results = Vec::new();
-        sends.send(TEXT, &ends, |end| end, |_, result| results.push(told(result)));
+        let told = send(sends, TEXT, &ends);
         drop(ends);
         let found = readers.into_iter().map(|reader| {
             let mut all = Vec::new();
             reader.map_or(0, |mut reader| reader.read_to_end(&mut all).unwrap())
         });
-        results.into_iter().zip(found).collect()
+        told.into_iter().zip(found).collect()
     }
 
     fn ring() -> Option<Sends> {
@@ -201,7 +174,7 @@ mod tests {
 
         #[test]
         fn one_call_does_what_a_call_for_each_does(states in proptest::collection::vec(
-            prop_oneof![6 => Just(State::Empty), 1 => Just(State::Closed), 1 => Just(State::Full), 1 => Just(State::Gone)],
+            prop_oneof![6 => Just(State::Empty), 1 => Just(State::Full), 1 => Just(State::Gone)],
             0..40,
         )) {
             let Some(mut sends) = ring() else { return Ok(()) };
@@ -221,14 +194,13 @@ mod tests {
     #[test]
     fn a_socket_takes_what_it_has_room_for() {
         let Some(mut sends) = ring() else { return };
-        let ends: Vec<_> = (0..WORTH).map(|_| pair(State::Empty)).collect();
+        let (ends, readers): (Vec<_>, Vec<_>) = (0..WORTH).map(|_| pair(State::Empty)).unzip();
         let large = vec![b'x'; 8 << 20];
-        let mut written = Vec::new();
-        sends.send(&large, &ends, |(end, _)| end, |_, result| written.push(result.unwrap()));
-        assert!(written.iter().all(|written| (1..large.len()).contains(written)), "{written:?}");
-        for ((_, reader), written) in ends.iter().zip(written) {
+        for (told, reader) in send(&mut sends, &large, &ends).into_iter().zip(readers) {
+            let written = told.unwrap();
+            assert!((1..large.len()).contains(&written), "{written}");
             let mut all = vec![0; large.len()];
-            let (mut reader, mut read) = (reader.as_ref().unwrap(), 0);
+            let (mut reader, mut read) = (reader.unwrap(), 0);
             while let Ok(more) = reader.read(&mut all[read..]) {
                 read += more;
             }

@@ -1,6 +1,7 @@
 //! A run on its way past the empty outboxes of subscribers who get nothing else now.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ pub(super) struct Passing<'a> {
     bytes: &'a Bytes,
     terms: Terms<'a>,
     /// Those who get it by one call. None: each by its own.
-    gathered: Option<Vec<&'a Rc<Connection>>>,
+    gathered: Option<Vec<(&'a Rc<Connection>, BorrowedFd<'a>)>>,
 }
 
 impl<'a> Passing<'a> {
@@ -31,21 +32,18 @@ impl<'a> Passing<'a> {
         dirty: &mut Vec<Rc<Connection>>,
         slow: &mut Vec<Rc<Connection>>,
     ) {
-        match &mut self.gathered {
-            Some(gathered) => gathered.push(connection),
-            None => self.sent(connection, connection.socket.try_write(self.bytes), dirty, slow),
+        if let Some(gathered) = &mut self.gathered
+            && let Some(descriptor) = connection.socket.descriptor()
+        {
+            return gathered.push((connection, descriptor));
         }
+        self.sent(connection, connection.socket.try_write(self.bytes), dirty, slow);
     }
 
     /// Before anything else is written to any of them.
     pub fn send(self, sends: &mut Sends, dirty: &mut Vec<Rc<Connection>>, slow: &mut Vec<Rc<Connection>>) {
         let Some(gathered) = &self.gathered else { return };
-        sends.send(
-            self.bytes,
-            gathered,
-            |connection| &*connection.socket,
-            |connection, sent| self.sent(connection, sent, dirty, slow),
-        );
+        sends.send(self.bytes, gathered, |connection, sent| self.sent(connection, sent, dirty, slow));
     }
 
     fn sent(
