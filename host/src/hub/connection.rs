@@ -398,6 +398,7 @@ impl Connection {
     }
 
     /// See [`Outbox::may_be_passed`]; not while this turn has queued anything for the socket.
+    #[inline]
     pub(super) fn may_be_passed(&self) -> bool {
         !self.closing.get() && !self.dirty.get() && self.outbox.borrow().may_be_passed()
     }

@@ -26,6 +26,7 @@ impl<'a> Passing<'a> {
     }
 
     /// To one who has nothing else to write.
+    #[inline]
     pub fn add(
         &mut self,
         connection: &'a Rc<Connection>,
@@ -46,6 +47,7 @@ impl<'a> Passing<'a> {
         sends.send(self.bytes, gathered, |connection, sent| self.sent(connection, sent, dirty, slow));
     }
 
+    #[inline]
     fn sent(
         &self,
         connection: &Rc<Connection>,

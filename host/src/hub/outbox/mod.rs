@@ -261,12 +261,14 @@ impl Outbox {
     }
 
     /// May a run be sent to the socket past the queue?
+    #[inline]
     pub fn may_be_passed(&self) -> bool {
         self.runs.is_empty() && !self.blocked
     }
 
     /// A run was sent to the socket past the queue, which [may be](Self::may_be_passed): what the socket
     /// has not taken of it is queued, if it has taken any.
+    #[inline]
     pub fn sent_past(&mut self, bytes: &Bytes, sent: io::Result<usize>, terms: Terms<'_>) -> Past {
         match sent {
             Ok(written) if written == bytes.len() => Past::Done,
