@@ -2,63 +2,27 @@
 //! long delays only those who chose its plugin.
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate::config::{self, Overrides};
-use tidegate::core::{ChannelName, Payload, Sender, UserId};
-use tidegate::hub::Shard;
-use tidegate::hub::audience::{FilterChoice, FilterFailure};
-use tidegate::hub::letter::Subscribe;
-use tidegate::hub::mesh::Mesh;
-use tidegate::hub::shard::{Publication, Settings};
-use tidegate::plugin::{Generation, PluginEngine, Registry};
+use tidegate::core::{ChannelName, Payload};
+use tidegate::hub::shard::Publication;
 use tidegate::server;
 
+use super::on_a_shard;
 use super::open_socket::OpenSocket;
-use super::{loaded, on_a_shard, settings};
+use super::room::Room;
 
 /// Long enough that a loop is seen to go on after its turn.
 const FILTER_MS: u64 = 50;
 
-struct Room {
-    shard: Rc<Shard>,
-    filter: Arc<Generation>,
-    /// Its clock is the plugins'.
-    _engine: PluginEngine,
-}
-
 impl Room {
-    async fn open() -> Self {
-        let engine = PluginEngine::new(None).unwrap();
-        let mut plugin = settings(&[]);
-        plugin.limits.filter_ms = FILTER_MS;
-        let filter = loaded(&engine, "hostile-filter", &plugin).await;
-        let (mesh, mut inboxes) = Mesh::new(1);
-        let config = config::load(None, std::iter::empty(), &Overrides::default()).unwrap();
-        let settings = server::shard_settings(&config, 1).unwrap();
-        let settings = Settings { company: Duration::ZERO, ..settings };
-        let registry = Arc::new(Registry::default().with(filter.clone()));
-        let shard = Shard::new(mesh.shards().next().unwrap(), settings, mesh, registry).unwrap();
-        tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
-        Self { shard, filter, _engine: engine }
-    }
-
     /// Somebody who hears these channels, by this filter.
     async fn listener(&self, channels: &[&str], params: Option<&'static str>) -> OpenSocket {
         let socket = OpenSocket::default();
         let connection = self.shard.connect(server::NATIVE, Rc::new(socket.clone())).unwrap();
         for name in channels {
-            let sender = Sender { client: connection.id, user: UserId("ada".into()) };
-            let channel = ChannelName::parse(name).unwrap();
-            let mut subscribe = Subscribe::plain(channel, sender, server::NATIVE);
-            if let Some(params) = params {
-                let id = self.shard.filters().add(&self.filter, &Bytes::from_static(params.as_bytes())).await;
-                let (plugin, id) = (self.filter.name.clone(), id.unwrap());
-                subscribe.filter = Some(FilterChoice { plugin, id, failure: FilterFailure::Closed });
-            }
-            self.shard.subscribe(&connection, subscribe);
+            let params = params.map(|text| Bytes::from_static(text.as_bytes()));
+            self.subscribe(&connection, name, params).await;
         }
         connection.until_settled().await;
         // The turn that has answered is over.
@@ -89,7 +53,7 @@ async fn writes(socket: &OpenSocket, during: impl Future<Output = ()>) -> usize 
 #[test]
 fn what_passes_leaves_with_its_turn_and_shares_its_write() {
     on_a_shard(async {
-        let room = Room::open().await;
+        let room = Room::open(FILTER_MS).await;
         let one = room.listener(&["a"], Some(r#"{"contains":"x"}"#)).await;
         let both = room.listener(&["a", "b"], Some(r#"{"contains":"x"}"#)).await;
         let half = room.listener(&["a", "b"], Some(r#"{"contains":"y"}"#)).await;
@@ -111,7 +75,7 @@ fn what_passes_leaves_with_its_turn_and_shares_its_write() {
 #[test]
 fn who_waits_for_a_slow_filter_waits_alone() {
     on_a_shard(async {
-        let room = Room::open().await;
+        let room = Room::open(FILTER_MS).await;
         let plain = room.listener(&["a"], None).await;
         let quick = room.listener(&["b"], Some(r#"{"contains":"x"}"#)).await;
         let _endless = room.listener(&["a"], Some(r#"{"loop":true}"#)).await;

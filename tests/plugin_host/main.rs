@@ -9,6 +9,7 @@ mod folder;
 mod many_filters;
 #[path = "../../benches/parts/open_socket.rs"]
 mod open_socket;
+mod room;
 mod stores;
 
 use std::collections::BTreeMap;

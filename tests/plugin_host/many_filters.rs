@@ -1,54 +1,33 @@
 //! Ten thousand subscribers of one channel, each with a filter, on one shard.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate::config::{self, Overrides};
-use tidegate::core::{ChannelName, Payload, Sender, UserId};
-use tidegate::hub::Shard;
-use tidegate::hub::audience::{FilterChoice, FilterFailure};
-use tidegate::hub::letter::Subscribe;
-use tidegate::hub::mesh::Mesh;
+use tidegate::core::{ChannelName, Payload};
 use tidegate::hub::shard::Publication;
-use tidegate::plugin::{PluginEngine, Registry};
 use tidegate::server;
 
+use super::on_a_shard;
 use super::open_socket::OpenSocket;
-use super::{loaded, on_a_shard, settings};
+use super::room::Room;
 
 const SUBSCRIBERS: usize = 10_000;
 
 /// So many judgements for each message, and every other subscriber gets it.
 fn judged(distinct: usize) {
     on_a_shard(async move {
-        let engine = PluginEngine::new(None).unwrap();
-        let mut patient = settings(&[]);
         // On a machine that is busy; what is counted here is not time.
-        patient.limits.filter_ms = 10_000;
-        let filter = loaded(&engine, "hostile-filter", &patient).await;
-        let (mesh, mut inboxes) = Mesh::new(1);
-        let config = config::load(None, std::iter::empty(), &Overrides::default()).unwrap();
-        let settings = server::shard_settings(&config, 1).unwrap();
-        let registry = Arc::new(Registry::default().with(filter.clone()));
-        let shard = Shard::new(mesh.shards().next().unwrap(), settings, mesh, registry).unwrap();
-        let running = tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
-
-        let channel = ChannelName::parse("room").unwrap();
+        let room = Room::open(10_000).await;
+        let shard = &room.shard;
         let mut written = Vec::new();
         for number in 0..SUBSCRIBERS {
             let sink = OpenSocket::default();
             let connection = shard.connect(server::NATIVE, Rc::new(sink.clone())).unwrap();
-            let sender = Sender { client: connection.id, user: UserId("ada".into()) };
             // Of as many texts as are wanted, every other is in the message.
             let which = number % distinct;
             let (text, blanks) = (["x", "y"][which % 2], " ".repeat(which));
             let params = Bytes::from(format!(r#"{{"contains":"{text}"}}{blanks}"#));
-            let id = shard.filters().add(&filter, &params).await.unwrap();
-            let choice = FilterChoice { plugin: filter.name.clone(), id, failure: FilterFailure::Closed };
-            let mut subscribe = Subscribe::plain(channel.clone(), sender, server::NATIVE);
-            subscribe.filter = Some(choice);
-            shard.subscribe(&connection, subscribe);
+            room.subscribe(&connection, "room", Some(params)).await;
             connection.until_settled().await;
             written.push((which, sink));
         }
@@ -56,7 +35,7 @@ fn judged(distinct: usize) {
         let before: Vec<usize> = written.iter().map(|(_, sink)| sink.bytes()).collect();
         for round in 1..=3 {
             let payload = Payload::json(Bytes::from_static(b"\"x\""));
-            let publication = Publication::new(channel.clone(), Bytes::new(), payload);
+            let publication = Publication::new(ChannelName::parse("room").unwrap(), Bytes::new(), payload);
             shard.publish_as_server(publication).await.unwrap().unwrap();
             while shard.filters().judged() < round * distinct as u64 {
                 tokio::task::yield_now().await;
@@ -72,7 +51,6 @@ fn judged(distinct: usize) {
         for ((which, sink), before) in written.iter().zip(before) {
             assert_eq!(sink.bytes() > before, which % 2 == 0, "filter {which}");
         }
-        running.abort();
     });
 }
 

@@ -25,10 +25,7 @@ pub struct Delivery {
     connections: Slots<Rc<Connection>>,
     audiences: Slab<Audience>,
     by_channel: ChannelMap<usize>,
-    /// Connections with something to write this turn.
-    dirty: Vec<Rc<Connection>>,
-    /// Connections past their outbox's bound, to be closed by the shard.
-    slow: Vec<Rc<Connection>>,
+    due: Due,
     delivered: u64,
     /// Of connections that have ended.
     dropped: u64,
@@ -42,8 +39,7 @@ impl Delivery {
             connections: Slots::new(shard, limit),
             audiences: Slab::new(),
             by_channel: ChannelMap::default(),
-            dirty: Vec::new(),
-            slow: Vec::new(),
+            due: Due::default(),
             delivered: 0,
             dropped: 0,
             sends,
@@ -171,40 +167,47 @@ impl Delivery {
     /// Bytes for one client, outside any channel's order.
     pub fn push_reply(&mut self, connection: &Rc<Connection>, bytes: Bytes) {
         let pushed = connection.push_reply(bytes);
-        note(&mut self.dirty, &mut self.slow, connection, pushed);
+        self.due.note(connection, pushed);
     }
 
     pub fn mark_dirty(&mut self, connection: &Rc<Connection>) {
-        note(&mut self.dirty, &mut self.slow, connection, Ok(()));
+        self.due.note(connection, Ok(()));
     }
 
     pub fn take_dirty(&mut self) -> Vec<Rc<Connection>> {
-        std::mem::take(&mut self.dirty)
+        std::mem::take(&mut self.due.dirty)
     }
 
     pub fn recycle_dirty(&mut self, mut emptied: Vec<Rc<Connection>>) {
         emptied.clear();
-        if self.dirty.is_empty() {
-            self.dirty = emptied;
+        if self.due.dirty.is_empty() {
+            self.due.dirty = emptied;
         }
     }
 
     pub fn take_slow(&mut self) -> Vec<Rc<Connection>> {
-        std::mem::take(&mut self.slow)
+        std::mem::take(&mut self.due.slow)
     }
 }
 
-fn note(
-    dirty: &mut Vec<Rc<Connection>>,
-    slow: &mut Vec<Rc<Connection>>,
-    connection: &Rc<Connection>,
-    pushed: Result<(), TooSlow>,
-) {
-    if pushed.is_err() {
-        slow.push(connection.clone());
-    }
-    if !connection.dirty.replace(true) {
-        dirty.push(connection.clone());
+/// What the end of the turn has to look at.
+#[derive(Default)]
+struct Due {
+    /// Connections with something to write.
+    dirty: Vec<Rc<Connection>>,
+    /// Connections past their outbox's bound, to be closed by the shard.
+    slow: Vec<Rc<Connection>>,
+}
+
+impl Due {
+    /// Something was put into its outbox.
+    fn note(&mut self, connection: &Rc<Connection>, pushed: Result<(), TooSlow>) {
+        if pushed.is_err() {
+            self.slow.push(connection.clone());
+        }
+        if !connection.dirty.replace(true) {
+            self.dirty.push(connection.clone());
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::note;
+use super::Due;
 use crate::hub::connection::Connection;
 use crate::hub::outbox::{Past, Terms};
 use crate::hub::sends::Sends;
@@ -27,39 +27,28 @@ impl<'a> Passing<'a> {
 
     /// To one who has nothing else to write.
     #[inline]
-    pub fn add(
-        &mut self,
-        connection: &'a Rc<Connection>,
-        dirty: &mut Vec<Rc<Connection>>,
-        slow: &mut Vec<Rc<Connection>>,
-    ) {
+    pub fn add(&mut self, connection: &'a Rc<Connection>, due: &mut Due) {
         if let Some(gathered) = &mut self.gathered
             && let Some(descriptor) = connection.socket.descriptor()
         {
             return gathered.push((connection, descriptor));
         }
-        self.sent(connection, connection.socket.try_write(self.bytes), dirty, slow);
+        self.sent(connection, connection.socket.try_write(self.bytes), due);
     }
 
     /// Before anything else is written to any of them.
-    pub fn send(self, sends: &mut Sends, dirty: &mut Vec<Rc<Connection>>, slow: &mut Vec<Rc<Connection>>) {
+    pub fn send(self, sends: &mut Sends, due: &mut Due) {
         let Some(gathered) = &self.gathered else { return };
-        sends.send(self.bytes, gathered, |connection, sent| self.sent(connection, sent, dirty, slow));
+        sends.send(self.bytes, gathered, |connection, sent| self.sent(connection, sent, due));
     }
 
     #[inline]
-    fn sent(
-        &self,
-        connection: &Rc<Connection>,
-        sent: io::Result<usize>,
-        dirty: &mut Vec<Rc<Connection>>,
-        slow: &mut Vec<Rc<Connection>>,
-    ) {
+    fn sent(&self, connection: &Rc<Connection>, sent: io::Result<usize>, due: &mut Due) {
         let past = connection.outbox.borrow_mut().sent_past(self.bytes, sent, self.terms);
         match past {
             Past::Done => {}
-            Past::Rest => note(dirty, slow, connection, Ok(())),
-            Past::Not => note(dirty, slow, connection, connection.push_run(self.bytes.clone(), self.terms)),
+            Past::Rest => due.note(connection, Ok(())),
+            Past::Not => due.note(connection, connection.push_run(self.bytes.clone(), self.terms)),
         }
     }
 }

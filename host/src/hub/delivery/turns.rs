@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Delivery;
 use super::past::Passing;
-use super::{Delivery, note};
 use crate::core::{ChannelName, ClientId, Offset, PluginName};
 use crate::hub::audience::{Group, Panel};
 use crate::hub::connection::Connection;
@@ -56,7 +56,7 @@ impl Delivery {
         }
         let Some(&key) = self.by_channel.get(&turn.channel) else { return Vec::new() };
         let company = self.company(turn, alone);
-        let Self { audiences, connections, dirty, slow, delivered, sends, .. } = self;
+        let Self { audiences, connections, due, delivered, sends, .. } = self;
         let waiting = audiences[key].judges().cloned().collect();
         let audience = &audiences[key];
         for group in &audience.groups {
@@ -94,11 +94,11 @@ impl Delivery {
                     && company.is_none_for(connection)
                     && connection.may_be_passed()
                 {
-                    passing.add(connection, dirty, slow);
+                    passing.add(connection, due);
                     continue;
                 }
                 let mut push = |bytes: Bytes, terms: Terms<'_>| {
-                    note(dirty, slow, connection, connection.push_run(bytes, terms));
+                    due.note(connection, connection.push_run(bytes, terms));
                 };
                 if !leaves_out && asides.is_none() {
                     push(run.bytes.clone(), terms);
@@ -127,7 +127,7 @@ impl Delivery {
                     }
                 }
             }
-            passing.send(sends, dirty, slow);
+            passing.send(sends, due);
         }
         waiting
     }
@@ -138,7 +138,7 @@ impl Delivery {
     pub fn deliver_asides(&mut self, turn: &Turn, plugin: Option<&PluginName>) -> Vec<PluginName> {
         let mut others = Vec::new();
         let Some(asides) = turn.asides() else { return others };
-        let Self { audiences, connections, dirty, slow, delivered, .. } = self;
+        let Self { audiences, connections, due, delivered, .. } = self;
         for (client, of_it) in asides.clients() {
             let Some(connection) = connections.get(client) else { continue };
             let Some(seat) = connection.seats.borrow().get(&turn.channel).cloned() else { continue };
@@ -159,7 +159,7 @@ impl Delivery {
                 |_| true,
                 |bytes, frames| {
                     let terms = woven(policy, &audience.channel, frames);
-                    note(dirty, slow, connection, connection.push_run(bytes, terms));
+                    due.note(connection, connection.push_run(bytes, terms));
                 },
             );
         }
@@ -177,7 +177,7 @@ impl Delivery {
         company: Company,
     ) {
         let Some(&key) = self.by_channel.get(&turn.channel) else { return };
-        let Self { audiences, connections, dirty, slow, delivered, sends, .. } = self;
+        let Self { audiences, connections, due, delivered, sends, .. } = self;
         let audience = &audiences[key];
         let columns = audience.columns(plugin, panel);
         let mut verdicts: Vec<bool> = Vec::with_capacity(turn.messages.len());
@@ -187,8 +187,8 @@ impl Delivery {
             let (Some(choice), Some(column)) = (&group_key.filter, columns.of(group)) else { continue };
             verdicts.clear();
             verdicts.extend((0..turn.messages.len()).map(|i| choice.delivers(bits.verdict(i, column))));
-            let passing = verdicts.iter().filter(|passes| **passes).count();
-            if passing == 0 && turn.asides().is_none() {
+            let count = verdicts.iter().filter(|passes| **passes).count();
+            if count == 0 && turn.asides().is_none() {
                 if let Some(tally) = &turn.tally {
                     tally.add(Receipt { filtered: members.len() as u64, ..Receipt::default() });
                 }
@@ -196,9 +196,9 @@ impl Delivery {
             }
             let run = turn.run(group_key.wire);
             let tells_places = turn.tells_places(group_key.wire);
-            let all = passing == verdicts.len();
+            let all = count == verdicts.len();
             let chosen = if all { run.clone() } else { run.only(|i| verdicts[i]) };
-            let count = passing as u64;
+            let count = count as u64;
             let terms = Terms::new(group_key.slow, &audience.channel, &chosen.frames);
             let mut passing = Passing::new(&chosen.bytes, terms, members.len(), sends);
             for member in members {
@@ -217,7 +217,7 @@ impl Delivery {
                     }
                     turn.weave(group_key.wire, asides, wanted, |bytes, frames| {
                         let terms = woven(group_key.slow, &audience.channel, frames);
-                        note(dirty, slow, connection, connection.push_run(bytes, terms));
+                        due.note(connection, connection.push_run(bytes, terms));
                     });
                     continue;
                 }
@@ -241,20 +241,20 @@ impl Delivery {
                 if tells_places {
                     connection.came_to(turn);
                 } else if !leaves_out && company.is_none_for(connection) && connection.may_be_passed() {
-                    passing.add(connection, dirty, slow);
+                    passing.add(connection, due);
                     continue;
                 }
                 let terms = Terms::new(group_key.slow, &audience.channel, &mine.frames);
-                note(dirty, slow, connection, connection.push_run(mine.bytes.clone(), terms));
+                due.note(connection, connection.push_run(mine.bytes.clone(), terms));
             }
-            passing.send(sends, dirty, slow);
+            passing.send(sends, due);
         }
     }
 
     /// Changes of presence and numbers of subscribers, for the subscribers of one plugin's filters: nobody judges those.
     pub fn deliver_unjudged(&mut self, turn: &Turn, plugin: &PluginName) {
         let Some(&key) = self.by_channel.get(&turn.channel) else { return };
-        let Self { audiences, connections, dirty, slow, .. } = self;
+        let Self { audiences, connections, due, .. } = self;
         let audience = &audiences[key];
         let chose = |group: &&Group| group.key.filter.as_ref().is_some_and(|choice| choice.plugin == *plugin);
         for group in audience.groups.iter().filter(|group| concerns(turn, group)).filter(chose) {
@@ -264,7 +264,7 @@ impl Delivery {
             }
             let terms = Terms::new(policy(turn, group), &audience.channel, &run.frames);
             for connection in group.members.iter().filter_map(|member| connections.at(member.client)) {
-                note(dirty, slow, connection, connection.push_run(run.bytes.clone(), terms));
+                due.note(connection, connection.push_run(run.bytes.clone(), terms));
             }
         }
     }
@@ -283,7 +283,7 @@ impl Delivery {
                 connection.came_to(turn);
             }
             connection.push_replay(bytes);
-            note(&mut self.dirty, &mut self.slow, &connection, Ok(()));
+            self.due.note(&connection, Ok(()));
         }
     }
 }
