@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use tidegate::plugin::{ActorSink, Answer, PluginFailure};
+use tidegate::plugin::{ActorSink, Answer, PluginFailure, Ready};
 use tokio::sync::Notify;
 
 /// Counts answers.
@@ -11,10 +11,19 @@ pub struct Jobs {
     left: Cell<usize>,
     failed: RefCell<Option<PluginFailure>>,
     done: Notify,
+    /// While jobs are sent, as in a shard's turn. None: whoever is ready has a task.
+    ready: RefCell<Option<Vec<Ready>>>,
 }
 
 impl ActorSink for Jobs {
     type Ticket = ();
+
+    fn ready(&self, store: Ready) {
+        match &mut *self.ready.borrow_mut() {
+            Some(ready) => ready.push(store),
+            None => store.spawn(),
+        }
+    }
 
     fn decided(&self, (): (), answer: Result<Answer, PluginFailure>) {
         if let Err(failure) = answer {
@@ -31,7 +40,10 @@ impl Jobs {
     /// Sends so many jobs, and waits until all are answered.
     pub async fn wait(&self, jobs: usize, send: impl FnOnce()) {
         self.left.set(jobs);
+        self.ready.replace(Some(Vec::new()));
         send();
+        let ready = self.ready.take();
+        ready.into_iter().flatten().for_each(Ready::work);
         self.done.notified().await;
         if let Some(failure) = self.failed.take() {
             panic!("{failure}");

@@ -1,66 +1,48 @@
 //! What filters let pass leaves with the turn that brought it, and shares its write; a filter that takes
 //! long delays only those who chose its plugin.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate::core::{ChannelName, Payload};
-use tidegate::hub::shard::Publication;
-use tidegate::server;
+use tidegate::plugin::{Generation, PluginEngine};
 
-use super::on_a_shard;
 use super::open_socket::OpenSocket;
-use super::room::Room;
+use super::room::{Filter, Room};
+use super::{loaded, on_a_shard, settings};
 
 /// Long enough that a loop is seen to go on after its turn.
 const FILTER_MS: u64 = 50;
 
-impl Room {
-    /// Somebody who hears these channels, by this filter.
-    async fn listener(&self, channels: &[&str], params: Option<&'static str>) -> OpenSocket {
-        let socket = OpenSocket::default();
-        let connection = self.shard.connect(server::NATIVE, Rc::new(socket.clone())).unwrap();
-        for name in channels {
-            let params = params.map(|text| Bytes::from_static(text.as_bytes()));
-            self.subscribe(&connection, name, params).await;
-        }
-        connection.until_settled().await;
-        // The turn that has answered is over.
-        tokio::task::yield_now().await;
-        socket
-    }
+async fn open() -> (Room, Arc<Generation>) {
+    let engine = PluginEngine::new(None).unwrap();
+    let mut plugin = settings(&[]);
+    plugin.limits.filter_ms = FILTER_MS;
+    let filter = loaded(&engine, "hostile-filter", &plugin).await;
+    (Room::open(engine, &[&filter]), filter)
+}
 
-    /// All in one turn. Until that is over, and no longer.
-    async fn publish(&self, messages: &[(&str, &'static str)]) {
-        let publications = messages.iter().map(|(channel, json)| {
-            let channel = ChannelName::parse(channel).unwrap();
-            Publication::new(channel, Bytes::new(), Payload::json(*json))
-        });
-        let answers: Vec<_> = publications.map(|one| self.shard.publish_as_server(one)).collect();
-        for answer in answers {
-            answer.await.unwrap().unwrap();
-        }
-    }
+fn by<'a>(filter: &'a Arc<Generation>, params: &'static str) -> Option<Filter<'a>> {
+    Some((filter, Bytes::from_static(params.as_bytes())))
 }
 
 /// How often it was written since.
-async fn writes(socket: &OpenSocket, during: impl Future<Output = ()>) -> usize {
+async fn writes(socket: &OpenSocket, during: impl Future<Output = bool>) -> usize {
     let before = socket.writes();
-    during.await;
+    assert!(during.await);
     socket.writes() - before
 }
 
 #[test]
 fn what_passes_leaves_with_its_turn_and_shares_its_write() {
     on_a_shard(async {
-        let room = Room::open(FILTER_MS).await;
-        let one = room.listener(&["a"], Some(r#"{"contains":"x"}"#)).await;
-        let both = room.listener(&["a", "b"], Some(r#"{"contains":"x"}"#)).await;
-        let half = room.listener(&["a", "b"], Some(r#"{"contains":"y"}"#)).await;
+        let (room, filter) = open().await;
+        let one = room.listener(&["a"], by(&filter, r#"{"contains":"x"}"#)).await;
+        let both = room.listener(&["a", "b"], by(&filter, r#"{"contains":"x"}"#)).await;
+        let half = room.listener(&["a", "b"], by(&filter, r#"{"contains":"y"}"#)).await;
         let publish = async |messages: &[(&str, &'static str)]| {
             let listeners = [&one, &both, &half];
             let before = listeners.map(OpenSocket::writes);
-            room.publish(messages).await;
+            assert!(room.publish(messages).await);
             let mut after = listeners.map(OpenSocket::writes);
             after.iter_mut().zip(before).for_each(|(after, before)| *after -= before);
             after
@@ -75,13 +57,13 @@ fn what_passes_leaves_with_its_turn_and_shares_its_write() {
 #[test]
 fn who_waits_for_a_slow_filter_waits_alone() {
     on_a_shard(async {
-        let room = Room::open(FILTER_MS).await;
+        let (room, filter) = open().await;
         let plain = room.listener(&["a"], None).await;
-        let quick = room.listener(&["b"], Some(r#"{"contains":"x"}"#)).await;
-        let _endless = room.listener(&["a"], Some(r#"{"loop":true}"#)).await;
+        let quick = room.listener(&["b"], by(&filter, r#"{"contains":"x"}"#)).await;
+        let _endless = room.listener(&["a"], by(&filter, r#"{"loop":true}"#)).await;
         assert_eq!(writes(&plain, room.publish(&[("a", "\"x\"")])).await, 1, "as if there were no filter");
         let before = (plain.writes(), quick.writes());
-        room.publish(&[("a", "\"x\""), ("b", "\"x\"")]).await;
+        assert!(room.publish(&[("a", "\"x\""), ("b", "\"x\"")]).await);
         assert_eq!((plain.writes() - before.0, quick.writes() - before.1), (1, 0), "in its plugin's order");
         while quick.writes() == before.1 {
             tokio::task::yield_now().await;

@@ -6,6 +6,7 @@ mod plugins;
 mod filtered_turns;
 mod filters;
 mod folder;
+mod handled_turns;
 mod many_filters;
 #[path = "../../benches/parts/open_socket.rs"]
 mod open_socket;

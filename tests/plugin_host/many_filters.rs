@@ -3,21 +3,24 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use tidegate::core::{ChannelName, Payload};
-use tidegate::hub::shard::Publication;
+use tidegate::plugin::PluginEngine;
 use tidegate::server;
 
-use super::on_a_shard;
 use super::open_socket::OpenSocket;
 use super::room::Room;
+use super::{loaded, on_a_shard, settings};
 
 const SUBSCRIBERS: usize = 10_000;
 
 /// So many judgements for each message, and every other subscriber gets it.
 fn judged(distinct: usize) {
     on_a_shard(async move {
+        let engine = PluginEngine::new(None).unwrap();
+        let mut patient = settings(&[]);
         // On a machine that is busy; what is counted here is not time.
-        let room = Room::open(10_000).await;
+        patient.limits.filter_ms = 10_000;
+        let filter = loaded(&engine, "hostile-filter", &patient).await;
+        let room = Room::open(engine, &[&filter]);
         let shard = &room.shard;
         let mut written = Vec::new();
         for number in 0..SUBSCRIBERS {
@@ -27,16 +30,14 @@ fn judged(distinct: usize) {
             let which = number % distinct;
             let (text, blanks) = (["x", "y"][which % 2], " ".repeat(which));
             let params = Bytes::from(format!(r#"{{"contains":"{text}"}}{blanks}"#));
-            room.subscribe(&connection, "room", Some(params)).await;
+            room.subscribe(&connection, "room", Some((&filter, params))).await;
             connection.until_settled().await;
             written.push((which, sink));
         }
         settle().await;
         let before: Vec<usize> = written.iter().map(|(_, sink)| sink.bytes()).collect();
         for round in 1..=3 {
-            let payload = Payload::json(Bytes::from_static(b"\"x\""));
-            let publication = Publication::new(ChannelName::parse("room").unwrap(), Bytes::new(), payload);
-            shard.publish_as_server(publication).await.unwrap().unwrap();
+            assert!(room.publish(&[("room", "\"x\"")]).await);
             while shard.filters().judged() < round * distinct as u64 {
                 tokio::task::yield_now().await;
             }

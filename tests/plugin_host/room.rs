@@ -1,4 +1,4 @@
-//! One shard that runs by itself, with a filter for its subscribers.
+//! One shard that runs by itself, with plugins and listeners.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -6,52 +6,76 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate::config::{self, Overrides};
-use tidegate::core::{ChannelName, Sender, UserId};
+use tidegate::core::{ChannelName, Payload, Sender, UserId};
 use tidegate::hub::Shard;
 use tidegate::hub::audience::{FilterChoice, FilterFailure};
 use tidegate::hub::connection::Connection;
 use tidegate::hub::letter::Subscribe;
 use tidegate::hub::mesh::Mesh;
-use tidegate::hub::shard::Settings;
+use tidegate::hub::shard::{Publication, Settings};
 use tidegate::plugin::{Generation, PluginEngine, Registry};
 use tidegate::server;
 
-use super::{loaded, settings};
+use super::open_socket::OpenSocket;
 
 pub struct Room {
     pub shard: Rc<Shard>,
-    filter: Arc<Generation>,
     /// Its clock is the plugins'.
     _engine: PluginEngine,
 }
 
+/// Of a filter plugin, with parameters.
+pub type Filter<'a> = (&'a Arc<Generation>, Bytes);
+
 impl Room {
-    /// Writes at the end of each turn. A filter's call has so many milliseconds.
-    pub async fn open(filter_ms: u64) -> Self {
-        let engine = PluginEngine::new(None).unwrap();
-        let mut plugin = settings(&[]);
-        plugin.limits.filter_ms = filter_ms;
-        let filter = loaded(&engine, "hostile-filter", &plugin).await;
+    /// Writes at the end of each turn.
+    pub fn open(engine: PluginEngine, plugins: &[&Arc<Generation>]) -> Self {
         let (mesh, mut inboxes) = Mesh::new(1);
         let config = config::load(None, std::iter::empty(), &Overrides::default()).unwrap();
         let settings = server::shard_settings(&config, 1).unwrap();
         let settings = Settings { company: Duration::ZERO, ..settings };
-        let registry = Arc::new(Registry::default().with(filter.clone()));
-        let shard = Shard::new(mesh.shards().next().unwrap(), settings, mesh, registry).unwrap();
+        let registry = plugins.iter().fold(Registry::default(), |all, plugin| all.with((*plugin).clone()));
+        let shard = Shard::new(mesh.shards().next().unwrap(), settings, mesh, Arc::new(registry)).unwrap();
         tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
-        Self { shard, filter, _engine: engine }
+        Self { shard, _engine: engine }
     }
 
     /// Its subscription is answered later: [`Connection::until_settled`].
-    pub async fn subscribe(&self, connection: &Rc<Connection>, channel: &str, filter: Option<Bytes>) {
+    pub async fn subscribe(&self, connection: &Rc<Connection>, channel: &str, filter: Option<Filter<'_>>) {
         let sender = Sender { client: connection.id, user: UserId("ada".into()) };
-        let channel = ChannelName::parse(channel).unwrap();
-        let mut subscribe = Subscribe::plain(channel, sender, server::NATIVE);
-        if let Some(params) = filter {
-            let id = self.shard.filters().add(&self.filter, &params).await.unwrap();
-            let plugin = self.filter.name.clone();
+        let mut subscribe = Subscribe::plain(ChannelName::parse(channel).unwrap(), sender, server::NATIVE);
+        if let Some((plugin, params)) = filter {
+            let id = self.shard.filters().add(plugin, &params).await.unwrap();
+            let plugin = plugin.name.clone();
             subscribe.filter = Some(FilterChoice { plugin, id, failure: FilterFailure::Closed });
         }
         self.shard.subscribe(connection, subscribe);
+    }
+
+    /// Somebody who hears these channels, by this filter.
+    pub async fn listener(&self, channels: &[&str], filter: Option<Filter<'_>>) -> OpenSocket {
+        let socket = OpenSocket::default();
+        let connection = self.shard.connect(server::NATIVE, Rc::new(socket.clone())).unwrap();
+        for name in channels {
+            self.subscribe(&connection, name, filter.clone()).await;
+        }
+        connection.until_settled().await;
+        // The turn that has answered is over.
+        tokio::task::yield_now().await;
+        socket
+    }
+
+    /// All in one turn. Until that is over, and no longer. False: a message was refused.
+    pub async fn publish(&self, messages: &[(&str, &'static str)]) -> bool {
+        let publications = messages.iter().map(|(channel, json)| {
+            let channel = ChannelName::parse(channel).unwrap();
+            Publication::new(channel, Bytes::new(), Payload::json(*json))
+        });
+        let answers: Vec<_> = publications.map(|one| self.shard.publish_as_server(one)).collect();
+        let mut all = true;
+        for answer in answers {
+            all &= answer.await.unwrap().is_ok();
+        }
+        all
     }
 }

@@ -2,7 +2,8 @@
 //! gather here until the turn takes them.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -10,7 +11,10 @@ use super::home::Ticket;
 use super::letter::Letter;
 use super::mesh::Mesh;
 use crate::core::ShardId;
-use crate::plugin::{ActorSink, Answer, PluginFailure};
+use crate::plugin::{ActorSink, Answer, PluginFailure, Ready};
+
+/// Handlers that are asked in a turn answer in it, for so long; what is left goes on beside it.
+const AT_A_STRETCH: Duration = Duration::from_micros(500);
 
 /// What the shard's next turn has to look at.
 pub enum Event {
@@ -26,8 +30,8 @@ pub struct LocalQueue {
     spare: RefCell<Vec<Event>>,
     awake: Cell<bool>,
     notify: Notify,
-    /// Handlers have been asked since somebody looked.
-    asked: Cell<bool>,
+    /// Handlers' stores that have something to do.
+    ready: RefCell<Vec<Ready>>,
 }
 
 impl LocalQueue {
@@ -46,17 +50,43 @@ impl LocalQueue {
     }
 
     pub async fn woken(&self) {
-        self.notify.notified().await;
+        while !self.awake.get() {
+            self.notify.notified().await;
+        }
     }
 
-    /// Do handlers have something to answer that they had not before?
-    pub fn take_asked(&self) -> bool {
-        self.asked.take()
+    /// Has somebody asked for a turn?
+    pub fn is_awake(&self) -> bool {
+        self.awake.get()
+    }
+
+    /// Has the handlers answer what they are asked. False: nobody is.
+    pub fn work(&self) -> bool {
+        if self.ready.borrow().is_empty() {
+            return false;
+        }
+        let mut ready = self.ready.take();
+        let began = Instant::now();
+        for store in ready.drain(..) {
+            if began.elapsed() < AT_A_STRETCH { store.work() } else { store.spawn() }
+        }
+        let mut now = self.ready.borrow_mut();
+        if now.is_empty() {
+            *now = ready;
+        }
+        true
     }
 
     /// The turn begins: whatever comes from now on asks for another.
     pub fn begin_turn(&self) {
         self.awake.set(false);
+    }
+
+    /// The turn has done all that it was asked for, unless there is more here.
+    pub fn all_done(&self) {
+        if self.events.borrow().is_empty() && self.ready.borrow().is_empty() {
+            self.awake.set(false);
+        }
     }
 
     pub fn take(&self) -> Vec<Event> {
@@ -74,18 +104,24 @@ impl LocalQueue {
     }
 }
 
-/// Where channel handlers' verdicts arrive.
-pub struct Verdicts(pub Rc<LocalQueue>);
+/// Where channel handlers' verdicts arrive. The queue may hold their stores, which hold this.
+pub struct Verdicts(pub Weak<LocalQueue>);
 
 impl ActorSink for Verdicts {
     type Ticket = Ticket;
 
-    fn asked(&self) {
-        self.0.asked.set(true);
+    fn ready(&self, store: Ready) {
+        // Without one the shard has ended, and its handlers with it.
+        if let Some(queue) = self.0.upgrade() {
+            queue.ready.borrow_mut().push(store);
+            queue.wake();
+        }
     }
 
     fn decided(&self, ticket: Ticket, answer: Result<Answer, PluginFailure>) {
-        self.0.push(Event::Decided(ticket, answer));
+        if let Some(queue) = self.0.upgrade() {
+            queue.push(Event::Decided(ticket, answer));
+        }
     }
 }
 
@@ -137,8 +173,40 @@ impl Post {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use super::*;
     use crate::core::ClientId;
+
+    fn letter() -> Event {
+        let client = ClientId::new(ShardId(0), 0, 1);
+        Event::Letter(Letter::Close { client, code: 4003, reason: String::new() })
+    }
+
+    #[test]
+    fn a_turn_that_has_done_all_asks_for_no_other() {
+        let queue = LocalQueue::default();
+        let is_woken = || {
+            let woken = pin!(queue.woken());
+            woken.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        for _ in 0..2 {
+            assert!(!is_woken());
+            queue.push(letter());
+            assert!(is_woken() && is_woken(), "until the turn begins");
+            queue.begin_turn();
+            queue.take();
+            queue.push(letter());
+            queue.all_done();
+            assert!(queue.is_awake() && is_woken(), "more has come");
+            queue.begin_turn();
+            queue.take();
+            queue.wake();
+            queue.all_done();
+            assert!(!queue.is_awake());
+        }
+    }
 
     #[test]
     fn a_letter_to_a_shard_that_does_not_exist_is_dropped() {

@@ -246,6 +246,11 @@ impl Homes {
         self.open_messages
     }
 
+    /// Does any channel have something that waits for that?
+    pub fn has_open_turns(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// Closes every open turn and sends it to the shards with subscribers. Other shards have theirs before
     /// this one delivers, which may write to many sockets.
     pub fn seal_all(&mut self, post: &Post) {

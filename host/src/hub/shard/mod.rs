@@ -29,7 +29,6 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::core::ShardId;
@@ -47,6 +46,9 @@ use crate::hub::rules::Rules;
 use crate::hub::sends::Sends;
 use crate::hub::wire::{Reply, Wire, WireId, Wires};
 use crate::plugin::{Actors, Filters, Registry};
+
+/// Handlers of a channel that answer in the turn that asks the first of them.
+const ROUNDS: usize = 4;
 
 /// What every shard is told at its start.
 #[derive(Clone)]
@@ -109,7 +111,7 @@ impl Shard {
         filters.install(&registry);
         let delivery = Delivery::new(me, settings.connections, Sends::new(settings.io_uring));
         let delivery: SharedDelivery = Rc::new(RefCell::new(delivery));
-        let actors = Actors::new(Rc::new(Verdicts(post.queue.clone())));
+        let actors = Actors::new(Rc::new(Verdicts(Rc::downgrade(&post.queue))));
         let (rules, channels, company) = (settings.rules.clone(), settings.channels, settings.company);
         let homes = Homes::new(settings.wires, rules, channels, settings.queues, registry, actors)
             .with_board(settings.board.clone());
@@ -135,7 +137,6 @@ impl Shard {
         let timers = self.clone();
         let _timers = AbortOnDrop(tokio::task::spawn_local(async move { timers.keep_time().await }));
         let queue: Rc<LocalQueue> = self.post.queue.clone();
-        let mut stepped_aside = false;
         loop {
             let mut letters = tokio::select! {
                 biased;
@@ -146,15 +147,11 @@ impl Shard {
             while let Some(more) = inbox.try_next() {
                 letters.extend(more);
             }
+            let from_others = !letters.is_empty();
             self.turn(letters);
-            if queue.take_asked() && !stepped_aside {
-                // Verdicts take a microsecond; a look at the sockets in between would take as long.
-                step_aside().await;
-                stepped_aside = true;
-            } else {
+            if from_others || queue.is_awake() {
                 // Readers that became ready meanwhile come before the next turn.
                 tokio::task::yield_now().await;
-                stepped_aside = false;
             }
         }
     }
@@ -169,6 +166,12 @@ impl Shard {
             self.handle(letter, alone, &mut homes);
         }
         self.handle_queue(&mut homes);
+        for _ in 0..ROUNDS {
+            if !queue.work() {
+                break;
+            }
+            self.handle_queue(&mut homes);
+        }
         let (began, messages) = (Instant::now(), homes.open_messages());
         let leave = !self.waits(messages, began);
         if leave {
@@ -182,6 +185,10 @@ impl Shard {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 queue.wake();
             });
+        }
+        // What has become due in channels since they were sealed wants another.
+        if !leave || !homes.has_open_turns() {
+            queue.all_done();
         }
         drop(homes);
         self.post.dispatch();
@@ -285,25 +292,53 @@ fn is_one_delivery<'a>(letters: impl IntoIterator<Item = &'a Letter>) -> bool {
     letters.into_iter().filter(|letter| matches!(letter, Letter::Deliver(_))).count() == 1
 }
 
-/// Tasks that are ready now come first. Not those of sockets that nobody has looked at since:
-/// tokio's own `yield_now` does.
-async fn step_aside() {
-    let mut stepped = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut stepped, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 /// Ends a task with its owner.
 pub struct AbortOnDrop(pub tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::core::{ChannelName, Payload};
+    use crate::hub::letter::Subscribe;
+
+    #[tokio::test]
+    async fn a_turn_does_all_that_it_sets_off_and_asks_for_no_other() {
+        let run = async {
+            let (mesh, _inboxes) = Mesh::new(1);
+            let me = mesh.shards().next().unwrap();
+            let settings = Settings { company: Duration::ZERO, ..fixture::settings() };
+            let shard = Shard::new(me, settings, mesh, Registry::default().into()).unwrap();
+            let turn = || {
+                assert!(shard.post.queue.is_awake(), "asked for");
+                shard.turn(Vec::new());
+                assert!(!shard.post.queue.is_awake(), "all done");
+            };
+            let socket = Rc::new(fixture::Wide::default());
+            let connection = shard.connect(WireId(0), socket.clone()).unwrap();
+            let channel = ChannelName::parse("a").unwrap();
+            shard.subscribe(&connection, Subscribe::plain(channel.clone(), connection.sender(), WireId(0)));
+            turn();
+            for receipt in [false, true] {
+                let publication = Publication {
+                    receipt,
+                    ..Publication::new(channel.clone(), Bytes::new(), Payload::json("1"))
+                };
+                let answer = shard.publish_as_server(publication);
+                turn();
+                assert_eq!(socket.writes.take(), 1);
+                answer.await.unwrap().unwrap();
+            }
+            shard.disconnect(&connection);
+            turn();
+        };
+        tokio::task::LocalSet::new().run_until(run).await;
     }
 }

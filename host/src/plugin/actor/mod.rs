@@ -1,5 +1,5 @@
 //! Channels' handlers on a shard: each channel is a resource in a store, each store has one
-//! task that takes its jobs in order.
+//! worker that takes its jobs in order.
 //!
 //! A channel has a store of its own, so that its failure is its own, until the plugin has as
 //! many on this shard as it may; beyond that channels share one, and its fate.
@@ -7,6 +7,7 @@
 mod owed;
 mod runner;
 mod version;
+mod worker;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -15,10 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
-use runner::Runner;
-use tokio::sync::Notify;
+use worker::Worker;
 
 pub(super) use version::{Opened, Version};
+pub use worker::Ready;
 
 use super::calls::Function;
 use super::effects::{Acceptance, Effect, Outcome};
@@ -130,8 +131,10 @@ pub trait ActorSink: 'static {
     /// What the caller wants back with the answer.
     type Ticket: 'static;
 
-    /// An actor that had nothing to do has got a job: with whatever runs next, its answers may come.
-    fn asked(&self) {}
+    /// A store has something to do: it is for the sink to say when.
+    fn ready(&self, store: Ready) {
+        store.spawn();
+    }
 
     fn decided(&self, ticket: Self::Ticket, answer: Result<Answer, PluginFailure>);
 }
@@ -170,40 +173,33 @@ struct Mailbox<T> {
     work: RefCell<VecDeque<Work<T>>>,
     bytes: Cell<usize>,
     next_channel: Cell<u32>,
-    notify: Notify,
-    /// Wakes the task at most once for what gathers until it runs.
-    awake: Cell<bool>,
+    /// From its first work until there is none.
+    busy: Cell<bool>,
 }
 
-impl<T> Mailbox<T> {
-    /// True: its task slept.
-    fn push(&self, work: Work<T>) -> bool {
-        self.work.borrow_mut().push_back(work);
-        let slept = !self.awake.replace(true);
-        if slept {
-            self.notify.notify_one();
-        }
-        slept
+impl<T> Default for Mailbox<T> {
+    fn default() -> Self {
+        let (work, bytes, next_channel, busy) = Default::default();
+        Self { work, bytes, next_channel, busy }
     }
 }
 
 /// A plugin's stores on this shard.
-struct Stores<T> {
+struct Stores<S: ActorSink> {
     own: Rc<Cell<usize>>,
-    shared: Weak<Mailbox<T>>,
+    shared: Weak<Worker<S>>,
 }
 
 /// All channel handlers of a shard.
 pub struct Actors<S: ActorSink> {
     sink: Rc<S>,
-    stores: RefCell<HashMap<PluginName, Stores<S::Ticket>>>,
+    stores: RefCell<HashMap<PluginName, Stores<S>>>,
 }
 
 /// One channel's handler. Dropped, the channel's resource ends, and its store with it if it
 /// was the last.
 pub struct Actor<S: ActorSink> {
-    sink: Rc<S>,
-    mailbox: Rc<Mailbox<S::Ticket>>,
+    worker: Rc<Worker<S>>,
     channel: u32,
     rest: Cell<Rest>,
 }
@@ -236,33 +232,21 @@ impl<S: ActorSink> Actors<S> {
         let own = (stores.own.get() < generation.stores)
             .then(|| OwnStore::take(&stores.own, &generation.own_stores))
             .flatten();
-        let mailbox = if own.is_some() {
-            self.start(own)
+        let worker = if own.is_some() {
+            Worker::new(self.sink.clone(), own)
         } else {
             stores.shared.upgrade().unwrap_or_else(|| {
-                let mailbox = self.start(None);
-                stores.shared = Rc::downgrade(&mailbox);
-                mailbox
+                let worker = Worker::new(self.sink.clone(), None);
+                stores.shared = Rc::downgrade(&worker);
+                worker
             })
         };
-        let key = mailbox.next_channel.replace(mailbox.next_channel.get() + 1);
+        let next = &worker.mailbox.next_channel;
+        let key = next.replace(next.get() + 1);
         let (name, generation) = (channel.clone(), generation.clone());
         let rest = Cell::new(Rest::Quiet { seconds: 0, of: generation.hibernate_after });
-        mailbox.push(Work::Enter { channel: key, name, generation, captures });
-        Actor { sink: self.sink.clone(), mailbox, channel: key, rest }
-    }
-
-    fn start(&self, own: Option<OwnStore>) -> Rc<Mailbox<S::Ticket>> {
-        let mailbox = Rc::new(Mailbox {
-            work: RefCell::default(),
-            bytes: Cell::new(0),
-            next_channel: Cell::new(0),
-            notify: Notify::new(),
-            awake: Cell::new(false),
-        });
-        let runner = Runner::new(self.sink.clone(), own);
-        tokio::task::spawn_local(runner.run(Rc::downgrade(&mailbox), mailbox.clone()));
-        mailbox
+        worker.push(Work::Enter { channel: key, name, generation, captures });
+        Actor { worker, channel: key, rest }
     }
 }
 
@@ -275,17 +259,15 @@ impl<S: ActorSink> Actor<S> {
     pub fn send_traced(&self, job: Job, trace: Option<TraceParent>, ticket: S::Ticket) {
         let (Rest::Quiet { of, .. } | Rest::Told { of }) = self.rest.get();
         self.rest.set(Rest::Quiet { seconds: 0, of });
-        let mailbox = &self.mailbox;
+        let mailbox = &self.worker.mailbox;
         let bytes = mailbox.bytes.get() + job.weight();
         // That somebody has left is never refused: nobody would say it again. Each was let in before.
         let must = matches!(job, Job::Unsubscribe { .. });
         if !must && (bytes > WAITING_BYTES || mailbox.work.borrow().len() >= WAITING_JOBS) {
-            return self.sink.decided(ticket, Err(PluginFailure::Busy));
+            return self.worker.sink.decided(ticket, Err(PluginFailure::Busy));
         }
         mailbox.bytes.set(bytes);
-        if mailbox.push(Work::Job { channel: self.channel, job, trace, ticket }) {
-            self.sink.asked();
-        }
+        self.worker.push(Work::Job { channel: self.channel, job, trace, ticket });
     }
 
     /// So many seconds more have gone by. Left alone for as long as its plugin's settings say, the
@@ -293,7 +275,7 @@ impl<S: ActorSink> Actor<S> {
     pub fn rest(&self, elapsed: u32) {
         let Rest::Quiet { seconds, of } = self.rest.get() else { return };
         if seconds >= of {
-            self.mailbox.push(Work::Hibernate { channel: self.channel });
+            self.worker.push(Work::Hibernate { channel: self.channel });
             return self.rest.set(Rest::Told { of });
         }
         self.rest.set(Rest::Quiet { seconds: seconds.saturating_add(elapsed), of });
@@ -301,13 +283,13 @@ impl<S: ActorSink> Actor<S> {
 
     /// From the next job on the channel is handled by this version, unless that refuses its state.
     pub fn swap(&self, generation: &Arc<Generation>, captures: Captures) {
-        self.mailbox.push(Work::Swap { channel: self.channel, generation: generation.clone(), captures });
+        self.worker.push(Work::Swap { channel: self.channel, generation: generation.clone(), captures });
     }
 }
 
 impl<S: ActorSink> Drop for Actor<S> {
     fn drop(&mut self) {
-        self.mailbox.push(Work::Leave { channel: self.channel });
+        self.worker.push(Work::Leave { channel: self.channel });
     }
 }
 

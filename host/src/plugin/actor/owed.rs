@@ -5,7 +5,8 @@ use std::rc::Weak;
 use std::time::Duration;
 
 use super::runner::Runner;
-use super::{ActorSink, Departure, Job, Mailbox, Work};
+use super::worker::Worker;
+use super::{ActorSink, Departure, Job, Work};
 use crate::core::Sender;
 use crate::plugin::failure::PluginFailure;
 
@@ -32,18 +33,18 @@ impl<S: ActorSink> Runner<S> {
         who: Sender,
         why: Departure,
         ticket: S::Ticket,
-        mailbox: &Weak<Mailbox<S::Ticket>>,
+        worker: &Weak<Worker<S>>,
     ) {
         let Some(room) = self.rooms.get_mut(&channel) else {
             let closed = PluginFailure::Other("the channel is closed".into());
             return self.sink.decided(ticket, Err(closed));
         };
         room.owed.push_back(Owed { job: Job::Unsubscribe { who, why }, ticket, tries: 0 });
-        self.settle(channel, mailbox).await;
+        self.settle(channel, worker).await;
     }
 
     /// Tells the handler of all who have left, as far as it takes it.
-    pub(super) async fn settle(&mut self, channel: u32, mailbox: &Weak<Mailbox<S::Ticket>>) {
+    pub(super) async fn settle(&mut self, channel: u32, worker: &Weak<Worker<S>>) {
         while let Some(mut owed) = self.rooms.get_mut(&channel).and_then(|room| room.owed.pop_front()) {
             let again = match self.take(channel, &owed.job, None).await {
                 Err(PluginFailure::Paused { retry_ms }) => Duration::from_millis(retry_ms.max(1)),
@@ -65,11 +66,11 @@ impl<S: ActorSink> Runner<S> {
             if std::mem::replace(&mut room.retrying, true) {
                 return;
             }
-            let mailbox = mailbox.clone();
+            let worker = worker.clone();
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(again).await;
-                if let Some(mailbox) = mailbox.upgrade() {
-                    mailbox.push(Work::Retry { channel });
+                if let Some(worker) = worker.upgrade() {
+                    worker.push(Work::Retry { channel });
                 }
             });
             return;

@@ -1,13 +1,15 @@
-//! A store's task: its channels' jobs in their order, and their moves between versions.
+//! What a store's worker does: its channels' jobs in their order, and their moves between versions.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use super::owed::Owed;
 use super::version::{Opened, Version};
+use super::worker::Worker;
 use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
 use crate::core::{Captures, ChannelName, TraceParent};
 use crate::plugin::conduct::Culprit;
@@ -58,7 +60,7 @@ impl<T> Room<T> {
     }
 }
 
-/// Channels that share a store share its task. After a reload there may be two stores: that of
+/// Channels that share a store share its worker. After a reload there may be two stores: that of
 /// the new version, and that of the one before it for the channels that the new one refuses.
 pub struct Runner<S: ActorSink> {
     pub(super) sink: Rc<S>,
@@ -72,23 +74,23 @@ impl<S: ActorSink> Runner<S> {
         Self { sink, versions: Vec::new(), rooms: BTreeMap::new(), _own: own }
     }
 
-    pub async fn run(mut self, handles: Weak<Mailbox<S::Ticket>>, mailbox: Rc<Mailbox<S::Ticket>>) {
+    /// Until it is dropped, with its store.
+    pub async fn run(mut self, worker: Weak<Worker<S>>, mailbox: Rc<Mailbox<S::Ticket>>) {
         let mut calls = 0;
         loop {
             let next = mailbox.work.borrow_mut().pop_front();
             match next {
-                None if handles.strong_count() == 1 => return,
                 None => {
-                    mailbox.awake.set(false);
+                    mailbox.busy.set(false);
                     calls = 0;
-                    mailbox.notify.notified().await;
+                    until_asked_again().await;
                 }
                 Some(Work::Job { channel, job, trace, ticket }) => {
                     mailbox.bytes.set(mailbox.bytes.get().saturating_sub(job.weight()));
                     match job {
-                        Job::Unsubscribe { who, why } => self.owe(channel, who, why, ticket, &handles).await,
+                        Job::Unsubscribe { who, why } => self.owe(channel, who, why, ticket, &worker).await,
                         job => {
-                            self.settle(channel, &handles).await;
+                            self.settle(channel, &worker).await;
                             let answer = pin!(self.take(channel, &job, trace)).await;
                             self.sink.decided(ticket, answer);
                         }
@@ -112,7 +114,7 @@ impl<S: ActorSink> Runner<S> {
                     if let Some(room) = self.rooms.get_mut(&channel) {
                         room.retrying = false;
                     }
-                    self.settle(channel, &handles).await;
+                    self.settle(channel, &worker).await;
                 }
                 Some(Work::Hibernate { channel }) => self.hibernate(channel).await,
                 Some(Work::Leave { channel }) => self.leave(channel).await,
@@ -424,6 +426,15 @@ fn without_figures(version: &Version, mut answer: Answer) -> Answer {
         version.generation.take_figures(effects);
     }
     answer
+}
+
+/// Who polls again has work.
+async fn until_asked_again() {
+    let mut asked = false;
+    std::future::poll_fn(
+        |_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
 }
 
 /// Refusals to open and pauses are no faults.
