@@ -11,7 +11,7 @@ pub struct Jobs {
     left: Cell<usize>,
     failed: RefCell<Option<PluginFailure>>,
     done: Notify,
-    /// While jobs are sent, as in a shard's turn. None: whoever is ready has a task.
+    /// While jobs are sent, as in a shard's turn.
     ready: RefCell<Option<Vec<Ready>>>,
 }
 
@@ -21,7 +21,7 @@ impl ActorSink for Jobs {
     fn ready(&self, store: Ready) {
         match &mut *self.ready.borrow_mut() {
             Some(ready) => ready.push(store),
-            None => store.spawn(),
+            None => store.work(),
         }
     }
 
