@@ -170,6 +170,16 @@ impl Audience {
         self.members == 0
     }
 
+    /// Members of all groups.
+    pub fn len(&self) -> usize {
+        self.members
+    }
+
+    /// Has nobody chosen a filter?
+    pub fn is_unfiltered(&self) -> bool {
+        self.by_filter.is_empty()
+    }
+
     // === filters ===
 
     /// The plugins whose filters its subscribers have chosen.

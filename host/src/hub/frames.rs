@@ -22,6 +22,17 @@ impl Frames {
         Self { ends, keys, lasts: OnceLock::new() }
     }
 
+    /// One after the other. Either all of them have keys or none.
+    pub fn joined<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let mut joined = Self::default();
+        for frames in all {
+            let from = joined.bytes() as u32;
+            joined.ends.extend(frames.ends.iter().map(|end| from + end));
+            joined.keys.extend_from_slice(&frames.keys);
+        }
+        joined
+    }
+
     /// Messages.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -97,6 +108,13 @@ mod tests {
         assert_eq!(keyed(&[1, 2, 1, 0, 3, 0]).lasts(), [1, 2, 4, 5]);
         let only = keyed(&[1, 2, 1]).only(|index| index < 2);
         assert_eq!((only.lasts(), only.range(1)), (&[0, 1][..], 10..20));
+    }
+
+    #[test]
+    fn joined_frames_are_as_if_they_had_been_one_run() {
+        let all = [keyed(&[1, 2]), keyed(&[1]), Frames::default(), keyed(&[3, 2])];
+        let (joined, one) = (Frames::joined(all.iter()), keyed(&[1, 2, 1, 3, 2]));
+        assert_eq!((&joined.ends, &joined.keys, joined.lasts()), (&one.ends, &one.keys, one.lasts()));
     }
 
     #[test]

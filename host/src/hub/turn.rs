@@ -137,6 +137,48 @@ impl Turn {
         Run { bytes: bytes.freeze(), frames: Arc::new(Frames::new(ends, self.keys.clone())) }
     }
 
+    /// May it wait for others behind it, to be delivered with them as one? Messages, of which nobody counts whom
+    /// they reach.
+    pub fn may_be_joined(&self) -> bool {
+        self.content() == Content::Messages && self.tally.is_none() && self.asides.is_none()
+    }
+
+    /// Does it go on from where the other ends?
+    pub fn follows(&self, other: &Self) -> bool {
+        self.numbered == other.numbered && self.keys.is_empty() == other.keys.is_empty()
+    }
+
+    /// Turns of one channel as one, with the frames of this dialect that they have already. Each
+    /// [`Turn::may_be_joined`] and [`Turn::follows`] the one before it. None: there is none.
+    pub fn joined(turns: &[Arc<Self>], wire: WireId) -> Option<Arc<Self>> {
+        let (first, rest) = turns.split_first()?;
+        if rest.is_empty() {
+            return Some(first.clone());
+        }
+        let weight = turns.iter().map(|turn| turn.weight).sum();
+        let mut bytes = BytesMut::with_capacity(turns.iter().map(|turn| turn.run(wire).bytes.len()).sum());
+        turns.iter().for_each(|turn| bytes.extend_from_slice(&turn.run(wire).bytes));
+        let frames = Frames::joined(turns.iter().map(|turn| &*turn.run(wire).frames));
+        let runs: Box<[OnceLock<Run>]> = first.wires.iter().map(|_| OnceLock::new()).collect();
+        // The first to be set.
+        let _ = runs[usize::from(wire.0)].set(Run { bytes: bytes.freeze(), frames: Arc::new(frames) });
+        Some(Arc::new(Self {
+            channel: first.channel.clone(),
+            messages: turns.iter().flat_map(|turn| &turn.messages).cloned().collect(),
+            keys: turns.iter().flat_map(|turn| &turn.keys).copied().collect(),
+            events: Vec::new(),
+            subscribers: None,
+            tally: None,
+            numbered: first.numbered,
+            wires: first.wires,
+            runs,
+            weight,
+            has_exceptions: turns.iter().any(|turn| turn.has_exceptions),
+            asides: None,
+            alone_at: None,
+        }))
+    }
+
     /// Do the clients of this dialect have to be told how far they have come?
     pub fn tells_places(&self, wire: WireId) -> bool {
         self.numbered.is_some() && self.wires[usize::from(wire.0)].tells_places()

@@ -1,12 +1,14 @@
 //! The subscribers on this shard: who sits where, and what is sent to them.
 
 mod past;
+mod round;
 mod turns;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use round::Round;
 use slab::Slab;
 pub use turns::Company;
 
@@ -26,6 +28,10 @@ pub struct Delivery {
     audiences: Slab<Audience>,
     by_channel: ChannelMap<usize>,
     due: Due,
+    /// What is on its way along a large audience.
+    round: Option<Round>,
+    /// Something else has been delivered since the last part of it.
+    shared: bool,
     delivered: u64,
     /// Of connections that have ended.
     dropped: u64,
@@ -40,6 +46,8 @@ impl Delivery {
             audiences: Slab::new(),
             by_channel: ChannelMap::default(),
             due: Due::default(),
+            round: None,
+            shared: false,
             delivered: 0,
             dropped: 0,
             sends,
@@ -108,6 +116,7 @@ impl Delivery {
         accepted: &Accepted,
         filter: Option<FilterChoice>,
     ) -> Option<Removed> {
+        self.finish_round_in(channel);
         let before = self.unsubscribe(connection, channel);
         let audience = *self
             .by_channel
@@ -130,6 +139,7 @@ impl Delivery {
     }
 
     fn vacate(&mut self, channel: &ChannelName, seat: &Seat) -> Removed {
+        self.finish_round_in(channel);
         let audience = &mut self.audiences[seat.audience];
         let removed = audience.remove(seat);
         if audience.is_empty() {

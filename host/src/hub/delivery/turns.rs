@@ -1,5 +1,6 @@
 //! Turns to those who get them: into the outboxes of a channel's subscribers, or past empty ones.
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -48,88 +49,107 @@ impl Delivery {
     }
 
     /// Puts a turn's runs into the outboxes of all subscribers without a filter, or past them where
-    /// they are empty and nothing else is to come that could share the write. The plugins whose filters have
-    /// yet to judge it.
-    pub fn deliver(&mut self, turn: &Turn, alone: bool) -> Vec<PluginName> {
+    /// they are empty and nothing else is to come that could share the write; where they are many, part by part
+    /// from now on. The plugins whose filters have yet to judge it.
+    pub fn deliver(&mut self, turn: &Arc<Turn>, alone: bool) -> Vec<PluginName> {
+        let Some(&key) = self.by_channel.get(&turn.channel) else { return Vec::new() };
+        if self.goes_round(key, turn) {
+            return Vec::new();
+        }
+        self.shared = true;
         if turn.is_aside() {
             return self.deliver_asides(turn, None);
         }
-        let Some(&key) = self.by_channel.get(&turn.channel) else { return Vec::new() };
         let company = self.company(turn, alone);
-        let Self { audiences, connections, due, delivered, sends, .. } = self;
-        let waiting = audiences[key].judges().cloned().collect();
-        let audience = &audiences[key];
-        for group in &audience.groups {
+        for group in 0..self.audiences[key].groups.len() {
+            let Group { key: group_key, members, .. } = &self.audiences[key].groups[group];
             // An emptied group's dialect may be nobody's any more.
-            if group.key.filter.is_some() || group.members.is_empty() || !concerns(turn, group) {
-                continue;
+            if group_key.filter.is_none() && !members.is_empty() {
+                let all = 0..members.len();
+                self.deliver_to((key, group, all), turn, company);
             }
-            let run = turn.run(group.key.wire);
-            if run.bytes.is_empty() {
-                continue;
-            }
-            let policy = policy(turn, group);
-            let terms = Terms::new(policy, &audience.channel, &run.frames);
-            if let Some(tally) = &turn.tally {
-                let mut receipt = Receipt::default();
-                for member in group.members.iter().filter(|member| is_open(connections, member.client)) {
-                    match turn.leaves_out(member.client) {
-                        true => receipt.excluded += 1,
-                        false => receipt.delivered += 1,
-                    }
-                }
-                tally.add(receipt);
-            }
-            let tells_places = turn.tells_places(group.key.wire);
-            *delivered += (turn.messages.len() * group.members.len()) as u64;
-            let mut passing = Passing::new(&run.bytes, terms, group.members.len(), sends);
-            for member in &group.members {
-                let Some(connection) = connections.at(member.client) else { continue };
-                let leaves_out = turn.leaves_out(member.client);
-                let asides = turn.asides_for(member.client);
-                if tells_places {
-                    connection.came_to(turn);
-                } else if !leaves_out
-                    && asides.is_none()
-                    && company.is_none_for(connection)
-                    && connection.may_be_passed()
-                {
-                    passing.add(connection, due);
-                    continue;
-                }
-                let mut push = |bytes: Bytes, terms: Terms<'_>| {
-                    due.note(connection, connection.push_run(bytes, terms));
-                };
-                if !leaves_out && asides.is_none() {
-                    push(run.bytes.clone(), terms);
-                    continue;
-                }
-                let wanted = |i: usize| turn.messages[i].except != Some(member.client);
-                *delivered -= (0..turn.messages.len()).filter(|i| !wanted(*i)).count() as u64;
-                let channel = &audience.channel;
-                if let Some(asides) = asides {
-                    *delivered += asides.len() as u64;
-                    turn.weave(group.key.wire, asides, wanted, |bytes, frames| {
-                        push(bytes, woven(policy, channel, frames));
-                    });
-                    continue;
-                }
-                match policy {
-                    SlowPolicy::Disconnect => run.pick(wanted, |bytes, _| push(bytes, Terms::Disconnect)),
-                    SlowPolicy::DropOldest => run.pick(wanted, |bytes, messages| {
-                        push(bytes, Terms::DropOldest { channel, messages });
-                    }),
-                    SlowPolicy::Latest => {
-                        let Run { bytes, frames } = run.only(wanted);
-                        if !bytes.is_empty() {
-                            push(bytes, Terms::Latest { channel, frames: &frames });
-                        }
-                    }
-                }
-            }
-            passing.send(sends, due);
         }
-        waiting
+        self.audiences[key].judges().cloned().collect()
+    }
+
+    /// Members of a group of an audience that have no filter.
+    pub(super) fn deliver_to(
+        &mut self,
+        (key, group, members): (usize, usize, Range<usize>),
+        turn: &Turn,
+        company: Company,
+    ) {
+        let Self { audiences, connections, due, delivered, sends, .. } = self;
+        let audience = &audiences[key];
+        let group = &audience.groups[group];
+        if !concerns(turn, group) {
+            return;
+        }
+        let members = &group.members[members];
+        let run = turn.run(group.key.wire);
+        if run.bytes.is_empty() {
+            return;
+        }
+        let policy = policy(turn, group);
+        let terms = Terms::new(policy, &audience.channel, &run.frames);
+        if let Some(tally) = &turn.tally {
+            let mut receipt = Receipt::default();
+            for member in members.iter().filter(|member| is_open(connections, member.client)) {
+                match turn.leaves_out(member.client) {
+                    true => receipt.excluded += 1,
+                    false => receipt.delivered += 1,
+                }
+            }
+            tally.add(receipt);
+        }
+        let tells_places = turn.tells_places(group.key.wire);
+        *delivered += (turn.messages.len() * members.len()) as u64;
+        let mut passing = Passing::new(&run.bytes, terms, members.len(), sends);
+        for member in members {
+            let Some(connection) = connections.at(member.client) else { continue };
+            let leaves_out = turn.leaves_out(member.client);
+            let asides = turn.asides_for(member.client);
+            if tells_places {
+                connection.came_to(turn);
+            } else if !leaves_out
+                && asides.is_none()
+                && company.is_none_for(connection)
+                && connection.may_be_passed()
+            {
+                passing.add(connection, due);
+                continue;
+            }
+            let mut push = |bytes: Bytes, terms: Terms<'_>| {
+                due.note(connection, connection.push_run(bytes, terms));
+            };
+            if !leaves_out && asides.is_none() {
+                push(run.bytes.clone(), terms);
+                continue;
+            }
+            let wanted = |i: usize| turn.messages[i].except != Some(member.client);
+            *delivered -= (0..turn.messages.len()).filter(|i| !wanted(*i)).count() as u64;
+            let channel = &audience.channel;
+            if let Some(asides) = asides {
+                *delivered += asides.len() as u64;
+                turn.weave(group.key.wire, asides, wanted, |bytes, frames| {
+                    push(bytes, woven(policy, channel, frames));
+                });
+                continue;
+            }
+            match policy {
+                SlowPolicy::Disconnect => run.pick(wanted, |bytes, _| push(bytes, Terms::Disconnect)),
+                SlowPolicy::DropOldest => run.pick(wanted, |bytes, messages| {
+                    push(bytes, Terms::DropOldest { channel, messages });
+                }),
+                SlowPolicy::Latest => {
+                    let Run { bytes, frames } = run.only(wanted);
+                    if !bytes.is_empty() {
+                        push(bytes, Terms::Latest { channel, frames: &frames });
+                    }
+                }
+            }
+        }
+        passing.send(sends, due);
     }
 
     /// A turn that only some are named for: without a plugin's name to those of them who have no
@@ -176,6 +196,7 @@ impl Delivery {
         bits: &Bits,
         company: Company,
     ) {
+        self.shared = true;
         let Some(&key) = self.by_channel.get(&turn.channel) else { return };
         let Self { audiences, connections, due, delivered, sends, .. } = self;
         let audience = &audiences[key];

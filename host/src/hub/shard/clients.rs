@@ -250,6 +250,7 @@ impl Shard {
     /// Says goodbye with a code and a reason, and ends the connection when the client
     /// has heard it, or after five seconds.
     pub fn close(&self, connection: &Rc<Connection>, code: u16, reason: &str) {
+        self.delivery.borrow_mut().finish_round_of(connection);
         if connection.set_closing() {
             return;
         }

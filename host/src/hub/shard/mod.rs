@@ -14,6 +14,8 @@ mod occupancy;
 mod orders;
 mod plugged;
 mod reads;
+#[cfg(test)]
+mod rounds;
 mod time;
 mod writing;
 
@@ -173,7 +175,8 @@ impl Shard {
             self.handle_queue(&mut homes);
         }
         let (began, messages) = (Instant::now(), homes.open_messages());
-        let leave = !self.waits(messages, began);
+        // What goes round waits for its company there.
+        let leave = self.delivery.borrow().is_on_a_round() || !self.waits(messages, began);
         if leave {
             homes.seal_all(&self.post);
         }
@@ -186,9 +189,13 @@ impl Shard {
                 queue.wake();
             });
         }
+        let goes_on = self.delivery.borrow_mut().go_on();
         // What has become due in channels since they were sealed wants another.
         if !leave || !homes.has_open_turns() {
             queue.all_done();
+        }
+        if goes_on {
+            queue.wake();
         }
         drop(homes);
         self.post.dispatch();
