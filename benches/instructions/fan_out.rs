@@ -28,14 +28,13 @@ pub fn run() {
     let channel = ChannelName::parse("room:17").expect("a name");
     let shard = local.block_on(&runtime, subscribed(&channel, &written));
     let payload = Payload::json(data());
-    let each = data().len() * SUBSCRIBERS;
     let publish = async |messages: u64| {
         for _ in 0..messages {
-            let before = written.bytes();
+            let before = written.writes();
             let publication = Publication::new(channel.clone(), Bytes::new(), payload.clone());
             shard.publish_as_server(publication).await.expect("an answer").expect("it is taken");
             // All get it before the next.
-            while written.bytes() - before < each {
+            while written.writes() - before < SUBSCRIBERS {
                 tokio::task::yield_now().await;
             }
         }
