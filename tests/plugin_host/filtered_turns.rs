@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tidegate::plugin::{Generation, PluginEngine};
 
 use super::open_socket::OpenSocket;
-use super::room::{Filter, Room};
+use super::room::{Filter, Room, writes};
 use super::{loaded, on_a_shard, settings};
 
 /// Long enough that a loop is seen to go on after its turn.
@@ -23,13 +23,6 @@ async fn open() -> (Room, Arc<Generation>) {
 
 fn by<'a>(filter: &'a Arc<Generation>, params: &'static str) -> Option<Filter<'a>> {
     Some((filter, Bytes::from_static(params.as_bytes())))
-}
-
-/// How often it was written since.
-async fn writes(socket: &OpenSocket, during: impl Future<Output = bool>) -> usize {
-    let before = socket.writes();
-    assert!(during.await);
-    socket.writes() - before
 }
 
 #[test]

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use tidegate::core::{Pattern, PluginName};
 use tidegate::plugin::{Generation, PluginEngine, Source, load};
 
-use super::open_socket::OpenSocket;
-use super::room::Room;
+use super::room::{Room, writes};
 use super::{on_a_shard, plugins, settings};
 
 /// Long enough that a loop is seen to go on after its turn.
@@ -22,12 +21,6 @@ async fn handler(engine: &PluginEngine, name: &str, file: &str, channels: &str) 
     plugin.channels = Some(vec![Pattern::parse(channels).unwrap()]);
     plugin.limits.call_ms = CALL_MS;
     Arc::new(load(engine, source, &plugin).await.unwrap())
-}
-
-async fn writes(socket: &OpenSocket, during: impl Future<Output = bool>) -> usize {
-    let before = socket.writes();
-    assert!(during.await);
-    socket.writes() - before
 }
 
 #[test]

@@ -79,3 +79,10 @@ impl Room {
         all
     }
 }
+
+/// How often it was written meanwhile, while all was taken.
+pub async fn writes(socket: &OpenSocket, during: impl Future<Output = bool>) -> usize {
+    let before = socket.writes();
+    assert!(during.await);
+    socket.writes() - before
+}
