@@ -58,6 +58,7 @@ impl Shard {
 
     /// A client's connection has ended: its subscriptions end with it.
     pub fn disconnect(&self, connection: &Rc<Connection>) {
+        self.delivery.borrow_mut().finish_round_of(connection);
         connection.set_closing();
         self.counters.borrow_mut().closed(connection.goodbye().map(|goodbye| goodbye.code));
         if !matches!(connection.outbox.borrow_mut().write_to(&*connection.socket), Ok(Wrote::All)) {

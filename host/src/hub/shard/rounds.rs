@@ -143,10 +143,8 @@ fn follows(steps: Vec<Step>) {
             Step::Disconnect(client) => {
                 let client = &mut clients[client];
                 client.is_open = false;
-                // What is on its way to a socket that is gone may be lost.
                 shard.disconnect(&client.connection);
-                client.all = client.got();
-                client.expected = [None, None];
+                (0..CHANNELS.len()).for_each(|at| client.leaves(at, &untaken));
             }
             Step::Turn => {
                 shard.turn(Vec::new());
