@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -11,10 +11,7 @@ use super::home::Ticket;
 use super::letter::Letter;
 use super::mesh::Mesh;
 use crate::core::ShardId;
-use crate::plugin::{ActorSink, Answer, PluginFailure, Ready};
-
-/// Handlers that are asked in a turn answer in it, for so long; what is left goes on beside it.
-const AT_A_STRETCH: Duration = Duration::from_micros(500);
+use crate::plugin::{AT_A_STRETCH, ActorSink, Answer, PluginFailure, Ready};
 
 /// What the shard's next turn has to look at.
 pub enum Event {
@@ -60,7 +57,7 @@ impl LocalQueue {
         self.awake.get()
     }
 
-    /// Has the handlers answer what they are asked. False: nobody is.
+    /// Has the handlers answer what they are asked, for [`AT_A_STRETCH`]; the others have tasks. False: nobody is.
     pub fn work(&self) -> bool {
         if self.ready.borrow().is_empty() {
             return false;

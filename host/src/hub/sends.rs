@@ -26,7 +26,7 @@ pub struct Sends {
 }
 
 impl Sends {
-    /// Without: systems before Linux 5.6, and those that do not allow it, as containers mostly do.
+    /// Without: systems before Linux 5.6, and those that do not allow it, as containers with Docker's usual profile.
     pub fn new(io_uring: bool) -> Self {
         let ring = io_uring.then(|| IoUring::new(AT_ONCE as u32)).and_then(|ring| {
             ring.inspect_err(|error| {

@@ -1,5 +1,10 @@
 //! How much of everything a plugin may use. Each has a default, none is unlimited.
 
+use std::time::Duration;
+
+/// Plugins' calls that a shard has begun are gone on with for so long; then its other work has its turn.
+pub const AT_A_STRETCH: Duration = Duration::from_micros(500);
+
 /// Bounds of one plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginLimits {

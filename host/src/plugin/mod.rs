@@ -63,7 +63,7 @@ pub use generation::Generation;
 pub use grants::{BadOrigin, Environment, GrantSettings, HttpGrant, Origin};
 pub use host::{PluginHost, PluginSettings, PluginsConfig};
 pub use key_values::{KeyValues, StoreBounds, StoreError, StoreUse};
-pub use limits::PluginLimits;
+pub use limits::{AT_A_STRETCH, PluginLimits};
 pub use loader::{CONTRACT, LoadError, Source, load, sha256};
 pub use lot::{Lot, Share};
 pub use orders::{Done, OrderError, Want};

@@ -101,7 +101,7 @@ impl Delivery {
         true
     }
 
-    /// Is anything on its way?
+    /// Is anything on its way? Then the shard has another turn.
     pub fn is_on_a_round(&self) -> bool {
         self.round.is_some()
     }
@@ -114,7 +114,7 @@ impl Delivery {
     }
 
     /// All of it, now.
-    pub fn finish_round(&mut self) {
+    fn finish_round(&mut self) {
         while self.serve(Company::Anything) {}
     }
 

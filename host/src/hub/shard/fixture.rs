@@ -2,17 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 
-use super::{Admission, Settings};
-use crate::core::{ChannelName, Message, Pattern, Payload};
+use super::{Admission, Settings, Shard};
+use crate::core::{ChannelName, Message, Pattern, Payload, ShardId};
+use crate::hub::mesh::{Inbox, Mesh};
 use crate::hub::pace;
 use crate::hub::rules::{ChannelRule, Rules};
 use crate::hub::socket::Socket;
 use crate::hub::wire::{Epoch, Reply, RequestId, Wire, Wires};
+use crate::plugin::Registry;
 
 /// Bare payloads, and `bye`.
 struct Bare;
@@ -58,6 +61,14 @@ impl Socket for Wide {
     fn finish(&self) {}
 
     fn shutdown(&self) {}
+}
+
+/// A shard that has no other, and what comes to it. It writes at the end of each turn.
+pub fn alone() -> (Rc<Shard>, Inbox) {
+    let (mesh, mut inboxes) = Mesh::new(1);
+    let settings = Settings { company: Duration::ZERO, connections: 100, ..settings() };
+    let shard = Shard::new(ShardId(0), settings, mesh, Registry::default().into()).unwrap();
+    (shard, inboxes.remove(0))
 }
 
 pub fn settings() -> Settings {

@@ -49,8 +49,8 @@ use crate::hub::sends::Sends;
 use crate::hub::wire::{Reply, Wire, WireId, Wires};
 use crate::plugin::{Actors, Filters, Registry};
 
-/// Handlers of a channel that answer in the turn that asks the first of them.
-const ROUNDS: usize = 4;
+/// Handlers of one channel that answer in the turn that asks the first of them; the others have the next.
+const HANDLERS_A_TURN: usize = 4;
 
 /// What every shard is told at its start.
 #[derive(Clone)]
@@ -168,7 +168,7 @@ impl Shard {
             self.handle(letter, alone, &mut homes);
         }
         self.handle_queue(&mut homes);
-        for _ in 0..ROUNDS {
+        for _ in 0..HANDLERS_A_TURN {
             if !queue.work() {
                 break;
             }
@@ -319,10 +319,7 @@ mod tests {
     #[tokio::test]
     async fn a_turn_does_all_that_it_sets_off_and_asks_for_no_other() {
         let run = async {
-            let (mesh, _inboxes) = Mesh::new(1);
-            let me = mesh.shards().next().unwrap();
-            let settings = Settings { company: Duration::ZERO, ..fixture::settings() };
-            let shard = Shard::new(me, settings, mesh, Registry::default().into()).unwrap();
+            let (shard, _inbox) = fixture::alone();
             let turn = || {
                 assert!(shard.post.queue.is_awake(), "asked for");
                 shard.turn(Vec::new());

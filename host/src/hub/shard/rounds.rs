@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::fixture::{Wide, settings};
-use super::{Publication, Settings, Shard};
+use super::fixture::{Wide, alone};
+use super::{Publication, Shard};
 use crate::core::{ChannelName, Payload};
 use crate::hub::connection::Connection;
 use crate::hub::letter::Subscribe;
-use crate::hub::mesh::Mesh;
 use crate::hub::wire::WireId;
-use crate::plugin::Registry;
 
 const CLIENTS: usize = 14;
 const CHANNELS: [&str; 2] = ["a", "b"];
@@ -88,10 +85,7 @@ impl Client {
 }
 
 fn follows(steps: Vec<Step>) {
-    let (mesh, _inboxes) = Mesh::new(1);
-    let me = mesh.shards().next().unwrap();
-    let settings = Settings { company: Duration::ZERO, connections: 100, ..settings() };
-    let shard = Shard::new(me, settings, mesh, Registry::default().into()).unwrap();
+    let (shard, _inbox) = alone();
     let channel = |at: usize| ChannelName::parse(CHANNELS[at]).unwrap();
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::new(&shard)).collect();
     let subscribe = |client: &mut Client, at: usize| {
@@ -174,10 +168,7 @@ proptest! {
 #[test]
 fn between_two_parts_comes_what_was_published_meanwhile() {
     let run = async {
-        let (mesh, _inboxes) = Mesh::new(1);
-        let me = mesh.shards().next().unwrap();
-        let settings = Settings { company: Duration::ZERO, connections: 100, ..settings() };
-        let shard = Shard::new(me, settings, mesh, Registry::default().into()).unwrap();
+        let (shard, _inbox) = alone();
         let channel = ChannelName::parse("a").unwrap();
         let clients: Vec<Client> = (0..12).map(|_| Client::new(&shard)).collect();
         for client in &clients {

@@ -65,18 +65,14 @@ async fn drain(connection: Rc<Connection>) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
 
-    use super::super::fixture::{Wide, settings};
-    use super::super::{Publication, Settings, Shard};
+    use super::super::Publication;
+    use super::super::fixture::{Wide, alone};
     use super::*;
     use crate::core::{ChannelName, Payload};
     use crate::hub::letter::Subscribe;
-    use crate::hub::mesh::Mesh;
     use crate::hub::wire::WireId;
-    use crate::plugin::Registry;
 
     /// Writes and bytes since the last time.
     fn written(socket: &Wide) -> (usize, usize) {
@@ -86,11 +82,8 @@ mod tests {
     #[tokio::test]
     async fn a_socket_is_written_once_a_turn_of_however_many_channels_it_hears() {
         let run = async {
-            let (mesh, mut inboxes) = Mesh::new(1);
-            let me = mesh.shards().next().unwrap();
-            let settings = Settings { company: Duration::ZERO, ..settings() };
-            let shard = Shard::new(me, settings, mesh, Registry::default().into()).unwrap();
-            tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));
+            let (shard, inbox) = alone();
+            tokio::task::spawn_local(shard.clone().run(inbox));
             let channel = |name: &str| ChannelName::parse(name).unwrap();
             let listener = async |names: &[&str]| {
                 let socket = Rc::new(Wide::default());

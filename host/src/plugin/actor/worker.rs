@@ -4,13 +4,11 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::runner::Runner;
 use super::{ActorSink, Mailbox, OwnStore, Work};
-
-/// On the spot a store is gone on with only so long: then the shard's other work has its turn.
-const AT_A_STRETCH: Duration = Duration::from_micros(500);
+use crate::plugin::limits::AT_A_STRETCH;
 
 type Run = Pin<Box<dyn Future<Output = ()>>>;
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use bits::{Bits, Columns, FilterBatch};
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use super::bindings::filter;
 use super::calls::Function;
 use super::failure::PluginFailure;
 use super::generation::{Generation, Live};
-use super::limits::{REASON_BYTES, cut, line};
+use super::limits::{AT_A_STRETCH, REASON_BYTES, cut, line};
 use super::lot::{Lot, Share};
 use super::meter::Call;
 use super::offline;
@@ -38,9 +38,6 @@ const FRESH_INSTANCES: usize = 8;
 
 /// Judgements that one call is asked for: so that it stays within its time also where each takes 2 µs.
 const JUDGEMENTS_A_CALL: usize = 2048;
-
-/// Past that the shard's other work goes on between two calls.
-const AT_A_STRETCH: Duration = Duration::from_micros(500);
 
 /// A filter of this shard; stays the same over reloads and failures, and is never another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
