@@ -50,6 +50,18 @@ fn a_fan_out_goes_by_as_many_channels_as_it_is_told() {
     }
 }
 
+/// More subscribers than a shard serves in one turn.
+#[test]
+fn large_audiences_get_each_message_once_and_in_order() {
+    for load in [
+        "fan-out --subscribers 200 --window 8 --messages 300",
+        "fan-out --subscribers 300 --shards 2 --window 8 --messages 300",
+        "rooms --rooms 3 --members 80 --messages 100",
+    ] {
+        is_positive(&figures(load), "deliveries_per_second");
+    }
+}
+
 #[test]
 fn rooms_and_many_publishers_are_measured() {
     is_positive(&figures("rooms --rooms 5 --members 4 --messages 1001"), "deliveries_per_second");
