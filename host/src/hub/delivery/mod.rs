@@ -30,6 +30,8 @@ pub struct Delivery {
     due: Due,
     /// What is on its way along a large audience.
     round: Option<Round>,
+    /// The large audience that was spoken to last.
+    last_large: Option<usize>,
     /// Something else has been delivered since the last part of it.
     shared: bool,
     delivered: u64,
@@ -47,6 +49,7 @@ impl Delivery {
             by_channel: ChannelMap::default(),
             due: Due::default(),
             round: None,
+            last_large: None,
             shared: false,
             delivered: 0,
             dropped: 0,

@@ -82,8 +82,10 @@ impl Delivery {
             return false;
         }
         let joins = turn.may_be_joined() && audience.is_unfiltered();
+        // Where several are spoken to by turns, each would finish the other's round and nothing be gained.
+        let again = self.last_large.replace(key) == Some(key);
         match &mut self.round {
-            None if joins => {
+            None if joins && again => {
                 let mut round = Round::new(key, audience);
                 round.push(turn.clone());
                 self.round = Some(round);
