@@ -149,11 +149,20 @@ impl Offline {
         captures: Option<&Captures>,
         snapshot: Option<&[u8]>,
     ) -> Result<Opened, PluginFailure> {
+        match self.rooms.get(channel) {
+            Some(opened) => Ok(*opened),
+            None => pin!(self.open(channel, captures, snapshot)).await,
+        }
+    }
+
+    async fn open(
+        &mut self,
+        channel: &ChannelName,
+        captures: Option<&Captures>,
+        snapshot: Option<&[u8]>,
+    ) -> Result<Opened, PluginFailure> {
         if self.generation.capabilities.channel_handler.is_none() {
             return Err(guest::not_exported("channel-handler"));
-        }
-        if let Some(opened) = self.rooms.get(channel) {
-            return Ok(*opened);
         }
         let captures = match captures {
             Some(captures) => captures.clone(),
