@@ -13,8 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-/// Beside a shard's 0: the kernel lets a shard that has something to do go first.
-const NICE: i32 = 5;
+use super::priority::give_way;
 
 /// What a helper does.
 type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -38,8 +37,9 @@ fn helper() -> Option<UnboundedSender<Errand>> {
 }
 
 fn help(mut coming: UnboundedReceiver<Errand>) {
-    // Where that is not allowed, all have the same claim.
-    let _ = rustix::process::nice(NICE);
+    if let Err(error) = give_way() {
+        tracing::info!(%error, "plugins' calls that run long have the same claim to a processor as all else");
+    }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
     runtime.block_on(async {
         while let Some(errand) = coming.recv().await {

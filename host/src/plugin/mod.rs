@@ -36,6 +36,7 @@ mod lot;
 mod meter;
 pub mod offline;
 mod orders;
+mod priority;
 pub mod reads;
 mod registry;
 mod report;
