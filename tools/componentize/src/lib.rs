@@ -15,7 +15,7 @@ use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
 /// Above this many bytes a component goes without the names of its functions.
-const SIZE_WITH_NAMES: usize = 150_000;
+const SIZE_WITH_NAMES: usize = 1_000_000;
 
 /// A component of a module with its type inside; with the functions' names, for backtraces, as long
 /// as they do not make it large.
