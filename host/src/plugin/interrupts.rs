@@ -20,7 +20,7 @@ const AFTERWARDS: Duration = Duration::from_secs(1);
 /// Slices that nobody has had after which the clock stops: the next call sets it going, which costs
 /// that one a wake-up.
 const IDLE: u32 = 100;
-/// A clock that stands looks so often whether its engine is still there.
+/// A clock that stands looks so often whether its engine is still there, and ends slices that it has missed.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Whether calls come.
@@ -91,7 +91,12 @@ impl Interrupts {
 
     /// Until a call begins, or nobody is left to make one.
     fn stand(&self, engine: &EngineWeak) {
-        while self.pulse.load(Acquire) == Pulse::Stands as u8 && engine.upgrade().is_some() {
+        while self.pulse.load(Acquire) == Pulse::Stands as u8 {
+            let Some(alive) = engine.upgrade() else { break };
+            // A call whose thread had no processor for as long as the clock takes to stop, after it was said to
+            // be needed and before its deadline was set, would else never end.
+            alive.increment_epoch();
+            drop(alive);
             std::thread::park_timeout(LOOK);
         }
     }
@@ -101,8 +106,8 @@ impl Interrupts {
         self.pulse.compare_exchange(Pulse::Rests as u8, Pulse::Stands as u8, AcqRel, Relaxed).is_ok()
     }
 
-    /// A call begins, or goes on: its slices must end. Said before its deadline is set, and again with each
-    /// slice that it needs, so that the clock never stands while one runs.
+    /// A call begins, or goes on: its slices must end. Said once its deadline is set, and with each slice that
+    /// it needs, so that the clock does not stand while one runs.
     pub fn needed(&self) {
         if self.pulse.load(Relaxed) != Pulse::Beats as u8 {
             self.beat();
@@ -182,6 +187,25 @@ mod tests {
             store.set_epoch_deadline(1);
             looping.call(&mut store, ()).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_call_that_nobody_spoke_of_ends_all_the_same() {
+        let mut config = wasmtime::Config::new();
+        let engine = Engine::new(config.epoch_interruption(true)).unwrap();
+        let looping = wat::parse_str(r#"(module (func (export "f") (loop (br 0))))"#).unwrap();
+        let looping = wasmtime::Module::new(&engine, looping).unwrap();
+        let interrupts = Interrupts::start(&engine).unwrap();
+        until(|| interrupts.pulse.load(Relaxed) == Pulse::Stands as u8);
+        let (done, ends) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut store = wasmtime::Store::new(&engine, ());
+            store.set_epoch_deadline(1);
+            let looping = wasmtime::Instance::new(&mut store, &looping, &[]).unwrap();
+            let looping = looping.get_typed_func::<(), ()>(&mut store, "f").unwrap();
+            done.send(looping.call(&mut store, ()).is_err()).unwrap();
+        });
+        assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok(true));
     }
 
     #[test]

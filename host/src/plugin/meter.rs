@@ -93,9 +93,8 @@ impl Meter {
 
 /// How long may the call wait for what is outside, if it can?
 fn give(store: &mut Store<StoreData>, call: &Call<'_>, ms: u64) -> Option<Duration> {
-    let waits = store.data_mut().arm(call, ms);
     store.set_epoch_deadline(1);
-    waits
+    store.data_mut().arm(call, ms)
 }
 
 /// The same without counting: for who has no meter.

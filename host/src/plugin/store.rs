@@ -112,10 +112,19 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
             return Err(OutOfTime { ms: data.budget_ms }.into());
         }
         // Long, but within its time: the shard's other work goes on meanwhile.
-        Ok(match data.takes_turns {
-            true => UpdateDeadline::YieldCustom(1, Box::pin(data.turn.next())),
-            false => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
-        })
+        let next = data.takes_turns.then(|| data.turn.next());
+        let interrupts = data.owner.interrupts.clone();
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(async move {
+                match next {
+                    Some(next) => next.await,
+                    None => tokio::task::yield_now().await,
+                }
+                // The clock may have stopped meanwhile.
+                interrupts.needed();
+            }),
+        ))
     });
     store
 }
