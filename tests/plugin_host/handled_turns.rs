@@ -1,11 +1,13 @@
 //! What handlers let pass leaves with the turn that brought it, and shares its write; a handler that takes
 //! long delays only its channel.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate::core::{Pattern, PluginName};
-use tidegate::plugin::{Generation, PluginEngine, Source, load};
+use tidegate::plugin::{Generation, PluginEngine, PluginSettings, Source, load};
 
 use super::room::{Room, writes};
 use super::{on_a_shard, plugins, settings};
@@ -15,9 +17,18 @@ const CALL_MS: u64 = 50;
 
 /// A plugin of that name for these channels: the component in a file.
 async fn handler(engine: &PluginEngine, name: &str, file: &str, channels: &str) -> Arc<Generation> {
+    handler_with(engine, name, file, channels, settings(&[])).await
+}
+
+async fn handler_with(
+    engine: &PluginEngine,
+    name: &str,
+    file: &str,
+    channels: &str,
+    mut plugin: PluginSettings,
+) -> Arc<Generation> {
     let name = PluginName::parse(name).unwrap();
     let source = Source { name, bytes: plugins::bytes(file), file: plugins::path(file) };
-    let mut plugin = settings(&[]);
     plugin.channels = Some(vec![Pattern::parse(channels).unwrap()]);
     plugin.limits.call_ms = CALL_MS;
     Arc::new(load(engine, source, &plugin).await.unwrap())
@@ -79,5 +90,39 @@ fn who_waits_for_a_slow_handler_waits_alone() {
         let (all_passed, ()) = tokio::join!(endless, others);
         assert!(!all_passed, "the loop was ended");
         assert_eq!(writes(&slow, room.publish(&[("slow", "1")])).await, 1, "and the channel goes on");
+    });
+}
+
+/// Busy rooms, and those of them that have a store of their own.
+const ROOMS: usize = 50;
+const OWN_STORES: usize = 5;
+/// Messages in flight, in each room.
+const WINDOW: usize = 64;
+/// On average, each room's.
+const ANSWERS: usize = 10 * WINDOW;
+
+#[test]
+fn busy_rooms_are_served_alike_whether_they_share_a_store_or_not() {
+    on_a_shard(async {
+        let engine = PluginEngine::new(None).unwrap();
+        let some_share = PluginSettings { stores: Some(OWN_STORES), ..settings(&[]) };
+        let pass = handler_with(&engine, "pass", "pass", "*", some_share).await;
+        let room = Rc::new(Room::open(engine, &[&pass]));
+        let names: Rc<[String]> = (0..ROOMS).map(|number| format!("room:{number}")).collect();
+        let answers: Rc<[Cell<usize>]> = names.iter().map(|_| Cell::default()).collect();
+        for at in (0..ROOMS).flat_map(|at| [at; WINDOW]) {
+            let (room, names, answers) = (room.clone(), names.clone(), answers.clone());
+            tokio::task::spawn_local(async move {
+                while room.publish(&[(&names[at], "1")]).await {
+                    answers[at].update(|answers| answers + 1);
+                }
+            });
+        }
+        let of_all = || answers.iter().map(Cell::get);
+        while of_all().sum::<usize>() < ROOMS * ANSWERS {
+            tokio::task::yield_now().await;
+        }
+        let (least, most) = (of_all().min().unwrap(), of_all().max().unwrap());
+        assert!(least * 3 > most, "{least} and {most} answers: {:?}", of_all().collect::<Vec<_>>());
     });
 }

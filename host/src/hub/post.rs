@@ -2,6 +2,7 @@
 //! gather here until the turn takes them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::Instant;
 
@@ -27,8 +28,8 @@ pub struct LocalQueue {
     spare: RefCell<Vec<Event>>,
     awake: Cell<bool>,
     notify: Notify,
-    /// Handlers' stores that have something to do.
-    ready: RefCell<Vec<Ready>>,
+    /// Handlers' stores that have something to do, in the order in which they have come by it.
+    ready: RefCell<VecDeque<Ready>>,
 }
 
 impl LocalQueue {
@@ -57,21 +58,18 @@ impl LocalQueue {
         self.awake.get()
     }
 
-    /// Has the handlers answer what they are asked, for [`AT_A_STRETCH`]; the others have tasks. False: nobody is.
-    pub fn work(&self) -> bool {
-        if self.ready.borrow().is_empty() {
-            return false;
-        }
-        let mut ready = self.ready.take();
-        let began = Instant::now();
-        for store in ready.drain(..) {
-            if began.elapsed() < AT_A_STRETCH { store.work() } else { store.spawn() }
-        }
-        let mut now = self.ready.borrow_mut();
-        if now.is_empty() {
-            *now = ready;
-        }
-        true
+    /// Do handlers have something to answer?
+    pub fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty()
+    }
+
+    /// Has the handlers answer what they are asked, one store after the other, as long as the stretch that began
+    /// then is not over; the others come first in the next turn. False: nobody is asked, or it is over.
+    pub fn work(&self, began: Instant) -> bool {
+        // Who becomes ready meanwhile comes after what these have answered.
+        let ready = self.ready.borrow().len();
+        let next = || if began.elapsed() < AT_A_STRETCH { self.ready.borrow_mut().pop_front() } else { None };
+        (0..ready).map_while(|_| next()).map(Ready::work).count() > 0
     }
 
     /// The turn begins: whatever comes from now on asks for another.
@@ -110,7 +108,12 @@ impl ActorSink for Verdicts {
     fn ready(&self, store: Ready) {
         // Without one the shard has ended, and its handlers with it.
         if let Some(queue) = self.0.upgrade() {
-            queue.ready.borrow_mut().push(store);
+            let mut ready = queue.ready.borrow_mut();
+            if store.goes_on() {
+                ready.push_front(store)
+            } else {
+                ready.push_back(store)
+            }
             queue.wake();
         }
     }

@@ -168,11 +168,14 @@ impl Shard {
             self.handle(letter, alone, &mut homes);
         }
         self.handle_queue(&mut homes);
-        for _ in 0..HANDLERS_A_TURN {
-            if !queue.work() {
-                break;
+        if queue.has_ready() {
+            let began = Instant::now();
+            for _ in 0..HANDLERS_A_TURN {
+                if !queue.work(began) {
+                    break;
+                }
+                self.handle_queue(&mut homes);
             }
-            self.handle_queue(&mut homes);
         }
         let (began, messages) = (Instant::now(), homes.open_messages());
         // What goes round waits for its company there.
@@ -194,7 +197,7 @@ impl Shard {
         if !leave || !homes.has_open_turns() {
             queue.all_done();
         }
-        if goes_on {
+        if goes_on || queue.has_ready() {
             queue.wake();
         }
         drop(homes);

@@ -4,18 +4,20 @@
 //! A channel has a store of its own, so that its failure is its own, until the plugin has as
 //! many on this shard as it may; beyond that channels share one, and its fate.
 
+mod mailbox;
 mod owed;
 mod runner;
 mod version;
 mod worker;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
+use mailbox::Queue;
 use worker::Worker;
 
 pub(super) use version::{Opened, Version};
@@ -28,12 +30,6 @@ use super::failure::PluginFailure;
 use super::generation::Generation;
 use crate::core::clock::UnixMillis;
 use crate::core::{Captures, ChannelName, ClientId, Payload, PluginName, Sender, TraceParent};
-
-/// What may wait for one store. Publishers have bounded credit, so this is rarely met.
-const WAITING_JOBS: usize = 65_536;
-const WAITING_BYTES: usize = 16 << 20;
-/// After so many calls in a row the shard's other work has its turn.
-const CALLS_IN_A_ROW: usize = 64;
 
 /// A plugin's own refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +127,7 @@ pub trait ActorSink: 'static {
     /// What the caller wants back with the answer.
     type Ticket: 'static;
 
-    /// A store has something to do: it is for the sink to say when.
+    /// A store has something to do: it is for the sink to say when. See [`Ready::goes_on`].
     fn ready(&self, store: Ready) {
         store.spawn();
     }
@@ -145,6 +141,7 @@ enum Work<T> {
         name: ChannelName,
         generation: Arc<Generation>,
         captures: Captures,
+        queue: Weak<Queue<T>>,
     },
     Job {
         channel: u32,
@@ -169,18 +166,13 @@ enum Work<T> {
     },
 }
 
-struct Mailbox<T> {
-    work: RefCell<VecDeque<Work<T>>>,
-    bytes: Cell<usize>,
-    next_channel: Cell<u32>,
-    /// From its first work until there is none.
-    busy: Cell<bool>,
-}
-
-impl<T> Default for Mailbox<T> {
-    fn default() -> Self {
-        let (work, bytes, next_channel, busy) = Default::default();
-        Self { work, bytes, next_channel, busy }
+impl<T> Work<T> {
+    /// In bytes, roughly.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Job { job, .. } => job.weight(),
+            _ => 0,
+        }
     }
 }
 
@@ -200,6 +192,7 @@ pub struct Actors<S: ActorSink> {
 /// was the last.
 pub struct Actor<S: ActorSink> {
     worker: Rc<Worker<S>>,
+    queue: Rc<Queue<S::Ticket>>,
     channel: u32,
     rest: Cell<Rest>,
 }
@@ -241,12 +234,13 @@ impl<S: ActorSink> Actors<S> {
                 worker
             })
         };
-        let next = &worker.mailbox.next_channel;
-        let key = next.replace(next.get() + 1);
+        let key = worker.next_channel.replace(worker.next_channel.get() + 1);
+        let queue = Rc::<Queue<_>>::default();
         let (name, generation) = (channel.clone(), generation.clone());
         let rest = Cell::new(Rest::Quiet { seconds: 0, of: generation.hibernate_after });
-        worker.push(Work::Enter { channel: key, name, generation, captures });
-        Actor { worker, channel: key, rest }
+        let enters = Work::Enter { channel: key, name, generation, captures, queue: Rc::downgrade(&queue) };
+        worker.push(&queue, enters);
+        Actor { worker, queue, channel: key, rest }
     }
 }
 
@@ -259,15 +253,12 @@ impl<S: ActorSink> Actor<S> {
     pub fn send_traced(&self, job: Job, trace: Option<TraceParent>, ticket: S::Ticket) {
         let (Rest::Quiet { of, .. } | Rest::Told { of }) = self.rest.get();
         self.rest.set(Rest::Quiet { seconds: 0, of });
-        let mailbox = &self.worker.mailbox;
-        let bytes = mailbox.bytes.get() + job.weight();
         // That somebody has left is never refused: nobody would say it again. Each was let in before.
         let must = matches!(job, Job::Unsubscribe { .. });
-        if !must && (bytes > WAITING_BYTES || mailbox.work.borrow().len() >= WAITING_JOBS) {
+        if !must && !self.worker.mailbox.has_room_for(job.weight()) {
             return self.worker.sink.decided(ticket, Err(PluginFailure::Busy));
         }
-        mailbox.bytes.set(bytes);
-        self.worker.push(Work::Job { channel: self.channel, job, trace, ticket });
+        self.worker.push(&self.queue, Work::Job { channel: self.channel, job, trace, ticket });
     }
 
     /// So many seconds more have gone by. Left alone for as long as its plugin's settings say, the
@@ -275,7 +266,8 @@ impl<S: ActorSink> Actor<S> {
     pub fn rest(&self, elapsed: u32) {
         let Rest::Quiet { seconds, of } = self.rest.get() else { return };
         if seconds >= of {
-            self.worker.push(Work::Hibernate { channel: self.channel });
+            self.queue.shrink();
+            self.worker.push(&self.queue, Work::Hibernate { channel: self.channel });
             return self.rest.set(Rest::Told { of });
         }
         self.rest.set(Rest::Quiet { seconds: seconds.saturating_add(elapsed), of });
@@ -283,13 +275,16 @@ impl<S: ActorSink> Actor<S> {
 
     /// From the next job on the channel is handled by this version, unless that refuses its state.
     pub fn swap(&self, generation: &Arc<Generation>, captures: Captures) {
-        self.worker.push(Work::Swap { channel: self.channel, generation: generation.clone(), captures });
+        self.worker.push(
+            &self.queue,
+            Work::Swap { channel: self.channel, generation: generation.clone(), captures },
+        );
     }
 }
 
 impl<S: ActorSink> Drop for Actor<S> {
     fn drop(&mut self) {
-        self.worker.push(Work::Leave { channel: self.channel });
+        self.worker.push(&self.queue, Work::Leave { channel: self.channel });
     }
 }
 

@@ -66,11 +66,11 @@ impl<S: ActorSink> Runner<S> {
             if std::mem::replace(&mut room.retrying, true) {
                 return;
             }
-            let worker = worker.clone();
+            let (worker, queue) = (worker.clone(), room.queue.clone());
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(again).await;
-                if let Some(worker) = worker.upgrade() {
-                    worker.push(Work::Retry { channel });
+                if let (Some(worker), Some(queue)) = (worker.upgrade(), queue.upgrade()) {
+                    worker.push(&queue, Work::Retry { channel });
                 }
             });
             return;

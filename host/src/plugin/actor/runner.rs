@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use super::mailbox::{Mailbox, Queue};
 use super::owed::Owed;
 use super::version::{Opened, Version};
 use super::worker::Worker;
-use super::{ActorSink, Answer, CALLS_IN_A_ROW, Job, Mailbox, OwnStore, Work};
+use super::{ActorSink, Answer, Job, OwnStore, Work};
 use crate::core::{Captures, ChannelName, TraceParent};
 use crate::plugin::conduct::Culprit;
 use crate::plugin::failure::PluginFailure;
@@ -34,6 +35,7 @@ pub(super) struct Room<T> {
     pub(super) owed: VecDeque<Owed<T>>,
     /// A [`Work::Retry`] is on its way.
     pub(super) retrying: bool,
+    pub(super) queue: Weak<Queue<T>>,
 }
 
 enum State {
@@ -76,48 +78,42 @@ impl<S: ActorSink> Runner<S> {
 
     /// Until it is dropped, with its store.
     pub async fn run(mut self, worker: Weak<Worker<S>>, mailbox: Rc<Mailbox<S::Ticket>>) {
-        let mut calls = 0;
         loop {
-            let next = mailbox.work.borrow_mut().pop_front();
-            match next {
-                None => {
-                    mailbox.busy.set(false);
-                    calls = 0;
-                    until_asked_again().await;
+            let Some(work) = mailbox.next() else {
+                until_asked_again().await;
+                continue;
+            };
+            match work {
+                Work::Job { channel, job: Job::Unsubscribe { who, why }, ticket, .. } => {
+                    self.owe(channel, who, why, ticket, &worker).await;
                 }
-                Some(Work::Job { channel, job, trace, ticket }) => {
-                    mailbox.bytes.set(mailbox.bytes.get().saturating_sub(job.weight()));
-                    match job {
-                        Job::Unsubscribe { who, why } => self.owe(channel, who, why, ticket, &worker).await,
-                        job => {
-                            self.settle(channel, &worker).await;
-                            let answer = pin!(self.take(channel, &job, trace)).await;
-                            self.sink.decided(ticket, answer);
-                        }
-                    }
-                    calls += 1;
-                    if calls % CALLS_IN_A_ROW == 0 {
-                        tokio::task::yield_now().await;
-                    }
+                Work::Job { channel, job, trace, ticket } => {
+                    self.settle(channel, &worker).await;
+                    let answer = pin!(self.take(channel, &job, trace)).await;
+                    self.sink.decided(ticket, answer);
                 }
-                Some(Work::Swap { channel, generation, captures }) => {
+                Work::Swap { channel, generation, captures } => {
                     self.swap(channel, &generation, captures).await;
                 }
-                Some(Work::Enter { channel, name, generation, captures }) => {
+                Work::Enter { channel, name, generation, captures, queue } => {
                     self.know(&generation).rooms += 1;
                     let (version, state, health) = (generation.number, State::Closed, Health::default());
                     let (owed, retrying) = (VecDeque::new(), false);
-                    let room = Room { name, captures, version, state, seen_by: 0, health, owed, retrying };
+                    let room =
+                        Room { name, captures, version, state, seen_by: 0, health, owed, retrying, queue };
                     self.rooms.insert(channel, room);
                 }
-                Some(Work::Retry { channel }) => {
+                Work::Retry { channel } => {
                     if let Some(room) = self.rooms.get_mut(&channel) {
                         room.retrying = false;
                     }
                     self.settle(channel, &worker).await;
                 }
-                Some(Work::Hibernate { channel }) => self.hibernate(channel).await,
-                Some(Work::Leave { channel }) => self.leave(channel).await,
+                Work::Hibernate { channel } => self.hibernate(channel).await,
+                Work::Leave { channel } => self.leave(channel).await,
+            }
+            if mailbox.pauses() {
+                until_asked_again().await;
             }
         }
     }
