@@ -19,10 +19,10 @@ impl ActorSink for Jobs {
     type Ticket = ();
 
     fn ready(&self, store: Ready) {
-        match &mut *self.ready.borrow_mut() {
-            Some(ready) => ready.push(store),
-            None => store.work(),
+        if let Some(ready) = &mut *self.ready.borrow_mut() {
+            return ready.push(store);
         }
+        store.work();
     }
 
     fn decided(&self, (): (), answer: Result<Answer, PluginFailure>) {
@@ -42,8 +42,11 @@ impl Jobs {
         self.left.set(jobs);
         self.ready.replace(Some(Vec::new()));
         send();
-        let ready = self.ready.take();
-        ready.into_iter().flatten().for_each(Ready::work);
+        // Some have so much to do that they are ready again.
+        while let Some(ready) = self.ready.replace(Some(Vec::new())).filter(|ready| !ready.is_empty()) {
+            ready.into_iter().for_each(Ready::work);
+        }
+        self.ready.replace(None);
         self.done.notified().await;
         if let Some(failure) = self.failed.take() {
             panic!("{failure}");
