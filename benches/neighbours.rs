@@ -17,6 +17,7 @@ use serde_json::json;
 
 use corpus::stories::{entry_that, install, witnesses};
 use corpus::{Cue, Story, answers, calls, handles};
+use harness::guest::Guest;
 use harness::{Client, Server};
 
 /// By turns without and beside the component: what this machine does besides comes and goes.
@@ -122,6 +123,16 @@ async fn row(name: &str, component: &[u8], cue: Cue) {
     println!("| {name} | {quiet} | {beside} | {of_beside:.2}× | {fresh} | {of_fresh:.2}× |");
 }
 
+/// The most that a component gets out of being called without a stack of its own.
+fn quick_and_then_a_loop() -> Guest {
+    Guest::of(&["channel-handler"]).with("(global $calls (mut i32) (i32.const 0))").body(
+        "on-publish",
+        "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+         (if (i32.gt_u (global.get $calls) (i32.const 1000)) (then (loop $l (br $l))))
+         (i32.const 1024)",
+    )
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let word = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
@@ -132,6 +143,7 @@ async fn main() {
     // What a neighbour costs that does nothing wrong: it has its share of the shard, and of this program.
     let pass = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/pass.wasm");
     row("*passes everything*", &std::fs::read(pass).expect("a built component"), Cue::Publish).await;
+    row("quick a thousand times and then a loop", &quick_and_then_a_loop().component(), Cue::Publish).await;
     let all = [calls::all(), answers::all(), handles::all()].concat();
     for case in all.iter().filter(|case| case.name.contains(&word)) {
         let Story::Fails(cue, ..) = case.story else { continue };

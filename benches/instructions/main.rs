@@ -26,12 +26,13 @@ pub struct Path {
 }
 
 /// By name; each runs its preparation, then [`counted::counted`] once.
-const PATHS: [Path; 7] = [
+const PATHS: [Path; 8] = [
     Path { name: "decode-publish", per: frames::FRAMES },
     Path { name: "encode-data", per: frames::FRAMES },
     Path { name: "fan-out-1000", per: fan_out::MESSAGES },
     Path { name: "publish-rooms", per: rooms::PUBLISHES },
     Path { name: "filter-batch", per: plugins::BATCHES },
+    Path { name: "yielding-call", per: plugins::CALLS },
     Path { name: "handler-call", per: plugins::CALLS },
     Path { name: "chat-call", per: plugins::CALLS },
 ];
@@ -44,8 +45,9 @@ fn main() -> ExitCode {
         fan_out::run();
         rooms::run();
         plugins::filters();
-        plugins::handler("tests/fixtures/pass.wasm");
-        plugins::handler("plugins/examples/chat/chat.wasm");
+        plugins::handler("tests/fixtures/pass.wasm", plugins::NEW);
+        plugins::handler("tests/fixtures/pass.wasm", plugins::KNOWN_TO_BE_QUICK);
+        plugins::handler("plugins/examples/chat/chat.wasm", plugins::KNOWN_TO_BE_QUICK);
         return ExitCode::SUCCESS;
     }
     let write = arguments.iter().any(|argument| argument == "--write");

@@ -10,8 +10,18 @@ use crate::{failed, provoke, server, works_again};
 
 /// Bad message, error, good message; and the same for a subscriber on another channel of the plugin.
 async fn fails_and_recovers(what: &str) {
+    fails_and_recovers_after(0, what).await;
+    // See `plugin/quick.rs`: then its calls have no stack of their own.
+    fails_and_recovers_after(1010, what).await;
+}
+
+/// After so many calls that were quick.
+async fn fails_and_recovers_after(quick: usize, what: &str) {
     let server = server();
     let mut client = Client::connect(&server).await;
+    for _ in 0..quick {
+        works_again(&mut client, "hostile:quick").await;
+    }
     client.subscribe("hostile:a").await;
     for round in 0..2 {
         assert_eq!(provoke(&mut client, "hostile:a", what).await, failed("hostile:a"), "round {round}");

@@ -16,7 +16,7 @@ use super::{on_a_shard, plugins, settings};
 const CALL_MS: u64 = 50;
 
 /// A plugin of that name for these channels: the component in a file.
-async fn handler(engine: &PluginEngine, name: &str, file: &str, channels: &str) -> Arc<Generation> {
+pub async fn handler(engine: &PluginEngine, name: &str, file: &str, channels: &str) -> Arc<Generation> {
     handler_with(engine, name, file, channels, settings(&[])).await
 }
 

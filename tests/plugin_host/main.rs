@@ -7,6 +7,7 @@ mod filtered_turns;
 mod filters;
 mod folder;
 mod handled_turns;
+mod long_after_quick;
 mod many_filters;
 #[path = "../../benches/parts/open_socket.rs"]
 mod open_socket;

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use super::bindings::{actions, auth, channel_handler, filter};
+use super::bindings::{actions, auth, filter};
 use super::calls::Function;
 use super::conduct::Conduct;
 use super::effects::Effect;
 use super::failure::PluginFailure;
 use super::grants::Grants;
+use super::handler::{Handler, HandlerIndices};
 use super::host::PluginSettings;
 use super::interrupts::Interrupts;
 use super::lasting::Lasting;
@@ -23,6 +24,7 @@ use super::limits::PluginLimits;
 use super::log_budget::LogBudget;
 use super::meter::{Call, Clock, Meter, arm};
 use super::offline::{self, Recording};
+use super::quick::Quick;
 use super::reads::Reads;
 use super::store::{Owner, StoreData, new_store};
 use super::tap::{Said, Taps};
@@ -33,13 +35,17 @@ use crate::core::{Pattern, PluginName};
 const WAITING: [&str; 4] =
     ["wasi:io/", "tidegate:plugin/presence@", "tidegate:plugin/history@", "tidegate:plugin/groups@"];
 
+pub(super) fn waits(imports: &[String]) -> bool {
+    imports.iter().any(|import| WAITING.iter().any(|begin| import.starts_with(begin)))
+}
+
 /// Lines of the log about what fails: who asks a plugin for what fails must not fill the disk.
 pub(super) const FAILURES_A_SECOND: u32 = 20;
 
 /// What a component can do: the interfaces it exports, looked up once.
 #[derive(Clone, Default)]
 pub struct Capabilities {
-    pub(super) channel_handler: Option<channel_handler::GuestIndices>,
+    pub(super) channel_handler: Option<HandlerIndices>,
     pub(super) auth: Option<auth::GuestIndices>,
     pub(super) filter: Option<filter::GuestIndices>,
     pub(super) actions: Option<actions::GuestIndices>,
@@ -105,6 +111,7 @@ pub struct Generation {
     pub(super) failures: Mutex<Failures>,
     pub(super) failures_log: Mutex<LogBudget>,
     pub(super) conduct: Conduct,
+    pub(super) quick: Arc<Quick>,
     /// Shared by the plugin's versions.
     pub(super) taps: Arc<Taps>,
 }
@@ -140,7 +147,8 @@ impl Generation {
             interrupts: self.interrupts.clone(),
             reads: self.reads.of_this_shard(),
             recording: self.recording.clone(),
-            waits: self.imports.iter().any(|import| WAITING.iter().any(|begin| import.starts_with(begin))),
+            waits: waits(&self.imports),
+            quick: self.quick.clone(),
         }
     }
 
@@ -161,7 +169,7 @@ impl Generation {
         Ok(Live { store, guest, meter })
     }
 
-    pub(super) async fn channel_handler(&self) -> Result<Live<channel_handler::Guest>, PluginFailure> {
+    pub(super) async fn channel_handler(&self) -> Result<Live<Handler>, PluginFailure> {
         self.instantiate(|s, i| self.capabilities.channel_handler.as_ref().map(|x| x.load(s, i))).await
     }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use wasmtime::{Engine, EngineWeak};
 
 /// Most calls end within one.
-const SLICE: Duration = Duration::from_millis(1);
+pub const SLICE: Duration = Duration::from_millis(1);
 /// While some call needs more than one: a shard has two of each before it goes on beside it. The kernel adds
 /// some 50 µs.
 const SHORT: Duration = Duration::from_micros(50);

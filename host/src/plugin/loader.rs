@@ -12,13 +12,14 @@ use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
-use super::bindings::{actions, auth, channel_handler, filter, info};
+use super::bindings::{actions, auth, filter, info};
 use super::calls::Function;
 use super::conduct::Conduct;
 use super::engine::PluginEngine;
 use super::failure::PluginFailure;
-use super::generation::{Capabilities, FAILURES_A_SECOND, Failures, Generation};
+use super::generation::{Capabilities, FAILURES_A_SECOND, Failures, Generation, waits};
 use super::grants::Grants;
+use super::handler::HandlerIndices;
 use super::host::PluginSettings;
 use super::limits::{FILE_BYTES, NESTING, PATTERNS, REASON_BYTES, line, own_stores};
 use super::log_budget::LogBudget;
@@ -172,7 +173,7 @@ async fn make(
     let imports = imports(engine, &component)?;
     let pre =
         engine.linker.instantiate_pre(&component).map_err(|error| LoadError::WrongImports(said(&error)))?;
-    let capabilities = capabilities(engine, &component, &pre)?;
+    let capabilities = capabilities(engine, &component, &pre, &imports)?;
     let granted = Grants::new(name.clone(), settings.grants.clone(), &engine.courier);
     let grants = granted.map_err(|error| LoadError::Grants(line(format!("{error:#}"), REASON_BYTES)))?;
     // So that the first room does not pay for it; where it cannot be done, it does.
@@ -206,6 +207,7 @@ async fn make(
         failures: Mutex::new(Failures::default()),
         failures_log: Mutex::new(LogBudget::new(FAILURES_A_SECOND)),
         conduct: Conduct::default(),
+        quick: Arc::default(),
         taps: Arc::default(),
         name,
     };
@@ -286,6 +288,7 @@ fn capabilities(
     engine: &PluginEngine,
     component: &Component,
     pre: &wasmtime::component::InstancePre<super::store::StoreData>,
+    imports: &[String],
 ) -> Result<Capabilities, LoadError> {
     let kind = component.component_type();
     let exports: Vec<String> = kind.exports(&engine.engine).map(|(name, _)| name.to_owned()).collect();
@@ -295,9 +298,11 @@ fn capabilities(
     let has =
         |interface: &str| exports.iter().any(|name| name.starts_with(&format!("{PACKAGE}{interface}@")));
     let wrong = |error: wasmtime::Error| LoadError::WrongExports(said(&error));
+    // Of WASI's functions many are there for who can wait only, whether they do or not.
+    let can_wait = waits(imports) || imports.iter().any(|import| !import.starts_with(PACKAGE));
     let found = Capabilities {
         channel_handler: has("channel-handler")
-            .then(|| channel_handler::GuestIndices::new(pre))
+            .then(|| HandlerIndices::new(pre, can_wait))
             .transpose()
             .map_err(wrong)?,
         auth: has("auth").then(|| auth::GuestIndices::new(pre)).transpose().map_err(wrong)?,

@@ -11,7 +11,7 @@ use super::calls::{Function, Tally};
 use super::failure::{OutOfTime, PluginFailure};
 use super::lane::Turn;
 use super::lasting::Lasting;
-use super::store::StoreData;
+use super::store::{AfterSlice, StoreData};
 use crate::core::{ChannelName, ClientId, TraceParent};
 
 /// A call, and what it is about.
@@ -80,7 +80,9 @@ impl Meter {
     pub fn arm(&self, store: &mut Store<StoreData>, call: Call<'_>, ms: u64) -> Clock<'_> {
         let waits = give(store, &call, ms);
         // Whoever waits in the middle of a call would keep its turn, and all others waiting.
-        store.data_mut().takes_turns = waits.is_none();
+        if waits.is_none() {
+            store.data_mut().after_slice = AfterSlice::TakesTurns;
+        }
         let began = self.tally.begins(call.function).then(Instant::now);
         Clock { ms, waits, counted: Some((self, call.function)), began }
     }
@@ -143,6 +145,11 @@ impl Clock<'_> {
         } else {
             call.await
         };
+        self.done(done)
+    }
+
+    /// The same for a call that was not awaited.
+    pub fn done<T>(self, done: wasmtime::Result<T>) -> wasmtime::Result<T> {
         if self.began.is_some() || done.is_err() {
             self.count(done.as_ref().err());
         }

@@ -13,7 +13,7 @@ use super::failure::{OutOfMemory, OutOfTime, TableTooLarge};
 use super::grants::{Grants, Hooks};
 use super::imports::log::LINES_A_SECOND;
 use super::imports::stdio::LineLog;
-use super::interrupts::Interrupts;
+use super::interrupts::{Interrupts, SLICE};
 use super::lane::Turn;
 use super::lasting::Lasting;
 use super::limits::{
@@ -22,6 +22,7 @@ use super::limits::{
 use super::log_budget::LogBudget;
 use super::meter::{Call, UnderWay};
 use super::offline::Recording;
+use super::quick::Quick;
 use super::reads::Reads;
 use crate::core::TraceParent;
 
@@ -39,6 +40,7 @@ pub struct Owner {
     pub recording: Option<Recording>,
     /// Its component can wait in the host, for a timer of WASI or an answer.
     pub waits: bool,
+    pub quick: Arc<Quick>,
 }
 
 /// What WASI keeps for one store.
@@ -67,8 +69,20 @@ pub struct StoreData {
     used: Duration,
     budget_ms: u64,
     pub(super) turn: Arc<Turn>,
-    /// In the call under way, which somebody ends the turn of.
-    pub(super) takes_turns: bool,
+    /// Of the call under way.
+    pub(super) after_slice: AfterSlice,
+}
+
+/// What a call does that has had a slice, and needs another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterSlice {
+    /// It goes on: its stack is the shard's, which nobody else can use meanwhile.
+    GoesOn,
+    /// The shard's other work goes on, and then the call.
+    #[default]
+    Yields,
+    /// The same, but others of its kind have their slices first. Somebody ends its turn.
+    TakesTurns,
 }
 
 impl StoreData {
@@ -97,7 +111,7 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
         memory: 0,
         used: Duration::ZERO,
         budget_ms: 0,
-        takes_turns: false,
+        after_slice: AfterSlice::default(),
     };
     data.owner.lasting.calls.instance_made();
     let mut store = Store::new(engine, data);
@@ -111,8 +125,12 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
         if data.used > Duration::from_millis(data.budget_ms) {
             return Err(OutOfTime { ms: data.budget_ms }.into());
         }
-        // Long, but within its time: the shard's other work goes on meanwhile.
-        let next = data.takes_turns.then(|| data.turn.next());
+        // Long, but within its time.
+        let next = match data.after_slice {
+            AfterSlice::GoesOn => return Ok(UpdateDeadline::Continue(1)),
+            AfterSlice::Yields => None,
+            AfterSlice::TakesTurns => Some(data.turn.next()),
+        };
         let interrupts = data.owner.interrupts.clone();
         Ok(UpdateDeadline::YieldCustom(
             1,
@@ -135,11 +153,27 @@ impl StoreData {
         self.under_way.trace
     }
 
+    /// For the call that [`Self::arm`] was for: has it no need of a stack of its own, by all that is known?
+    pub(super) fn goes_straight(&mut self) -> bool {
+        let straight = self.owner.quick.expects();
+        if straight {
+            self.after_slice = AfterSlice::GoesOn;
+        }
+        straight
+    }
+
+    /// Such a call has ended.
+    pub(super) fn has_ended(&self) {
+        if self.used > SLICE {
+            self.owner.quick.was_long();
+        }
+    }
+
     /// For the next call. Without it even instantiation would stop at once. How long may it wait for
     /// what is outside, beyond its own time, if it can?
     pub(super) fn arm(&mut self, call: &Call<'_>, ms: u64) -> Option<Duration> {
         self.used = Duration::ZERO;
-        self.takes_turns = false;
+        self.after_slice = AfterSlice::Yields;
         self.turn.call_begins();
         self.key_value_calls = 0;
         self.reads = 0;

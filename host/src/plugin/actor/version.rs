@@ -7,19 +7,19 @@ use wasmtime::component::ResourceAny;
 
 use super::{Answer, Departure, Job};
 use crate::core::{Captures, ChannelName, Sender, TraceParent};
-use crate::plugin::bindings::channel_handler::Guest;
 use crate::plugin::bindings::{channel_handler, types};
 use crate::plugin::calls::Function;
 use crate::plugin::effects::{Acceptance, Outcome, checked, effects};
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::{Generation, Live};
+use crate::plugin::handler::Handler;
 use crate::plugin::limits::{REASON_BYTES, SNAPSHOT_BYTES, line};
 use crate::plugin::meter::Call;
 
 pub struct Version {
     pub generation: Arc<Generation>,
     /// Made when first needed.
-    live: Option<Live<Guest>>,
+    live: Option<Live<Handler>>,
     /// How many stores have ended before this one.
     life: u64,
     /// Channels that live in the store.
@@ -165,8 +165,16 @@ impl Version {
                     payload: &payload.bytes,
                     at_ms: at.0,
                 };
-                let called = pin!(handler.call_on_publish(&mut live.store, resource, message));
-                let outcome = clock.watch(called).await.map_err(trapped)?;
+                let straight = live.guest.on_publish().filter(|_| live.store.data_mut().goes_straight());
+                let outcome = match straight {
+                    Some(on_publish) => clock.done(on_publish.call(&mut live.store, resource, message)),
+                    None => {
+                        let called = pin!(handler.call_on_publish(&mut live.store, resource, message));
+                        clock.watch(called).await
+                    }
+                };
+                live.store.data().has_ended();
+                let outcome = outcome.map_err(trapped)?;
                 let kind = payload.kind;
                 let outcome = checked(outcome, move |outcome| Outcome::check(outcome, kind, bytes)).await?;
                 Ok(Answer::Published(outcome))
@@ -200,7 +208,7 @@ impl Version {
 }
 
 /// None: the store that the channel lived in is gone.
-fn reach(live: &mut Option<Live<Guest>>, life: u64, opened: Opened) -> Option<&mut Live<Guest>> {
+fn reach(live: &mut Option<Live<Handler>>, life: u64, opened: Opened) -> Option<&mut Live<Handler>> {
     live.as_mut().filter(|_| life == opened.life)
 }
 
