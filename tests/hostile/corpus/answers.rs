@@ -87,12 +87,19 @@ corpus! {
         ).with("(func $f (memory.fill (i32.const 65536) (i32.const 0x5b) (i32.const 60000))) (start $f)"),
         Publish, "bad_output", "not valid JSON",
     );
-    two_megabytes_of_publications_of_which_the_last_is_no_json: fails(
-        saying(outcome([0, 0, 0, 0, 131_072, 33]), "x")
+    a_megabyte_of_publications_of_which_the_last_is_no_json: fails(
+        saying(outcome([0, 0, 0, 0, 131_072, 21]), "x")
             .memory("4")
-            .words(131_072, &[[publication(65_536, 60_000); 32].concat(), publication(0, 4).to_vec()].concat())
+            .words(131_072, &[[publication(65_536, 60_000); 20].concat(), publication(0, 4).to_vec()].concat())
             .with("(func $f (memory.fill (i32.const 65536) (i32.const 0x31) (i32.const 60000))) (start $f)"),
         Publish, "bad_output", "not valid JSON",
+    );
+    two_megabytes_of_publications: fails(
+        saying(outcome([0, 0, 0, 0, 131_072, 32]), "x")
+            .memory("4")
+            .words(131_072, &[publication(65_536, 60_000); 32].concat())
+            .with("(func $f (memory.fill (i32.const 65536) (i32.const 0x31) (i32.const 60000))) (start $f)"),
+        Publish, "bad_output", "too much data",
     );
     // === discriminants and addresses ===
     a_verdict_that_is_none: fails(
