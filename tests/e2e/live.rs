@@ -177,3 +177,14 @@ async fn the_size_of_a_plugins_answers_is_as_configured() {
         wait::eventually(limits, async || (!greeted(&mut client).await).then_some(())).await;
     }
 }
+
+#[tokio::test]
+async fn payloads_may_be_larger_than_calls_usually_hand_over() {
+    let config = "limits.message_bytes = 1_000_000\nplugins.greeter.payload_bytes = 700_000\n\
+                  [[channel]]\npattern = 'greeter:*'\ndefault_response = true\n";
+    let server = Server::builder().plugins(&["greeter"]).config(config).start();
+    let mut client = Client::connect(&server).await;
+    let text = "x".repeat(600_000);
+    client.subscribe_with(json!({ "channel": "greeter:a", "data": { "say": text } })).await;
+    assert_eq!(client.data().await, text.as_str());
+}

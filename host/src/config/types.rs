@@ -353,7 +353,7 @@ pub struct PluginConfig {
     /// Bytes of one payload that it answers with, in a verdict or an effect; 64 KiB without.
     pub payload_bytes: Option<usize>,
     /// Bytes that one call may hand to the server in one crossing, its whole answer or the arguments of
-    /// what it calls; 1.25 MiB without.
+    /// what it calls; without, 512 KiB or two payloads, what is more. Snapshots have their own bound.
     pub hostcall_bytes: Option<usize>,
     /// Channels with a store of their own, a shard; beyond it channels share one. Without: 500, or 1
     /// for a component of more than 1 MiB.

@@ -23,6 +23,7 @@ pub struct PluginLimits {
     /// One payload in an effect or a verdict, in bytes.
     pub payload_bytes: usize,
     /// What a call may hand to the host in one crossing, arguments and results together, in bytes.
+    /// `save` may hand over a snapshot all the same.
     pub hostcall_bytes: usize,
 }
 
@@ -36,8 +37,8 @@ impl Default for PluginLimits {
             open_ms: 100,
             instantiate_ms: 250,
             payload_bytes: 64 << 10,
-            // A snapshot and some payloads. Taking it out of the component holds the shard: 0.15 µs a KiB.
-            hostcall_bytes: 5 << 18,
+            // Some payloads. Taking it out of the component holds the shard: 0.15 µs a KiB.
+            hostcall_bytes: 512 << 10,
         }
     }
 }
@@ -67,6 +68,9 @@ pub const METRIC_NAME_BYTES: usize = 64;
 pub const REASON_BYTES: usize = 1024;
 /// What a channel may save, in bytes.
 pub const SNAPSHOT_BYTES: usize = 1 << 20;
+/// What `save` may hand over, beyond [`PluginLimits::hostcall_bytes`]: a snapshot, and one that is a
+/// little too large, for the error to say how large it is.
+pub const SAVE_HOSTCALL_BYTES: usize = SNAPSHOT_BYTES + SNAPSHOT_BYTES / 4;
 /// Elements of a table, tables, memories and core instances of one store. A component of Python is 38
 /// instances, of QuickJS 3 memories.
 pub const TABLE_ELEMENTS: usize = 20_000;

@@ -279,6 +279,7 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
         };
         Ok((key.clone(), text))
     });
+    let payload_bytes = plugin.payload_bytes.unwrap_or(limits.payload_bytes);
     Ok(PluginSettings {
         channels: channels.transpose()?,
         config: config.collect::<Result<_>>()?,
@@ -298,8 +299,8 @@ fn plugin_settings(name: &str, plugin: &PluginConfig) -> Result<PluginSettings> 
             filter_ms: plugin.filter_ms.unwrap_or(limits.filter_ms),
             open_ms: plugin.open_ms.unwrap_or(limits.open_ms),
             instantiate_ms: plugin.instantiate_ms.unwrap_or(limits.instantiate_ms),
-            payload_bytes: plugin.payload_bytes.unwrap_or(limits.payload_bytes),
-            hostcall_bytes: plugin.hostcall_bytes.unwrap_or(limits.hostcall_bytes),
+            payload_bytes,
+            hostcall_bytes: plugin.hostcall_bytes.unwrap_or(limits.hostcall_bytes.max(2 * payload_bytes)),
         },
         ..defaults
     })

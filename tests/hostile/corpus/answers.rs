@@ -87,10 +87,10 @@ corpus! {
         ).with("(func $f (memory.fill (i32.const 65536) (i32.const 0x5b) (i32.const 60000))) (start $f)"),
         Publish, "bad_output", "not valid JSON",
     );
-    a_megabyte_of_publications_of_which_the_last_is_no_json: fails(
-        saying(outcome([0, 0, 0, 0, 131_072, 21]), "x")
+    half_a_megabyte_of_publications_of_which_the_last_is_no_json: fails(
+        saying(outcome([0, 0, 0, 0, 131_072, 9]), "x")
             .memory("4")
-            .words(131_072, &[[publication(65_536, 60_000); 20].concat(), publication(0, 4).to_vec()].concat())
+            .words(131_072, &[[publication(65_536, 60_000); 8].concat(), publication(0, 4).to_vec()].concat())
             .with("(func $f (memory.fill (i32.const 65536) (i32.const 0x31) (i32.const 60000))) (start $f)"),
         Publish, "bad_output", "not valid JSON",
     );
@@ -152,12 +152,12 @@ corpus! {
             .with("(func $f (memory.fill (i32.const 65536) (i32.const 0x61) (i32.const 60000))) (start $f)"),
         Connect, "bad_output", "a user of 60000 bytes; at most 255 are allowed",
     );
-    claims_of_a_megabyte: fails(
+    claims_of_a_quarter_of_a_megabyte: fails(
         Guest::of(&["auth"])
             .memory("64")
             .answer("authenticate", &[0, 0, 0, 0, 3000, 1, 0, 0, 0, 0])
-            .words(3000, &[65_536, 1, 65_536, 1 << 20]),
-        Connect, "bad_output", "claims of 1048577 bytes; at most 65536 are allowed",
+            .words(3000, &[65_536, 1, 65_536, 1 << 18]),
+        Connect, "bad_output", "claims of 262145 bytes; at most 65536 are allowed",
     );
     a_permission_that_is_none: fails(
         Guest::of(&["auth"]).answer("authorize", &[77, 0, 0]),

@@ -13,7 +13,7 @@ use crate::plugin::effects::{Acceptance, Outcome, checked, effects};
 use crate::plugin::failure::PluginFailure;
 use crate::plugin::generation::{Generation, Live};
 use crate::plugin::handler::Handler;
-use crate::plugin::limits::{REASON_BYTES, SNAPSHOT_BYTES, line};
+use crate::plugin::limits::{REASON_BYTES, SAVE_HOSTCALL_BYTES, SNAPSHOT_BYTES, line};
 use crate::plugin::meter::Call;
 
 pub struct Version {
@@ -99,11 +99,13 @@ impl Version {
     /// [`PluginFailure::BadOutput`] leaves the store as it was; after any other it must be ended.
     pub async fn save(&mut self, opened: Opened) -> Result<Option<Box<[u8]>>, PluginFailure> {
         let live = reach(&mut self.live, self.life, opened).ok_or_else(no_store)?;
-        let clock = live.meter.arm(&mut live.store, Call::of(Function::Save), self.generation.limits.open_ms);
+        let limits = &self.generation.limits;
+        let clock = live.meter.arm(&mut live.store, Call::of(Function::Save), limits.open_ms);
+        live.store.set_hostcall_fuel(limits.hostcall_bytes.max(SAVE_HOSTCALL_BYTES));
         let handler = live.guest.channel();
-        let saved =
-            clock.watch(pin!(handler.call_save(&mut live.store, opened.resource))).await.map_err(trapped)?;
-        match saved {
+        let saved = clock.watch(pin!(handler.call_save(&mut live.store, opened.resource))).await;
+        live.store.set_hostcall_fuel(limits.hostcall_bytes);
+        match saved.map_err(trapped)? {
             Some(snapshot) if snapshot.len() > SNAPSHOT_BYTES => {
                 let bytes = snapshot.len();
                 let why = format!("a snapshot of {bytes} bytes; at most {SNAPSHOT_BYTES} are allowed");

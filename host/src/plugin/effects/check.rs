@@ -88,7 +88,7 @@ impl Weigh for actions::Reply {
     }
 }
 
-/// Checks an answer. A large one beside the shard: a component may answer 1.25 MiB, which hold it for a millisecond.
+/// Checks an answer. A large one beside the shard: a component may answer 512 KiB, which hold it for half a millisecond.
 pub async fn checked<A, T>(answer: A, check: impl FnOnce(A) -> T + Send + 'static) -> T
 where
     A: Weigh + Send + 'static,
