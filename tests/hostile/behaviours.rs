@@ -1,12 +1,12 @@
 //! Calls that trap or break a limit.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::harness::wait::BOUND;
 use crate::harness::{Client, Server};
-use crate::{failed, provoke, server, works_again};
+use crate::{asks, failed, provoke, server, works_again};
 
 /// Bad message, error, good message; and the same for a subscriber on another channel of the plugin.
 async fn fails_and_recovers(what: &str) {
@@ -178,4 +178,50 @@ async fn calls_that_are_ended_again_and_again_pause_the_version_as_a_whole() {
     }
     witness.publish("chat:a", json!({ "text": "hi" })).await;
     works_again(&mut client, "hostile:good").await;
+}
+
+#[tokio::test]
+async fn who_always_finds_a_channel_that_has_not_failed_yet_is_held_back() {
+    let server = server();
+    let (mut culprit, mut other) = (Client::connect(&server).await, Client::connect(&server).await);
+    // Of a second, of one that begins meanwhile, and then some.
+    const FAILURES: usize = 96;
+    let began = Instant::now();
+    let fails = async {
+        for round in 0..FAILURES {
+            let channel = format!("hostile:{round}");
+            assert_eq!(provoke(&mut culprit, &channel, "trap").await, failed(&channel));
+        }
+    };
+    let mut answers = 0;
+    let works = async {
+        loop {
+            works_again(&mut other, "hostile:other").await;
+            answers += 1;
+        }
+    };
+    tokio::select! {
+        () = fails => {}
+        () = works => unreachable!("it has no end"),
+    }
+    // A second, of which the server may begin to count late.
+    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(answers > FAILURES, "{answers}: nobody else waits");
+    works_again(&mut culprit, "hostile:culprit").await;
+}
+
+#[tokio::test]
+async fn who_has_many_failures_under_way_is_heard_again() {
+    let server = server();
+    let mut culprit = Client::connect(&server).await;
+    for round in 0..250 {
+        let channel = format!("hostile:{round}");
+        culprit
+            .send(json!({ "type": "publish", "channel": channel, "data": asks("trap"), "id": round }))
+            .await;
+    }
+    for _ in 0..250 {
+        assert_eq!(culprit.next_json().await["code"], "plugin_failed");
+    }
+    works_again(&mut culprit, "hostile:culprit").await;
 }

@@ -27,6 +27,13 @@ use crate::plugin::Departure;
 /// its socket is not read on.
 pub const MAX_IN_FLIGHT: u32 = 256;
 
+/// Plugins' failures that a client's requests meet in a second; at this many its socket is not read on. Channels
+/// have their pauses, and a shard's other clients notice nothing of so many, though each costs an instance; but
+/// to who thinks up names there is always a channel that has not failed yet.
+pub const FAILURES_A_SECOND: u32 = 32;
+/// Who had more of them under way waits for so many seconds at most.
+const SECONDS_HELD: u32 = 5;
+
 pub struct Connection {
     pub id: ClientId,
     pub wire: WireId,
@@ -50,6 +57,8 @@ pub struct Connection {
     end: RefCell<(Option<UnixMillis>, Option<AbortOnDrop>)>,
     pub(super) since: UnixMillis,
     in_flight: Cell<u32>,
+    /// Less [`FAILURES_A_SECOND`] each second.
+    failures: Cell<u32>,
     /// Subscriptions and questions that their homes have not answered yet.
     unsettled: Cell<u32>,
     /// Who waits for either: the session, and the server's API.
@@ -97,6 +106,7 @@ impl Connection {
             end: RefCell::default(),
             since: UnixMillis::now(),
             in_flight: Cell::new(0),
+            failures: Cell::new(0),
             unsettled: Cell::new(0),
             credit: RefCell::default(),
             born,
@@ -303,7 +313,27 @@ impl Connection {
 
     /// Until the client may ask for more.
     pub async fn until_credit(&self) {
-        self.until(|| self.in_flight.get() < MAX_IN_FLIGHT).await;
+        self.until(|| self.in_flight.get() < MAX_IN_FLIGHT && !self.is_held_back()).await;
+    }
+
+    /// A plugin has failed at one of its requests. False: others are remembered already.
+    pub(super) fn met_failure(&self) -> bool {
+        let before = self.failures.get();
+        self.failures.set((before + 1).min(FAILURES_A_SECOND * SECONDS_HELD));
+        before == 0
+    }
+
+    /// Its requests have met too many failures for it to be heard.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.failures.get() >= FAILURES_A_SECOND
+    }
+
+    /// A second has gone by. False: none is remembered any more.
+    pub(super) fn forget_failures(&self) -> bool {
+        let left = self.failures.get().saturating_sub(FAILURES_A_SECOND);
+        self.failures.set(left);
+        self.wake_reader();
+        left > 0
     }
 
     /// Until every subscription and question of the client is answered.

@@ -212,6 +212,9 @@ impl Shard {
     pub fn reply(&self, connection: &Rc<Connection>, request: Option<&RequestId>, reply: Reply<'_>) {
         if let Reply::Refused { refusal, .. } = &reply {
             self.counters.borrow_mut().refused(refusal.code());
+            if matches!(refusal, Refusal::PluginFailed(_)) && connection.met_failure() {
+                self.failing.borrow_mut().push(connection.clone());
+            }
             match self.wire(connection.wire).refused(request, refusal) {
                 Told::Said => {}
                 Told::Unsaid => {

@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::ShardId;
 use crate::hub::alarm::Alarm;
+use crate::hub::connection::Connection;
 use crate::hub::counters::Counters;
 use crate::hub::delivery::{Delivery, SharedDelivery};
 use crate::hub::filtered::Filtered;
@@ -99,6 +100,8 @@ pub struct Shard {
     counters: RefCell<Counters>,
     orders: plugged::Orders,
     judge: OnceCell<Rc<dyn Judge>>,
+    /// Clients whose requests have met plugins' failures of late.
+    failing: RefCell<Vec<Rc<Connection>>>,
 }
 
 impl Shard {
@@ -131,6 +134,7 @@ impl Shard {
             counters: RefCell::default(),
             orders: plugged::Orders::default(),
             judge: OnceCell::new(),
+            failing: RefCell::default(),
         }))
     }
 

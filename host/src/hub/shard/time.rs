@@ -17,12 +17,17 @@ impl Shard {
             ticks.tick().await;
             let now = self.second.get() + 1;
             self.second.set(now);
+            self.failing.borrow_mut().retain(|connection| connection.forget_failures());
             let due: Vec<_> = {
                 let delivery = self.delivery.borrow();
                 let is_due = |born: u64| now > born + 1 && (now - born - 1).is_multiple_of(interval);
                 delivery.connections().filter(|connection| is_due(connection.born)).cloned().collect()
             };
             for connection in due {
+                // Who is not read cannot be heard.
+                if connection.is_held_back() {
+                    continue;
+                }
                 let unheard = connection.unheard.get();
                 if unheard >= self.settings.missed_heartbeats {
                     self.close(&connection, 4000, "Heartbeat missed.");
