@@ -212,7 +212,9 @@ async fn who_always_finds_a_channel_that_has_not_failed_yet_is_held_back() {
 
 #[tokio::test]
 async fn who_has_many_failures_under_way_is_heard_again() {
-    let server = server();
+    // It could not be heard for longer than that.
+    let config = "heartbeat.interval_secs = 1\nheartbeat.missed = 1\n";
+    let server = Server::builder().plugins(&["hostile"]).config(config).start();
     let mut culprit = Client::connect(&server).await;
     for round in 0..250 {
         let channel = format!("hostile:{round}");

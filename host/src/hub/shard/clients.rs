@@ -213,7 +213,7 @@ impl Shard {
         if let Reply::Refused { refusal, .. } = &reply {
             self.counters.borrow_mut().refused(refusal.code());
             if matches!(refusal, Refusal::PluginFailed(_)) && connection.met_failure() {
-                self.failing.borrow_mut().push(connection.clone());
+                self.failing.borrow_mut().push(Rc::downgrade(connection));
             }
             match self.wire(connection.wire).refused(request, refusal) {
                 Told::Said => {}

@@ -29,7 +29,7 @@ pub use reads::MeshReader;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -101,7 +101,7 @@ pub struct Shard {
     orders: plugged::Orders,
     judge: OnceCell<Rc<dyn Judge>>,
     /// Clients whose requests have met plugins' failures of late.
-    failing: RefCell<Vec<Rc<Connection>>>,
+    failing: RefCell<Vec<Weak<Connection>>>,
 }
 
 impl Shard {

@@ -1,10 +1,12 @@
 //! Heartbeats, and the sweep of what nobody uses.
 
+use std::rc::Weak;
 use std::time::Duration;
 
 use bytes::BytesMut;
 
 use super::Shard;
+use crate::hub::connection::Connection;
 
 impl Shard {
     /// Heartbeats: each connection's from its own beginning, so that no second has them all.
@@ -17,15 +19,15 @@ impl Shard {
             ticks.tick().await;
             let now = self.second.get() + 1;
             self.second.set(now);
-            self.failing.borrow_mut().retain(|connection| connection.forget_failures());
             let due: Vec<_> = {
                 let delivery = self.delivery.borrow();
                 let is_due = |born: u64| now > born + 1 && (now - born - 1).is_multiple_of(interval);
                 delivery.connections().filter(|connection| is_due(connection.born)).cloned().collect()
             };
             for connection in due {
-                // Who is not read cannot be heard.
+                // Whose socket is not read cannot be heard.
                 if connection.is_held_back() {
+                    connection.heard();
                     continue;
                 }
                 let unheard = connection.unheard.get();
@@ -40,6 +42,10 @@ impl Shard {
                     self.send(&connection, ping.freeze());
                 }
             }
+            let remembers_any = |connection: &Weak<Connection>| {
+                connection.upgrade().is_some_and(|connection| connection.forget_failures())
+            };
+            self.failing.borrow_mut().retain(remembers_any);
             self.close_idle(now);
             self.homes.borrow_mut().tell_counts(&self.post);
             if now.is_multiple_of(u64::from(sweep_secs)) {
