@@ -225,5 +225,8 @@ async fn who_has_many_failures_under_way_is_heard_again() {
     for _ in 0..250 {
         assert_eq!(culprit.next_json().await["code"], "plugin_failed");
     }
-    works_again(&mut culprit, "hostile:culprit").await;
+    // One message may have been waited for already when the first of them failed.
+    for _ in 0..2 {
+        works_again(&mut culprit, "hostile:culprit").await;
+    }
 }
