@@ -156,3 +156,37 @@ async fn a_kick_comes_in_its_place() {
     assert_eq!(a.data().await, "last words");
     assert_eq!(a.closed().await, (4003, "Kicked on request.".to_owned()));
 }
+
+#[tokio::test]
+async fn what_is_done_to_a_client_comes_after_the_message_and_between_what_is_published() {
+    for shards in [1, 2] {
+        let server = server(shards);
+        let (mut a, a_id) = client(&server).await;
+        let (mut caller, _) = client(&server).await;
+        for n in 0..20 {
+            let channel = format!("effects:{n}");
+            a.subscribe(&channel).await;
+            let publish = |data: &str| json!({ "publish": { "channel": channel, "data": data } });
+            let send = json!({ "send": { "client": a_id, "data": "aside" } });
+            let effects =
+                json!([send, publish("one"), unsubscribe(&a_id, &channel), publish("two"), publish("three")]);
+            say(&mut caller, &channel, effects).await;
+            a.expect("unsubscribed").await;
+            a.ping().await;
+            let heard = a.left_over().into_iter().filter_map(|frame| frame.json());
+            let heard: Vec<Value> = heard
+                .map(|frame| match &frame["data"] {
+                    Value::Object(_) => json!("itself"),
+                    data => data.clone(),
+                })
+                .collect();
+            assert_eq!(heard, ["itself", "aside", "one"], "{channel} of {shards} shards");
+        }
+        a.subscribe("effects:x").await;
+        let kick = json!({ "kick": { "client": a_id } });
+        let publish = json!({ "publish": { "channel": "effects:x", "data": "after" } });
+        say(&mut caller, "effects:x", json!([kick, publish])).await;
+        assert!(a.data().await.is_object(), "the message itself");
+        assert_eq!(a.closed().await, (4003, "Kicked on request.".to_owned()));
+    }
+}

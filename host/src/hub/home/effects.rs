@@ -113,6 +113,12 @@ impl Homes {
 
     fn apply_one(&mut self, cause: &Cause<'_>, effect: Effect, post: &Post) {
         let (channel, budget) = (cause.channel, cause.share);
+        if is_done_to_a_client(&effect)
+            && let Some(home) = self.homes.get_mut(channel)
+        {
+            // It comes after what its channel has got so far.
+            home.seal(post);
+        }
         let order = |client: ClientId, order| post.send(client.shard(), Letter::Order { client, order });
         match effect {
             Effect::Publish(publication) => self.publish_for(cause, publication, false, post),
@@ -236,6 +242,19 @@ fn sets_something_off(effect: &Effect) -> bool {
             | Effect::Send(Direct { to: Recipient::User(_), .. })
             | Effect::Subscribe { .. }
             | Effect::Unsubscribe { .. }
+    )
+}
+
+/// Is it carried out on a client's shard?
+fn is_done_to_a_client(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Send(Direct { to: Recipient::Client(_), .. })
+            | Effect::Subscribe { .. }
+            | Effect::Unsubscribe { .. }
+            | Effect::Join { .. }
+            | Effect::Leave { .. }
+            | Effect::Kick(_)
     )
 }
 

@@ -1,6 +1,7 @@
 //! The channels whose home is this shard: their order, their handlers, and the turns
 //! that carry their messages to every shard with subscribers.
 
+mod answers;
 mod census;
 mod chain;
 mod channel;
@@ -23,20 +24,20 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
+use answers::{Answers, report};
 use bytes::{Bytes, BytesMut};
 use chain::{Chain, LinkId, Passed};
 use channel::Home;
 
 use crate::core::clock::UnixMillis;
-use crate::core::{Captures, ChannelMap, ChannelName, Pattern, Refusal, ShardId, TraceParent};
+use crate::core::{Captures, ChannelMap, ChannelName, Pattern, Refusal, TraceParent};
 use crate::hub::groups::{GroupInquiry, GroupName, Groups};
-use crate::hub::letter::{Fate, Letter, Origin, Publish, Published, Subscribe, Unsubscribe};
-use crate::hub::mesh::Mesh;
+use crate::hub::letter::{Fate, Origin, Publish, Published, Subscribe, Unsubscribe};
 use crate::hub::notice::Board;
 use crate::hub::post::{Post, Verdicts};
 use crate::hub::queue::InUse;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
-use crate::hub::tally::{Receipt, Tally};
+use crate::hub::tally::Tally;
 use crate::hub::wire::{Reply, RequestId, WireId, Wires};
 use crate::plugin::{Actors, Generation, Registry, Route};
 
@@ -94,8 +95,8 @@ pub struct Homes {
     dirty: Vec<ChannelName>,
     /// Messages in open turns, or in turns that were sealed early since the last time.
     open_messages: usize,
-    /// Acknowledgements held back while some shard lags behind.
-    withheld: Vec<(ShardId, Letter)>,
+    /// To publishers, for later.
+    answers: Answers,
     repeats: Repeats,
     /// Channels where messages wait, and how many there may be.
     in_use: InUse,
@@ -130,7 +131,7 @@ impl Homes {
             groups: Groups::new(limit),
             dirty: Vec::new(),
             open_messages: 0,
-            withheld: Vec::new(),
+            answers: Answers::default(),
             repeats: Repeats::default(),
             in_use: InUse::default(),
             queues,
@@ -236,19 +237,14 @@ impl Homes {
         self.answer(publish.channel, publish.origin, Ok(published), post);
     }
 
-    /// How many a message with a key has reached is known: whoever waits for its answer hears it.
-    pub fn counted(&mut self, channel: ChannelName, origin: Origin, published: Published, post: &Post) {
-        self.answer(channel, origin, Ok(published), post);
-    }
-
     /// Messages that wait for [`Homes::seal_all`].
     pub fn open_messages(&self) -> usize {
         self.open_messages
     }
 
-    /// Does any channel have something that waits for that?
+    /// Does anything wait for that?
     pub fn has_open_turns(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.dirty.is_empty() || self.answers.wait()
     }
 
     /// Closes every open turn and sends it to the shards with subscribers. Other shards have theirs before
@@ -261,55 +257,7 @@ impl Homes {
             }
         }
         post.dispatch();
-    }
-
-    fn answer(
-        &mut self,
-        channel: ChannelName,
-        origin: Origin,
-        result: Result<Published, Refusal>,
-        post: &Post,
-    ) {
-        match origin {
-            Origin::Client { sender, request, .. } => {
-                let shard = sender.client.shard();
-                let letter = Letter::Published { channel, client: sender.client, request, result };
-                if post.mesh().is_congested() {
-                    self.withheld.push((shard, letter));
-                } else {
-                    post.send(shard, letter);
-                }
-            }
-            Origin::Server { answer, .. } => {
-                // The caller may have hung up.
-                let _ = answer.send(result);
-            }
-            Origin::Keyed { key, .. } => {
-                for origin in self.repeats.finish(&key, &result, Instant::now()) {
-                    self.answer(channel.clone(), origin, result.clone(), post);
-                }
-            }
-            Origin::Plugin => {
-                if let Err(refusal) = result {
-                    // Quoted: the reason may be another plugin's.
-                    tracing::warn!(%channel, refusal = refusal.to_string(), "a plugin's publication was refused");
-                }
-            }
-        }
-    }
-
-    /// Sends the acknowledgements that were held back. False: still congested.
-    pub fn release_withheld(&mut self, post: &Post) -> bool {
-        if self.withheld.is_empty() {
-            return true;
-        }
-        if post.mesh().is_congested() {
-            return false;
-        }
-        for (shard, letter) in self.withheld.drain(..) {
-            post.send(shard, letter);
-        }
-        true
+        self.answers.follow();
     }
 
     fn shards(&self, post: &Post) -> usize {
@@ -379,33 +327,6 @@ fn may_publish(publish: &Publish, rule: &ChannelRule) -> Result<(), Refusal> {
         channel: publish.channel.clone(),
         reason: None,
     })
-}
-
-/// Tells whoever published a message how many it reached.
-fn report(
-    channel: ChannelName,
-    origin: Origin,
-    published: Published,
-    mesh: Mesh,
-) -> impl FnOnce(Receipt) + Send + Sync {
-    move |receipt| {
-        let published = Published { receipt: Some(receipt), ..published };
-        match origin {
-            Origin::Client { sender, request, .. } => {
-                let client = sender.client;
-                let letter = Letter::Published { channel, client, request, result: Ok(published) };
-                mesh.post(client.shard(), vec![letter]);
-            }
-            Origin::Server { answer, .. } => {
-                let _ = answer.send(Ok(published));
-            }
-            Origin::Keyed { .. } => {
-                let home = mesh.home(&channel);
-                mesh.post(home, vec![Letter::Counted { channel, origin, published }]);
-            }
-            Origin::Plugin => {}
-        }
-    }
 }
 
 /// A frame for one client.

@@ -319,9 +319,11 @@ impl Drop for AbortOnDrop {
 mod tests {
     use bytes::Bytes;
 
+    use tokio::sync::oneshot;
+
     use super::*;
-    use crate::core::{ChannelName, Payload};
-    use crate::hub::letter::Subscribe;
+    use crate::core::{ChannelName, ClientId, Payload, Sender, UserId};
+    use crate::hub::letter::{Fate, Origin, Publish, Subscribe};
 
     #[tokio::test]
     async fn a_turn_does_all_that_it_sets_off_and_asks_for_no_other() {
@@ -351,5 +353,39 @@ mod tests {
             turn();
         };
         tokio::task::LocalSet::new().run_until(run).await;
+    }
+
+    #[tokio::test]
+    async fn the_api_is_answered_when_its_message_has_left_for_the_other_shards() {
+        let (mesh, mut inboxes) = Mesh::new(2);
+        let (channel, home) =
+            (ChannelName::parse("a").unwrap(), mesh.home(&ChannelName::parse("a").unwrap()));
+        let shard = Shard::new(home, fixture::settings(), mesh, Registry::default().into()).unwrap();
+        let other = 1 - home.index();
+        let client = ClientId::new(ShardId(other as u8), 0, 1);
+        let sender = Sender { client, user: UserId("ada".into()) };
+        shard.homes.borrow_mut().subscribe(Subscribe::plain(channel.clone(), sender, WireId(0)), &shard.post);
+        shard.turn(Vec::new());
+        inboxes[other].try_next();
+
+        let (answer, mut answered) = oneshot::channel();
+        let publish = Publish {
+            channel,
+            origin: Origin::Server { sender: None, answer },
+            event: Bytes::new(),
+            payload: Payload::json("1"),
+            except: None,
+            key: None,
+            budget: 0,
+            receipt: false,
+            fate: Fate::Deliver,
+            trace: None,
+        };
+        shard.homes.borrow_mut().publish(publish, &shard.post);
+        assert!(answered.try_recv().is_err(), "not yet");
+        shard.turn(Vec::new());
+        assert!(answered.try_recv().unwrap().is_ok());
+        let left = inboxes[other].try_next().unwrap();
+        assert!(matches!(left[..], [Letter::Deliver(_)]));
     }
 }
