@@ -12,7 +12,8 @@ impl Shard {
     /// Heartbeats: each connection's from its own beginning, so that no second has them all.
     pub(super) async fn keep_time(&self) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        // No second is shorter than one, so that nobody is sooner idle, unheard or forgotten for one that came late.
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let interval = self.settings.heartbeat.as_secs().max(1);
         let sweep_secs = self.settings.sweep_secs;
         loop {
@@ -69,5 +70,31 @@ impl Shard {
             let reason = format!("Idle: no message and no subscription for {idle_secs} s.");
             self.close(&connection, 1000, &reason);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::hub::shard::fixture;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_that_comes_late_does_not_make_the_next_one_shorter() {
+        let run = async {
+            let (shard, _inbox) = fixture::alone();
+            let timed = shard.clone();
+            tokio::task::spawn_local(async move { timed.keep_time().await });
+            let after = async |ms| {
+                tokio::time::advance(Duration::from_millis(ms)).await;
+                tokio::task::yield_now().await;
+                shard.second.get()
+            };
+            assert_eq!(after(1).await, 1);
+            assert_eq!(after(1900).await, 2, "late");
+            assert_eq!(after(900).await, 2);
+            assert_eq!(after(200).await, 3);
+        };
+        tokio::task::LocalSet::new().run_until(run).await;
     }
 }
