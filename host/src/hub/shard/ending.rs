@@ -95,13 +95,11 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::core::{ChannelName, Payload};
-    use crate::hub::letter::{Fate, Origin, Publish, Subscribe, Wishes};
+    use crate::core::ChannelName;
+    use crate::hub::letter::{Origin, Subscribe};
     use crate::hub::mesh::Mesh;
-    use crate::hub::shard::fixture::{Wide, settings};
+    use crate::hub::shard::fixture::{self, Wide};
     use crate::hub::wire::WireId;
     use crate::plugin::Registry;
 
@@ -112,7 +110,8 @@ mod tests {
             let (mesh, inboxes) = Mesh::new(2);
             let mut shards = Vec::new();
             for (me, inbox) in mesh.shards().zip(inboxes) {
-                let shard = Shard::new(me, settings(), mesh.clone(), Registry::default().into()).unwrap();
+                let shard =
+                    Shard::new(me, fixture::settings(), mesh.clone(), Registry::default().into()).unwrap();
                 tokio::task::spawn_local(shard.clone().run(inbox));
                 shards.push(shard);
             }
@@ -121,38 +120,15 @@ mod tests {
             let channel = names.find(away).unwrap();
             let socket = Rc::new(Wide::default());
             let connection = shards[0].connect(WireId(0), socket.clone()).unwrap();
-            let subscribe = Subscribe {
-                channel: channel.clone(),
-                sender: connection.sender(),
-                wire: WireId(0),
-                wishes: Wishes::default(),
-                params: None,
-                request: None,
-                filter: None,
-                replaces: false,
-                joins: None,
-                budget: 0,
-                told: None,
-                trace: None,
-            };
-            shards[0].subscribe(&connection, subscribe);
+            let wire = WireId(0);
+            shards[0].subscribe(&connection, Subscribe::plain(channel.clone(), connection.sender(), wire));
             connection.until_settled().await;
             assert!(connection.is_subscribed(&channel));
 
             // Not by a letter, so that nobody has a turn between the acknowledgement and the end.
-            let publish = Publish {
-                channel,
-                origin: Origin::Client { sender: connection.sender(), request: None, subscribed: true },
-                event: Bytes::new(),
-                payload: Payload::json("last words;"),
-                except: None,
-                key: None,
-                budget: 0,
-                receipt: false,
-                fate: Fate::Deliver,
-                trace: None,
-            };
-            shards[1].homes.borrow_mut().publish(publish, &shards[1].post);
+            let origin = Origin::Client { sender: connection.sender(), request: None, subscribed: true };
+            let last_words = fixture::publish(channel, origin, "last words;");
+            shards[1].homes.borrow_mut().publish(last_words, &shards[1].post);
             let gone = async {
                 while !socket.bytes.borrow().ends_with(b"bye") {
                     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Admission, Settings, Shard};
 use crate::core::{ChannelName, Message, Pattern, Payload, ShardId};
+use crate::hub::letter::{Fate, Origin, Publish};
 use crate::hub::mesh::{Inbox, Mesh};
 use crate::hub::pace;
 use crate::hub::rules::{ChannelRule, Rules};
@@ -89,5 +90,21 @@ pub fn settings() -> Settings {
         subscriptions: 10,
         admission: Admission::default(),
         board: None,
+    }
+}
+
+/// JSON, and nothing beside.
+pub fn publish(channel: ChannelName, origin: Origin, json: &'static str) -> Publish {
+    Publish {
+        channel,
+        origin,
+        event: Bytes::new(),
+        payload: Payload::json(json),
+        except: None,
+        key: None,
+        budget: 0,
+        receipt: false,
+        fate: Fate::Deliver,
+        trace: None,
     }
 }

@@ -323,7 +323,7 @@ mod tests {
 
     use super::*;
     use crate::core::{ChannelName, ClientId, Payload, Sender, UserId};
-    use crate::hub::letter::{Fate, Origin, Publish, Subscribe};
+    use crate::hub::letter::{Origin, Subscribe};
 
     #[tokio::test]
     async fn a_turn_does_all_that_it_sets_off_and_asks_for_no_other() {
@@ -369,18 +369,7 @@ mod tests {
         inboxes[other].try_next();
 
         let (answer, mut answered) = oneshot::channel();
-        let publish = Publish {
-            channel,
-            origin: Origin::Server { sender: None, answer },
-            event: Bytes::new(),
-            payload: Payload::json("1"),
-            except: None,
-            key: None,
-            budget: 0,
-            receipt: false,
-            fate: Fate::Deliver,
-            trace: None,
-        };
+        let publish = fixture::publish(channel, Origin::Server { sender: None, answer }, "1");
         shard.homes.borrow_mut().publish(publish, &shard.post);
         assert!(answered.try_recv().is_err(), "not yet");
         shard.turn(Vec::new());
