@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::page::masked;
 use super::wait;
 
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 /// What compiles a plugin may have its libraries to compile first.
 const BUILDING: Duration = Duration::from_secs(600);
 

@@ -14,7 +14,7 @@ pub async fn talk(url: &str, says: &[Line]) {
         match line {
             Line::Sent(text) => socket.send(Message::text(text)).await.unwrap(),
             Line::Received(text) => {
-                let next = timeout(Duration::from_secs(10), socket.next()).await;
+                let next = timeout(Duration::from_secs(30), socket.next()).await;
                 let got = next.unwrap_or_else(|_| panic!("{url} does not say {text}"));
                 let got = got.unwrap().unwrap().into_text().unwrap();
                 assert_eq!(masked(&got), masked(text), "{url}");

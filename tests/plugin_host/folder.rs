@@ -13,7 +13,7 @@ use super::{plugins, settings};
 
 /// How often the folder is looked at where no event tells of a change.
 const POLL: Duration = Duration::from_secs(2);
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(30);
 
 fn host(dir: &Path, config: &[(&str, &str)]) -> PluginHost {
     let plugins = BTreeMap::from([("sleeper".to_owned(), settings(config))]);
