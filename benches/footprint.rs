@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use serde_json::Value;
+
 fn main() {
     let plugins = plugins();
     start(&plugins);
@@ -131,7 +133,7 @@ fn swaps(plugins: &Path, compiled: Compiled) {
     let versions = [component("tests/fixtures/chat-v2.wasm"), component("plugins/examples/chat/chat.wasm")];
     let (mut seen, mut told) = (Vec::new(), Vec::new());
     for round in 0..20 {
-        let version = ["\"version\": \"2.0.0\"", "\"version\": \"1.0.0\""][round % 2];
+        let version = ["2.0.0", "1.0.0"][round % 2];
         let mut bytes = versions[round % 2].clone();
         if compiled == Compiled::Anew {
             bytes.extend_from_slice(&mark(round as u8));
@@ -142,17 +144,14 @@ fn swaps(plugins: &Path, compiled: Compiled) {
             drop(file);
             Instant::now()
         };
-        loop {
-            let report = server.get("/api/plugins");
-            let chat = report.split("\"name\": \"chat\"").nth(1).unwrap_or_default();
-            let chat = chat.split("\"name\": ").next().unwrap_or_default();
-            if chat.contains(version) {
-                seen.push(began.elapsed().as_secs_f64() * 1000.0);
-                let took = chat.split("\"took_ms\": ").nth(1).and_then(|rest| rest.split(',').next());
-                told.extend(took.and_then(|took| took.trim().parse::<f64>().ok()));
-                break;
+        let entry = loop {
+            let entry = server.plugin("chat");
+            if entry["loaded"]["version"] == version {
+                break entry;
             }
-        }
+        };
+        seen.push(began.elapsed().as_secs_f64() * 1000.0);
+        told.extend(entry["swap"]["took_ms"].as_f64());
     }
     let which = match compiled {
         Compiled::Anew => "to a version never seen",
@@ -239,6 +238,15 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
+    }
+
+    /// What the server's API tells of a plugin.
+    fn plugin(&self, plugin: &str) -> Value {
+        let answer = self.get("/api/plugins");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let report: Value = serde_json::from_str(body).expect("JSON");
+        let plugins = report["plugins"].as_array().expect("a list");
+        plugins.iter().find(|entry| entry["name"] == plugin).expect("it is there").clone()
     }
 
     /// Seconds of user and system time so far.
