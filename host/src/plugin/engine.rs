@@ -185,7 +185,7 @@ fn open_cache(dir: &Path) -> Result<Cache> {
     anyhow::ensure!(own, "the cache folder {} belongs to another user", dir.display());
     anyhow::ensure!(metadata.mode() & 0o022 == 0, "others may write to the cache folder {}", dir.display());
     let mut config = CacheConfig::new();
-    // Once: to compress better what is loaded often takes some 170 MB for a moment.
+    // The same: the cache compresses anew, and better, what has been loaded often, which takes 166 MB for a moment.
     config
         .with_baseline_compression_level(CACHE_COMPRESSION)
         .with_optimized_compression_level(CACHE_COMPRESSION);

@@ -99,6 +99,7 @@ async fn commands_are_done_in_order_and_one_that_fails_stops_none() {
 async fn what_is_done_after_a_message_does_not_overtake_it() {
     let server = Server::builder().plugins(&["test-auth"]).config("channel = [{ pattern = '*' }]").start();
     let mut ada = Client::with_token(&server, "ada").await;
+    // Before that nobody of this name is there to be subscribed.
     assert_eq!(ada.user().await, "ada");
     for n in 0..40 {
         let commands: Vec<Value> = (0..25)

@@ -24,13 +24,13 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Do any wait for messages to leave?
-    pub fn wait(&self) -> bool {
+    /// Does any wait for messages to leave?
+    pub fn are_behind(&self) -> bool {
         !self.behind.is_empty()
     }
 
-    /// The messages have left.
-    pub fn follow(&mut self) {
+    /// The messages have left: so may what waited for them.
+    pub fn send_behind(&mut self) {
         for (answer, published) in self.behind.drain(..) {
             // The caller may have hung up.
             let _ = answer.send(Ok(published));

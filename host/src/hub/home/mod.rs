@@ -242,9 +242,9 @@ impl Homes {
         self.open_messages
     }
 
-    /// Does anything wait for that?
-    pub fn has_open_turns(&self) -> bool {
-        !self.dirty.is_empty() || self.answers.wait()
+    /// Does anything wait for [`Homes::seal_all`], answers to the API included?
+    pub fn has_unsealed(&self) -> bool {
+        !self.dirty.is_empty() || self.answers.are_behind()
     }
 
     /// Closes every open turn and sends it to the shards with subscribers. Other shards have theirs before
@@ -257,7 +257,7 @@ impl Homes {
             }
         }
         post.dispatch();
-        self.answers.follow();
+        self.answers.send_behind();
     }
 
     fn shards(&self, post: &Post) -> usize {

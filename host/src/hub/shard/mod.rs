@@ -198,7 +198,7 @@ impl Shard {
         }
         let goes_on = self.delivery.borrow_mut().go_on();
         // What has become due in channels since they were sealed wants another.
-        if !leave || !homes.has_open_turns() {
+        if !leave || !homes.has_unsealed() {
             queue.all_done();
         }
         if goes_on || queue.has_ready() {
@@ -318,7 +318,6 @@ impl Drop for AbortOnDrop {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-
     use tokio::sync::oneshot;
 
     use super::*;
@@ -358,8 +357,8 @@ mod tests {
     #[tokio::test]
     async fn the_api_is_answered_when_its_message_has_left_for_the_other_shards() {
         let (mesh, mut inboxes) = Mesh::new(2);
-        let (channel, home) =
-            (ChannelName::parse("a").unwrap(), mesh.home(&ChannelName::parse("a").unwrap()));
+        let channel = ChannelName::parse("a").unwrap();
+        let home = mesh.home(&channel);
         let shard = Shard::new(home, fixture::settings(), mesh, Registry::default().into()).unwrap();
         let other = 1 - home.index();
         let client = ClientId::new(ShardId(other as u8), 0, 1);

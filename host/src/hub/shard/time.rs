@@ -1,4 +1,4 @@
-//! Heartbeats, and the sweep of what nobody uses.
+//! What a shard does once a second: heartbeats, the sweep of what nobody uses, and forgiving failures.
 
 use std::rc::Weak;
 use std::time::Duration;
