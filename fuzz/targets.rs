@@ -28,6 +28,8 @@ mod native_encode;
 mod pusher;
 #[path = "targets/pusher_request.rs"]
 mod pusher_request;
+#[path = "targets/saved_state.rs"]
+mod saved_state;
 #[path = "targets/sent.rs"]
 mod sent;
 
@@ -43,11 +45,12 @@ pub use native_decode::native_decode;
 pub use native_encode::native_encode;
 pub use pusher::pusher;
 pub use pusher_request::pusher_request;
+pub use saved_state::saved_state;
 
 pub type Target = fn(&[u8]);
 
 /// By name: a target's corpus is the folder of its name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("component", component),
     ("config", config),
     ("dialects", dialects),
@@ -60,4 +63,5 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("native_encode", native_encode),
     ("pusher", pusher),
     ("pusher_request", pusher_request),
+    ("saved_state", saved_state),
 ];

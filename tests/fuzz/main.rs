@@ -82,4 +82,5 @@ tests! {
     native_encode: 5_000,
     pusher: 20_000,
     pusher_request: 20_000,
+    saved_state: 20_000,
 }

@@ -10,6 +10,7 @@ mod load;
 mod long;
 mod quarantine;
 mod record;
+mod restart;
 mod rollback;
 mod saver;
 mod shadow;

@@ -61,7 +61,7 @@ impl Game {
 }
 
 /// Nine moves to a draw, and the board after each.
-const MOVES: [(u64, &str); 9] = [
+pub const MOVES: [(u64, &str); 9] = [
     (0, "x........"),
     (1, "xo......."),
     (2, "xox......"),

@@ -54,8 +54,7 @@ impl Serve {
         );
         goodbye.wait(live, &server);
         tracing::info!("going away: telling the clients");
-        server.stop();
-        Ok(())
+        server.stop()
     }
 }
 

@@ -44,6 +44,11 @@ pub struct Config {
     /// user's cache folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
+    /// Where the state of channels' handlers, with their timers, and plugins' stores are saved when
+    /// the server is asked to end, and found by the next one; one server's at a time. Left out:
+    /// a restart begins anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<PathBuf>,
     /// Addresses that may use `/_broadcast` and `/api`; `localhost` stands for 127.0.0.1 and ::1.
     #[toml_example(default = ["127.0.0.1", "::1", "localhost"])]
     pub broadcast_allowed_hosts: Vec<String>,
@@ -398,6 +403,7 @@ impl Default for Config {
             io_uring: true,
             plugins_dir: "plugins/examples".into(),
             cache_dir: None,
+            state_dir: None,
             broadcast_allowed_hosts: ["127.0.0.1", "::1", "localhost"].map(String::from).to_vec(),
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::default(),

@@ -23,7 +23,8 @@ pub enum NameError {
 /// The name of a channel: 1 to 255 bytes of UTF-8 without control characters or
 /// outer spaces. One that begins with `$` is the server's own: from outside only a user's own
 /// channel can be named, `$user:` and the user's id. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, serde::Deserialize, serde::Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ChannelName {
     text: Arc<str>,
     /// For [`channel_map::ChannelMap`].
@@ -111,6 +112,20 @@ impl ChannelName {
     }
 }
 
+impl TryFrom<String> for ChannelName {
+    type Error = NameError;
+
+    fn try_from(name: String) -> Result<Self, NameError> {
+        Self::parse(&name)
+    }
+}
+
+impl From<ChannelName> for String {
+    fn from(name: ChannelName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
 fn user_in(name: &str) -> Option<&str> {
     name.strip_prefix(ChannelName::OF_USER).filter(|user| !user.is_empty())
 }
@@ -172,8 +187,14 @@ impl fmt::Display for ChannelName {
 }
 
 /// The name of a plugin: its file's stem, 1 to 64 of `a-z 0-9 -`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PluginName(Arc<str>);
+
+/// What [`PluginName::parse`] has no reason for.
+#[derive(Debug, thiserror::Error)]
+#[error("a plugin's name is 1 to {} of `a-z 0-9 -`", PluginName::MAX_BYTES)]
+pub struct NoPluginName;
 
 impl PluginName {
     pub const MAX_BYTES: usize = 64;
@@ -187,6 +208,20 @@ impl PluginName {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for PluginName {
+    type Error = NoPluginName;
+
+    fn try_from(name: String) -> Result<Self, NoPluginName> {
+        Self::parse(&name).ok_or(NoPluginName)
+    }
+}
+
+impl From<PluginName> for String {
+    fn from(name: PluginName) -> Self {
+        name.as_str().to_owned()
     }
 }
 

@@ -27,8 +27,8 @@ struct Batch {
 #[derive(Clone)]
 pub struct Mesh {
     boxes: Arc<[Letterbox]>,
-    /// Shards that have said goodbye to all their clients.
-    drained: Arc<AtomicUsize>,
+    /// How often shards have come to where the others wait for them.
+    arrived: Arc<AtomicUsize>,
 }
 
 /// A shard's own letterbox.
@@ -48,7 +48,7 @@ impl Mesh {
                 (Letterbox { sender, waiting: waiting.clone() }, Inbox { receiver, waiting })
             })
             .unzip();
-        (Self { boxes: boxes.into(), drained: Arc::default() }, inboxes)
+        (Self { boxes: boxes.into(), arrived: Arc::default() }, inboxes)
     }
 
     pub fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
@@ -69,13 +69,14 @@ impl Mesh {
         let _ = target.sender.send(Batch { letters, weight });
     }
 
-    /// A shard has no client any more, and what it had to say of them has arrived.
-    pub fn shard_is_drained(&self) {
-        self.drained.fetch_add(1, Ordering::Relaxed);
+    /// A shard has come to a point at which all wait for one another.
+    pub fn arrive(&self) {
+        self.arrived.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn all_are_drained(&self) -> bool {
-        self.drained.load(Ordering::Relaxed) >= self.boxes.len()
+    /// Have all come to as many such points?
+    pub fn have_all_arrived(&self, points: usize) -> bool {
+        self.arrived.load(Ordering::Relaxed) >= points * self.boxes.len()
     }
 
     /// Some shard lags behind with its letters.

@@ -25,10 +25,12 @@ use super::report::{
     CanaryReport, FileError, Loaded, PluginReport, PluginState, PluginsReport, Quarantine, RolledBack,
     ShadowReport, Swap, Version,
 };
+use super::saved::SavedStore;
 use super::shadow::Shadow;
 use super::tap::{Tap, Taps};
 use super::trial::{Trial, TrialSettings};
 use super::watcher::Note;
+use crate::core::clock::UnixMillis;
 use crate::core::{Pattern, PluginName};
 
 /// What the operator says of one plugin.
@@ -160,6 +162,16 @@ impl PluginHost {
     /// Who answers what plugins ask of the server. Only the first counts.
     pub fn read_by(&self, reader: Arc<dyn Reader>) {
         self.reads.answer_by(reader);
+    }
+
+    /// What plugins keep by key, for the server after this one; `at` is now.
+    pub fn saved_stores(&self, at: UnixMillis) -> Vec<SavedStore> {
+        self.shared.lasting.saved(at)
+    }
+
+    /// What the server before this one had of it: before anybody calls a plugin.
+    pub fn restore_stores(&self, stores: Vec<SavedStore>) {
+        self.shared.lasting.restore(stores);
     }
 
     /// Hands the plugins new settings, without a restart. What comes of it is in the log and the report.

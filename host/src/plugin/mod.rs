@@ -42,6 +42,7 @@ mod quick;
 pub mod reads;
 mod registry;
 mod report;
+pub mod saved;
 mod shadow;
 mod slot;
 mod stage;

@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::core::ShardId;
 use crate::hub::mesh::{Inbox, Mesh};
 use crate::hub::{Settings, Shard};
+use crate::plugin::saved::SavedChannel;
 use crate::plugin::{PluginHost, Services};
 use crate::session;
 
@@ -78,29 +79,29 @@ pub struct ShardSetup {
     pub limits: Arc<session::limits::Limits>,
     pub rules: Arc<session::rules::Rules>,
     pub apps: Arc<session::pusher::Apps>,
+    /// Of the channels that are at home here, by the server before this one.
+    pub saved: Vec<SavedChannel>,
     pub stopped: watch::Receiver<bool>,
 }
 
-/// The thread's whole life.
-pub fn run_shard(setup: ShardSetup) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "a shard cannot start"),
-    };
-    LocalSet::new().block_on(&runtime, shard(setup));
+/// The thread's whole life. What is to be kept of its channels is the answer.
+pub fn run_shard(setup: ShardSetup) -> Vec<SavedChannel> {
+    let ran = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .and_then(|runtime| LocalSet::new().block_on(&runtime, shard(setup)));
+    ran.unwrap_or_else(|error| {
+        tracing::error!(%error, "a shard cannot start");
+        Vec::new()
+    })
 }
 
-async fn shard(setup: ShardSetup) {
+async fn shard(setup: ShardSetup) -> std::io::Result<Vec<SavedChannel>> {
     let ShardSetup { me, inbox, listener, mesh, settings, config, plugins, .. } = setup;
-    let ShardSetup { jwt, limits, rules, apps, mut stopped, .. } = setup;
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "a shard cannot listen"),
-    };
-    let shard = match Shard::new(me, settings, mesh, plugins.registry()) {
-        Ok(shard) => shard,
-        Err(error) => return tracing::error!(%error, "a shard cannot start"),
-    };
+    let ShardSetup { jwt, limits, rules, apps, saved, mut stopped, .. } = setup;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let shard = Shard::new(me, settings, mesh, plugins.registry())?;
+    shard.restore(saved);
     tokio::task::spawn_local(shard.clone().run(inbox));
     let context = Rc::new(session::Context {
         shard: shard.clone(),
@@ -135,7 +136,7 @@ async fn shard(setup: ShardSetup) {
         }
     }
     drop(listener);
-    shard.drain().await;
+    Ok(shard.drain().await)
 }
 
 async fn http(stream: TcpStream, peer: SocketAddr, router: Rc<Router>) {

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use super::listener::{self, ShardSetup};
 use super::{jwks, webhooks};
 use crate::config::{self, Config, JwtConfig, KeySource, PluginConfig};
+use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, Pattern};
 use crate::dialect::{Action, Bridge, Event, Framed, Native, Plain, Pusher};
 use crate::hub::history::HistoryRule;
@@ -20,6 +21,7 @@ use crate::hub::queue::QueueRule;
 use crate::hub::rules::{ChannelRule, Rules, WhoMayPublish};
 use crate::hub::shard::{Admission, MeshReader, Settings};
 use crate::hub::wire::{Wire, WireId, Wires};
+use crate::plugin::saved::{Saved, SavedChannel, StateDir};
 use crate::plugin::{PluginHost, PluginLimits, PluginSettings, PluginsConfig, Registry, StoreBounds};
 use crate::session;
 use crate::session::jwt::Verifier;
@@ -52,9 +54,10 @@ const INSTALL_PATIENCE: Duration = Duration::from_secs(5);
 /// A server that listens. Dropped, its threads go on until the process ends.
 pub struct Server {
     pub address: SocketAddr,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    threads: Vec<std::thread::JoinHandle<Vec<SavedChannel>>>,
     stop: tokio::sync::watch::Sender<bool>,
     plugins: Arc<PluginHost>,
+    state_dir: Option<StateDir>,
 }
 
 impl Server {
@@ -67,13 +70,18 @@ impl Server {
         Ok(())
     }
 
-    /// Tells every client 1001 and ends when they have heard it, or after five seconds.
-    pub fn stop(self) {
+    /// Tells every client 1001 and ends when they have heard it, or after five seconds. Then what
+    /// plugins have is saved, where there is a folder for it.
+    ///
+    /// # Errors
+    /// It could not be saved.
+    pub fn stop(self) -> Result<()> {
         let _ = self.stop.send(true);
-        for thread in self.threads {
-            // A shard that panicked has said so itself.
-            let _ = thread.join();
-        }
+        // A shard that panicked has said so itself.
+        let channels = self.threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect();
+        let Some(state_dir) = self.state_dir else { return Ok(()) };
+        let at = UnixMillis::now();
+        state_dir.put(Saved { at, stores: self.plugins.saved_stores(at), channels })
     }
 }
 
@@ -92,6 +100,7 @@ pub fn check(config: &Config) -> Result<()> {
 pub fn serve(config: &Config) -> Result<Server> {
     let apps = Arc::new(Apps::new(&config.pusher)?);
     let jwt = config.jwt.as_ref().map(verifier).transpose()?;
+    let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose()?;
     let plugins = Arc::new(PluginHost::start(plugins_config(config)?)?);
     if let Some(jwt) = &jwt {
         say_who_decides(jwt, &plugins.registry());
@@ -106,6 +115,8 @@ pub fn serve(config: &Config) -> Result<Server> {
     let settings = settings(config, &apps, shards)?;
     let limits = Arc::new(session::limits::Limits::new(&config.limits)?);
     let rules = Arc::new(session::rules::Rules::new(&config.channels)?);
+    // The last that can fail: what is taken is not found again.
+    let mut saved = restore(state_dir.as_ref(), &plugins, &mesh)?.into_iter();
     let mut threads = Vec::new();
     for ((me, inbox), listener) in mesh.shards().zip(inboxes).zip(listeners) {
         let setup = ShardSetup {
@@ -120,6 +131,7 @@ pub fn serve(config: &Config) -> Result<Server> {
             limits: limits.clone(),
             rules: rules.clone(),
             apps: apps.clone(),
+            saved: saved.next().unwrap_or_default(),
             stopped: stopped.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -129,7 +141,22 @@ pub fn serve(config: &Config) -> Result<Server> {
         threads.push(thread);
     }
     plugins.on_change(move |registry| install(&mesh, &registry));
-    Ok(Server { address, threads, stop, plugins })
+    Ok(Server { address, threads, stop, plugins, state_dir })
+}
+
+/// What the server before this one has saved: each shard's part of it. Plugins have theirs.
+fn restore(
+    state_dir: Option<&StateDir>,
+    plugins: &PluginHost,
+    mesh: &Mesh,
+) -> Result<Vec<Vec<SavedChannel>>> {
+    let Some(saved) = state_dir.map(StateDir::take).transpose()?.flatten() else { return Ok(Vec::new()) };
+    plugins.restore_stores(saved.stores);
+    let mut parts: Vec<Vec<_>> = mesh.shards().map(|_| Vec::new()).collect();
+    for channel in saved.channels {
+        parts[mesh.home(&channel.name).index()].push(channel);
+    }
+    Ok(parts)
 }
 
 /// With keys from elsewhere, somebody is sent for them.
@@ -245,6 +272,7 @@ fn settings(config: &Config, apps: &Arc<Apps>, shards: usize) -> Result<Settings
         subscriptions: config.limits.subscriptions,
         admission: admission(config)?,
         board: webhooks::start(apps)?,
+        saves: config.state_dir.is_some(),
     })
 }
 

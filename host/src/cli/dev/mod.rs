@@ -67,8 +67,7 @@ impl Dev {
             .spawn(move || follow(&mut watched, &changes, &plugins))
             .context("cannot start the thread that builds")?;
         goodbye.wait(None, &server);
-        server.stop();
-        Ok(())
+        server.stop()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Subscribers that are none any more, and what their channel's handler hears of it: at least once,
 //! and, where its settings give them time to come back, only if they do not.
 //!
-//! The server's memory is where a departure waits: a crash loses it.
+//! The server's memory is where a departure waits: a crash loses it, an end in which channels are saved does not.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -107,7 +107,7 @@ impl Graces {
         late.into_iter().map(|gone| gone.unsubscribe).collect()
     }
 
-    fn take(&mut self) -> Vec<Unsubscribe> {
+    pub fn take(&mut self) -> Vec<Unsubscribe> {
         self.count = 0;
         self.users.drain().flat_map(|(_, missing)| missing.gone).map(|gone| gone.unsubscribe).collect()
     }

@@ -15,6 +15,7 @@ mod plugins;
 mod questions;
 mod reads;
 mod repeats;
+mod saved;
 mod subscribers;
 mod timers;
 mod verdicts;
@@ -46,6 +47,7 @@ use repeats::{Met, Repeats};
 pub use census::ChannelFacts;
 pub use occupancy::Occupancy;
 pub use repeats::RepeatKey;
+pub use saved::Lost;
 
 /// What a handler's answer belongs to.
 pub struct Ticket {
@@ -90,6 +92,8 @@ pub struct Homes {
     homes: ChannelMap<Home>,
     /// Handlers' calls about subscribers that have left, under way.
     departures: usize,
+    /// Those that they have not heard, once the server ends and its channels are saved.
+    unheard: Option<Vec<Unsubscribe>>,
     groups: Groups,
     /// Channels with an open turn.
     dirty: Vec<ChannelName>,
@@ -128,6 +132,7 @@ impl Homes {
             actors,
             homes: ChannelMap::default(),
             departures: 0,
+            unheard: None,
             groups: Groups::new(limit),
             dirty: Vec::new(),
             open_messages: 0,

@@ -9,10 +9,12 @@ use super::chain::LinkId;
 use super::channel::Home;
 use super::{Homes, Request};
 use crate::core::ChannelName;
+use crate::core::clock::UnixMillis;
 use crate::hub::letter::Letter;
 use crate::hub::post::{Event, LocalQueue, Post};
 use crate::hub::shard::AbortOnDrop;
 use crate::plugin::Job;
+use crate::plugin::saved::SavedTimer;
 
 /// Of one channel; one more is not set.
 const MOST: usize = 64;
@@ -27,6 +29,7 @@ pub struct Timers {
 }
 
 struct Running {
+    rings: UnixMillis,
     /// Which of those with the same id: one that was cancelled may have rung already.
     serial: u64,
     _clock: AbortOnDrop,
@@ -55,8 +58,16 @@ impl Timers {
             tokio::time::sleep(after.max(SHORTEST)).await;
             queue.push(Event::Letter(Letter::Timer { channel, id, serial }));
         });
-        self.running.insert((by, id), Running { serial, _clock: AbortOnDrop(clock) });
+        let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let rings = UnixMillis(UnixMillis::now().0.saturating_add(millis));
+        self.running.insert((by, id), Running { rings, serial, _clock: AbortOnDrop(clock) });
         true
+    }
+
+    /// Those of one handler.
+    pub fn of(&self, handler: LinkId) -> Vec<SavedTimer> {
+        let running = self.running.iter().filter(|((by, _), _)| *by == handler);
+        running.map(|((_, id), running)| SavedTimer { id: *id, rings: running.rings }).collect()
     }
 
     fn cancel(&mut self, by: LinkId, id: u32) {
@@ -108,6 +119,10 @@ impl Homes {
 
     /// A timer rings, for the handler that has set it.
     pub fn timer(&mut self, channel: ChannelName, id: u32, serial: u64) {
+        if self.unheard.is_some() {
+            // It is for the next server.
+            return;
+        }
         let Some(home) = self.homes.get_mut(&channel) else { return };
         let Some(by) = home.timers.as_mut().and_then(|timers| timers.over(id, serial)) else { return };
         if let Some(link) = home.chain.get(by) {

@@ -54,11 +54,14 @@ impl Homes {
             (Request::Timer { channel }, Err(failure)) => {
                 tracing::warn!(%channel, %failure, "a timer's call failed; the timer is gone");
             }
-            (Request::Unsubscribe(unsubscribe), Err(failure)) => {
-                tracing::warn!(channel = %unsubscribe.channel, client = %unsubscribe.sender.client, %failure,
-                    "the handler has not heard that a client has left");
-                self.taken_leave(unsubscribe, Vec::new(), by, post);
-            }
+            (Request::Unsubscribe(unsubscribe), Err(failure)) => match &mut self.unheard {
+                Some(unheard) => unheard.push(unsubscribe),
+                None => {
+                    tracing::warn!(channel = %unsubscribe.channel, client = %unsubscribe.sender.client, %failure,
+                        "the handler has not heard that a client has left");
+                    self.taken_leave(unsubscribe, Vec::new(), by, post);
+                }
+            },
             (Request::Publish(publish), Err(failure)) => {
                 let refusal = self.failed(&publish.channel, by.0, &failure);
                 self.answer(publish.channel, publish.origin, Err(refusal), post);

@@ -9,6 +9,7 @@ use super::Shard;
 use super::clients::LINGER;
 use crate::core::ShardId;
 use crate::hub::home::Homes;
+use crate::plugin::saved::SavedChannel;
 
 /// How long the messages that are on their way have to arrive.
 const ARRIVAL: Duration = Duration::from_secs(1);
@@ -18,8 +19,9 @@ const LOOK: Duration = Duration::from_millis(5);
 
 impl Shard {
     /// Says goodbye to everyone, once what homes have acknowledged has come, and waits until they
-    /// are gone, at most as long as one goodbye takes.
-    pub async fn drain(&self) {
+    /// are gone, at most as long as one goodbye takes. What is to be kept of the channels is the answer, where
+    /// anything is.
+    pub async fn drain(&self) -> Vec<SavedChannel> {
         let deadline = Instant::now() + LINGER + ARRIVAL / 4;
         self.deliver_all().await;
         let all: Vec<_> = self.delivery.borrow().connections().cloned().collect();
@@ -30,6 +32,21 @@ impl Shard {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.tell_departures(deadline).await;
+        if !self.settings.saves {
+            return Vec::new();
+        }
+        // What departures have set off in channels of other shards has come there.
+        self.until_done(Instant::now() + ARRIVAL, self.every_shard(), |_, _| ()).await;
+        self.meet(2, Instant::now() + DEPARTURES).await;
+        self.save().await
+    }
+
+    /// Waits for the other shards, at the first or second such point.
+    async fn meet(&self, point: usize, deadline: Instant) {
+        self.post.mesh().arrive();
+        while !self.post.mesh().have_all_arrived(point) && Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Until the handlers of the channels that are at home here have heard that everyone has left.
@@ -37,12 +54,13 @@ impl Shard {
         let arrival = Instant::now() + ARRIVAL;
         // Their homes have heard it when they answer.
         self.until_done(arrival, self.every_shard(), |_, _| ()).await;
-        self.post.mesh().shard_is_drained();
-        while !self.post.mesh().all_are_drained() && Instant::now() < deadline + ARRIVAL {
-            tokio::time::sleep(LOOK).await;
-        }
-        self.until_done(Instant::now() + ARRIVAL, std::iter::once(self.post.me()), |_, homes| {
-            homes.end_graces();
+        self.meet(1, deadline + ARRIVAL).await;
+        let saves = self.settings.saves;
+        self.until_done(Instant::now() + ARRIVAL, std::iter::once(self.post.me()), move |_, homes| {
+            // Where channels are saved, users may come back to the next server.
+            if !saves {
+                homes.end_graces();
+            }
         })
         .await;
         let deadline = deadline.max(Instant::now()) + DEPARTURES;
@@ -52,8 +70,9 @@ impl Shard {
                 return;
             }
             if Instant::now() >= deadline {
+                let when = if saves { "yet: they will" } else { "" };
                 return tracing::warn!(
-                    "{left} clients have left, and their channels' handlers have not heard it"
+                    "{left} clients have left, and their channels' handlers have not heard it {when}"
                 );
             }
             tokio::time::sleep(LOOK).await;
@@ -73,7 +92,7 @@ impl Shard {
     }
 
     /// A shard that has ended has no more to say.
-    async fn until_done(
+    pub(super) async fn until_done(
         &self,
         deadline: Instant,
         shards: impl Iterator<Item = ShardId>,

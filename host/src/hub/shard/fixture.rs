@@ -90,6 +90,7 @@ pub fn settings() -> Settings {
         subscriptions: 10,
         admission: Admission::default(),
         board: None,
+        saves: false,
     }
 }
 

@@ -14,6 +14,7 @@ mod occupancy;
 mod orders;
 mod plugged;
 mod reads;
+mod saving;
 #[cfg(test)]
 mod rounds;
 mod time;
@@ -82,6 +83,8 @@ pub struct Settings {
     pub admission: Admission,
     /// Where what happens is told outside of channels, if anybody wants to know.
     pub board: Option<Board>,
+    /// Channels' state outlives a server that was asked to end.
+    pub saves: bool,
 }
 
 /// One shard, on its own thread. Cheap to clone as `Rc`.

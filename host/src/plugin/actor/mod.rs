@@ -7,6 +7,7 @@
 mod mailbox;
 mod owed;
 mod runner;
+mod state;
 mod version;
 mod worker;
 
@@ -18,6 +19,7 @@ use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 use mailbox::Queue;
+use tokio::sync::oneshot;
 use worker::Worker;
 
 pub(super) use version::{Opened, Version};
@@ -39,7 +41,7 @@ pub struct Denial {
 }
 
 /// Why a subscriber is no longer one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub enum Departure {
     Left,
     Disconnected,
@@ -157,6 +159,16 @@ enum Work<T> {
     Hibernate {
         channel: u32,
     },
+    /// What it had when the server before this one ended: before its first job.
+    Restore {
+        channel: u32,
+        snapshot: Box<[u8]>,
+    },
+    /// The server ends, and wants to know what is to be kept: there are no jobs after it.
+    End {
+        channel: u32,
+        last: oneshot::Sender<Option<Box<[u8]>>>,
+    },
     /// Departures that the handler has failed to take are tried again.
     Retry {
         channel: u32,
@@ -271,6 +283,18 @@ impl<S: ActorSink> Actor<S> {
             return self.rest.set(Rest::Told { of });
         }
         self.rest.set(Rest::Quiet { seconds: seconds.saturating_add(elapsed), of });
+    }
+
+    /// With its first job the channel goes on from what it had when the server before this one ended.
+    pub fn restore(&self, snapshot: Box<[u8]>) {
+        self.worker.push(&self.queue, Work::Restore { channel: self.channel, snapshot });
+    }
+
+    /// What the channel wants kept, when the jobs that it has are done. Whatever it is sent from now on fails.
+    pub fn end(&self) -> oneshot::Receiver<Option<Box<[u8]>>> {
+        let (last, answer) = oneshot::channel();
+        self.worker.push(&self.queue, Work::End { channel: self.channel, last });
+        answer
     }
 
     /// From the next job on the channel is handled by this version, unless that refuses its state.

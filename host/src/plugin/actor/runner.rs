@@ -1,4 +1,4 @@
-//! What a store's worker does: its channels' jobs in their order, and their moves between versions.
+//! What a store's worker does: its channels' jobs in their order, and what becomes of the channels.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
@@ -22,23 +22,23 @@ use crate::plugin::tap::{self, Called, Observed};
 
 /// A channel in a store.
 pub(super) struct Room<T> {
-    name: ChannelName,
-    captures: Captures,
+    pub name: ChannelName,
+    pub captures: Captures,
     /// The number of the generation that handles it.
-    version: u64,
-    state: State,
+    pub version: u64,
+    pub state: State,
     /// The newest listener that was shown its state.
-    seen_by: u64,
+    pub seen_by: u64,
     /// The room's own: what shares its store is not paused with it.
-    health: Health,
+    pub health: Health,
     /// Departures that it has not taken yet, in their order. They come before any other job.
-    pub(super) owed: VecDeque<Owed<T>>,
+    pub owed: VecDeque<Owed<T>>,
     /// A [`Work::Retry`] is on its way.
-    pub(super) retrying: bool,
-    pub(super) queue: Weak<Queue<T>>,
+    pub retrying: bool,
+    pub queue: Weak<Queue<T>>,
 }
 
-enum State {
+pub(super) enum State {
     /// Not opened yet, or lost with its store.
     Closed,
     Open(Opened),
@@ -47,7 +47,7 @@ enum State {
 }
 
 impl<T> Room<T> {
-    fn open(&self) -> Option<Opened> {
+    pub fn open(&self) -> Option<Opened> {
         match self.state {
             State::Open(opened) => Some(opened),
             State::Closed | State::Asleep(_) => None,
@@ -66,7 +66,7 @@ impl<T> Room<T> {
 /// the new version, and that of the one before it for the channels that the new one refuses.
 pub struct Runner<S: ActorSink> {
     pub(super) sink: Rc<S>,
-    versions: Vec<Version>,
+    pub(super) versions: Vec<Version>,
     pub(super) rooms: BTreeMap<u32, Room<S::Ticket>>,
     _own: Option<OwnStore>,
 }
@@ -110,6 +110,17 @@ impl<S: ActorSink> Runner<S> {
                     self.settle(channel, &worker).await;
                 }
                 Work::Hibernate { channel } => self.hibernate(channel).await,
+                Work::Restore { channel, snapshot } => {
+                    if let Some(room) = self.rooms.get_mut(&channel) {
+                        room.state = State::Asleep(snapshot);
+                    }
+                }
+                Work::End { channel, last } => {
+                    let snapshot = self.last_snapshot(channel).await;
+                    self.leave(channel).await;
+                    // Who asked may have given up.
+                    let _ = last.send(snapshot);
+                }
                 Work::Leave { channel } => self.leave(channel).await,
             }
             if mailbox.pauses() {
@@ -118,7 +129,7 @@ impl<S: ActorSink> Runner<S> {
         }
     }
 
-    fn know(&mut self, generation: &Arc<Generation>) -> &mut Version {
+    pub(super) fn know(&mut self, generation: &Arc<Generation>) -> &mut Version {
         let known = self.versions.iter().position(|version| version.generation.number == generation.number);
         let at = known.unwrap_or_else(|| {
             self.versions.push(Version::new(generation));
@@ -128,7 +139,7 @@ impl<S: ActorSink> Runner<S> {
     }
 
     /// A channel, as it is now.
-    fn room(&mut self, channel: u32) -> Option<&mut Room<S::Ticket>> {
+    pub(super) fn room(&mut self, channel: u32) -> Option<&mut Room<S::Ticket>> {
         let room = self.rooms.get_mut(&channel)?;
         if let Some(version) = find(&mut self.versions, room.version) {
             room.catch_up(version);
@@ -137,19 +148,19 @@ impl<S: ActorSink> Runner<S> {
     }
 
     /// Lets go of the versions that no channel is handled by any more, and their stores.
-    fn prune(&mut self) {
+    pub(super) fn prune(&mut self) {
         self.versions.retain(|version| version.rooms > 0);
     }
 
     /// Whatever lived in the store is gone with it, and opened anew with its next job.
-    fn end_store(&mut self, number: u64) {
+    pub(super) fn end_store(&mut self, number: u64) {
         if let Some(version) = find(&mut self.versions, number) {
             version.end_store();
         }
     }
 
     /// Something went wrong in the store.
-    fn failed(&mut self, number: u64, failure: &PluginFailure, doing: &str) {
+    pub(super) fn failed(&mut self, number: u64, failure: &PluginFailure, doing: &str) {
         if let Some(version) = find(&mut self.versions, number) {
             version.generation.note(failure, doing);
         }
@@ -171,7 +182,7 @@ impl<S: ActorSink> Runner<S> {
         self.prune();
     }
 
-    async fn close(&mut self, number: u64, opened: Option<Opened>) {
+    pub(super) async fn close(&mut self, number: u64, opened: Option<Opened>) {
         let (Some(version), Some(opened)) = (find(&mut self.versions, number), opened) else { return };
         if let Err(failure) = version.close(opened).await {
             self.failed(number, &failure, "closing a channel");
@@ -197,13 +208,7 @@ impl<S: ActorSink> Runner<S> {
             room.seen_by = 0;
             let (number, doing) = (room.version, format!("handling {}", room.name));
             let culprit = pauses.then(|| Culprit::of(room.name.as_str()));
-            match (failure, find(&mut self.versions, number)) {
-                // By the version that has saved it. The store is well; the channel begins anew.
-                (PluginFailure::SnapshotRefused(_), Some(version)) => {
-                    version.generation.note(failure, &doing);
-                }
-                _ => self.failed(number, failure, &doing),
-            }
+            self.failed(number, failure, &doing);
             // After the failure itself, so that both are of one minute.
             if let (Some(culprit), Some(version)) = (culprit, find(&mut self.versions, number)) {
                 version.generation.conduct.paused(culprit);
@@ -283,136 +288,18 @@ impl<S: ActorSink> Runner<S> {
                     State::Asleep(snapshot) => Some(snapshot),
                     State::Closed | State::Open(_) => None,
                 };
-                let opened = version.open(&room.name, &room.captures, snapshot.as_deref()).await?;
+                let opened = match version.open(&room.name, &room.captures, snapshot.as_deref()).await {
+                    Err(refusal @ PluginFailure::SnapshotRefused(_)) => {
+                        version.generation.note(&refusal, &format!("waking {}, which begins anew", room.name));
+                        version.open(&room.name, &room.captures, None).await?
+                    }
+                    opened => opened?,
+                };
                 room.state = State::Open(opened);
                 opened
             }
         };
         pin!(version.call(opened, job, &room.name, trace)).await
-    }
-
-    // === state ===
-
-    /// What an open channel wants kept. `Err`: it cannot be had, and the channel is as it was;
-    /// where saving cost the store, the channel is closed instead, and nothing is kept.
-    async fn save(&mut self, channel: u32) -> Result<Option<Box<[u8]>>, PluginFailure> {
-        let Some(room) = self.room(channel) else { return Ok(None) };
-        let Some(opened) = room.open() else { return Ok(None) };
-        let (number, doing) = (room.version, format!("saving {}", room.name));
-        let Some(version) = find(&mut self.versions, number) else { return Ok(None) };
-        match version.save(opened).await {
-            Ok(saved) => Ok(saved),
-            Err(failure @ PluginFailure::BadOutput(_)) => {
-                version.generation.note(&failure, &doing);
-                Err(failure)
-            }
-            Err(failure) => {
-                self.failed(number, &failure, &doing);
-                Ok(None)
-            }
-        }
-    }
-
-    /// Nobody has called the channel for a while: its memory goes, if it can be saved.
-    async fn hibernate(&mut self, channel: u32) {
-        let Ok(Some(snapshot)) = self.save(channel).await else { return };
-        let Some(room) = self.room(channel) else { return };
-        let (number, opened) = (room.version, room.open());
-        tracing::debug!(channel = %room.name, bytes = snapshot.len(), "hibernates");
-        room.state = State::Asleep(snapshot);
-        match (find(&mut self.versions, number), opened) {
-            (Some(version), Some(opened)) if version.has_only(opened) => version.end_store(),
-            _ => self.close(number, opened).await,
-        }
-    }
-
-    /// Moves a channel to another version, with its state. One that does not go on from it does
-    /// not get the channel: the version before goes on.
-    async fn swap(&mut self, channel: u32, generation: &Arc<Generation>, captures: Captures) {
-        let Some(room) = self.rooms.get_mut(&channel) else { return };
-        if room.version == generation.number {
-            room.captures = captures;
-            return;
-        }
-        self.know(generation);
-        if let Err(failure) = self.move_to(channel, generation, captures.clone()).await
-            && let Some(room) = self.rooms.get(&channel)
-        {
-            let from = find(&mut self.versions, room.version).map(|version| version.generation.clone());
-            let from = from.map(|from| format!("version {} (generation {})", from.version, from.number));
-            let from = from.unwrap_or_default();
-            // A version that is taken back keeps nothing, whatever becomes of the state.
-            let is_back = generation.number < room.version;
-            let then = if is_back { "so it begins anew" } else { "which keeps it" };
-            let name = room.name.clone();
-            generation.note(&failure, &format!("taking over {name} from {from}, {then}"));
-            if is_back {
-                self.begin_anew(channel, generation.number, captures).await;
-            }
-        }
-        self.prune();
-    }
-
-    /// Moves a channel to another version, without its state.
-    async fn begin_anew(&mut self, channel: u32, number: u64, captures: Captures) {
-        let Some(room) = self.rooms.get_mut(&channel) else { return };
-        let (before, opened) = (room.version, room.open());
-        (room.version, room.captures) = (number, captures);
-        (room.state, room.health, room.seen_by) = (State::Closed, Health::default(), 0);
-        self.moved(before, number);
-        self.close(before, opened).await;
-    }
-
-    /// A channel is another version's.
-    fn moved(&mut self, before: u64, now: u64) {
-        for version in &mut self.versions {
-            let number = version.generation.number;
-            version.rooms += usize::from(number == now);
-            version.rooms -= usize::from(number == before);
-        }
-    }
-
-    async fn move_to(
-        &mut self,
-        channel: u32,
-        generation: &Arc<Generation>,
-        captures: Captures,
-    ) -> Result<(), PluginFailure> {
-        let saved = self.save(channel).await?;
-        let Some(room) = self.rooms.get_mut(&channel) else { return Ok(()) };
-        let snapshot = match &room.state {
-            State::Asleep(snapshot) => Some(&snapshot[..]),
-            State::Open(_) | State::Closed => saved.as_deref(),
-        };
-        let state = match (snapshot, find(&mut self.versions, generation.number)) {
-            (Some(snapshot), Some(version)) => {
-                match version.open(&room.name, &captures, Some(snapshot)).await {
-                    Ok(opened) => State::Open(opened),
-                    Err(failure) => {
-                        if !matches!(failure, PluginFailure::SnapshotRefused(_)) {
-                            self.end_store(generation.number);
-                        }
-                        return Err(failure);
-                    }
-                }
-            }
-            _ => State::Closed,
-        };
-        let (number, before) = (room.version, std::mem::replace(&mut room.state, state));
-        (room.version, room.captures, room.health) = (generation.number, captures, Health::default());
-        let opened = room.open();
-        let (version, closes) = match before {
-            State::Open(before) => (number, Some(before)),
-            // It sleeps on: that it can go on from there is all that had to be known.
-            State::Asleep(snapshot) => {
-                room.state = State::Asleep(snapshot);
-                (generation.number, opened)
-            }
-            State::Closed => (number, None),
-        };
-        self.moved(number, generation.number);
-        self.close(version, closes).await;
-        Ok(())
     }
 }
 
@@ -439,6 +326,6 @@ fn is_an_answer(failure: &PluginFailure) -> bool {
     matches!(failure, OpenRefused(_) | Paused { .. } | Quarantined)
 }
 
-fn find(versions: &mut [Version], number: u64) -> Option<&mut Version> {
+pub(super) fn find(versions: &mut [Version], number: u64) -> Option<&mut Version> {
     versions.iter_mut().find(|version| version.generation.number == number)
 }

@@ -83,6 +83,15 @@ impl KeyValues {
         StoreUse { keys: map.entries.len(), bytes: map.bytes }
     }
 
+    /// All that is there, and how many milliseconds it has left.
+    pub fn entries(&self, now: Nanos) -> Vec<(Arc<str>, Arc<[u8]>, TimeToLive)> {
+        let mut map = self.map();
+        map.forget_ended(now);
+        let left = |end: Nanos| (end.0 - now.0).div_ceil(1_000_000);
+        let entry = |(key, entry): (&Arc<str>, &Entry)| (key.clone(), entry.value.clone(), entry.ends.map(left));
+        map.entries.iter().map(entry).collect()
+    }
+
     /// # Errors
     /// [`StoreError::TooLarge`] for what is no key.
     pub fn get(&self, now: Nanos, key: &str) -> Result<Option<Arc<[u8]>>, StoreError> {

@@ -85,8 +85,8 @@ impl Test {
             }
             Ok(())
         });
-        stage.end();
-        played
+        let ended = stage.end();
+        played.and(ended)
     }
 }
 

@@ -63,9 +63,11 @@ impl Stage {
         })
     }
 
-    pub fn end(self) {
+    /// # Errors
+    /// Its settings have a folder for what is saved, and it could not be saved.
+    pub fn end(self) -> Result<()> {
         drop(self.clients);
-        self.server.stop();
+        self.server.stop()
     }
 
     pub async fn play(&mut self, step: &Step) -> Result<()> {
