@@ -90,7 +90,8 @@ async fn games_go_on_over_restarts_in_the_middle_of_play() {
 async fn a_channel_that_sleeps_is_saved_as_it_is() {
     let state = TempDir::new().unwrap();
     let settings = "hibernate_after_secs = 1";
-    let config = format!("[[channel]]\npattern = '*'\ndefault_response = true\n[plugins.{PLUGIN}]\n{settings}");
+    let config =
+        format!("[[channel]]\npattern = '*'\ndefault_response = true\n[plugins.{PLUGIN}]\n{settings}");
     let server = builder(state.path(), 1)
         .plugins(&[PLUGIN, "test-auth"])
         .config(&config)
@@ -124,7 +125,8 @@ async fn timers_go_on_and_ring_late_rather_than_not() {
         }
         let server = games(state.path(), 3, &settings);
         for n in begins..begins + 2 {
-            let lost = async || (board(&server, n).await["result"] == "x wins: o took too long").then_some(());
+            let lost =
+                async || (board(&server, n).await["result"] == "x wins: o took too long").then_some(());
             wait::eventually("the timer", lost).await;
         }
         assert_eq!(complaints(&end(server).await), Vec::<&String>::new());

@@ -48,7 +48,8 @@ impl AllLasting {
     /// while no server does.
     pub fn saved(&self, at: UnixMillis) -> Vec<SavedStore> {
         let now = Nanos::now();
-        let all: Vec<_> = self.all().iter().map(|(plugin, lasting)| (plugin.clone(), lasting.clone())).collect();
+        let all: Vec<_> =
+            self.all().iter().map(|(plugin, lasting)| (plugin.clone(), lasting.clone())).collect();
         let store = |(plugin, lasting): (PluginName, Arc<Lasting>)| {
             let entry = |(key, value, left): (Arc<str>, Arc<[u8]>, Option<u64>)| SavedEntry {
                 key: key.as_ref().to_owned(),
@@ -106,7 +107,11 @@ mod tests {
         // The server was gone for ten seconds.
         let at = UnixMillis(UnixMillis::now().0 - 10_000);
         let saved = before.saved(at);
-        assert_eq!(saved.iter().map(|store| &store.plugin).collect::<Vec<_>>(), [&quiz], "the other has none");
+        assert_eq!(
+            saved.iter().map(|store| &store.plugin).collect::<Vec<_>>(),
+            [&quiz],
+            "the other has none"
+        );
 
         let after = AllLasting::default();
         after.restore(saved.clone());
@@ -114,7 +119,8 @@ mod tests {
         let value = |key| store.get(Nanos::now(), key).unwrap();
         assert_eq!(value("kept").as_deref(), Some(&b"kept"[..]));
         assert_eq!(value("ended"), None);
-        let left = store.entries(Nanos::now()).into_iter().filter_map(|(_, _, left)| left).collect::<Vec<_>>();
+        let left =
+            store.entries(Nanos::now()).into_iter().filter_map(|(_, _, left)| left).collect::<Vec<_>>();
         assert!(matches!(left[..], [3_580_000..=3_590_000]), "{left:?}");
 
         let smaller = AllLasting::default();

@@ -52,7 +52,7 @@ mod tap;
 mod trial;
 mod watcher;
 
-pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job, Ready};
+pub use actor::{Actor, ActorSink, Actors, Answer, Denial, Departure, Job, LastWord, Ready};
 pub use at_work::AtWork;
 pub use auth::{AuthAction, Handshake, Headers, Identity, Permission, Refused};
 pub use calls::Times as CallTimes;

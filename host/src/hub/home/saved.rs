@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::Homes;
@@ -12,12 +11,13 @@ use crate::core::clock::UnixMillis;
 use crate::core::{ChannelName, PluginName};
 use crate::hub::letter::{PUBLICATIONS_A_MESSAGE, Unsubscribe};
 use crate::hub::post::Post;
+use crate::plugin::LastWord;
 use crate::plugin::saved::{SavedChannel, SavedDeparture, SavedHandler};
 
 /// A channel whose handlers have been asked for what is to be kept of it.
 pub struct Ending {
     channel: ChannelName,
-    asked: Vec<(LinkId, oneshot::Receiver<Option<Box<[u8]>>>)>,
+    asked: Vec<(LinkId, LastWord)>,
 }
 
 /// What they have answered.
@@ -63,7 +63,8 @@ impl Homes {
     /// Once the last words have come.
     pub fn saved(&mut self, ended: Vec<Ended>) -> Vec<SavedChannel> {
         let mut departures: HashMap<ChannelName, Vec<SavedDeparture>> = HashMap::new();
-        for Unsubscribe { channel, sender, why, .. } in self.unheard.as_mut().map(std::mem::take).unwrap_or_default() {
+        let unheard = self.unheard.as_mut().map(std::mem::take).unwrap_or_default();
+        for Unsubscribe { channel, sender, why, .. } in unheard {
             departures.entry(channel).or_default().push(SavedDeparture::new(&sender, why));
         }
         let channel = |Ended { channel, snapshots, .. }| {

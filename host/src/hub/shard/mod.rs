@@ -14,9 +14,9 @@ mod occupancy;
 mod orders;
 mod plugged;
 mod reads;
-mod saving;
 #[cfg(test)]
 mod rounds;
+mod saving;
 mod time;
 mod writing;
 

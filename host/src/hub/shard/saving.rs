@@ -23,7 +23,9 @@ impl Shard {
         }
         let late = ended.iter().filter(|channel| channel.late).count();
         if late > 0 {
-            tracing::warn!("{late} channels begin anew: their handlers have not saved them within {LAST_WORDS:?}");
+            tracing::warn!(
+                "{late} channels begin anew: their handlers have not saved them within {LAST_WORDS:?}"
+            );
         }
         // What was told them before that, and they did not hear, is known once this is answered.
         self.until_done(deadline + LAST_WORDS, std::iter::once(self.post.me()), |_, _| ()).await;

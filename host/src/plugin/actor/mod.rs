@@ -209,6 +209,9 @@ pub struct Actor<S: ActorSink> {
     rest: Cell<Rest>,
 }
 
+/// What a channel wants kept, if anything.
+pub type LastWord = oneshot::Receiver<Option<Box<[u8]>>>;
+
 /// How long a channel has been left alone.
 #[derive(Clone, Copy)]
 enum Rest {
@@ -291,7 +294,7 @@ impl<S: ActorSink> Actor<S> {
     }
 
     /// What the channel wants kept, when the jobs that it has are done. Whatever it is sent from now on fails.
-    pub fn end(&self) -> oneshot::Receiver<Option<Box<[u8]>>> {
+    pub fn end(&self) -> LastWord {
         let (last, answer) = oneshot::channel();
         self.worker.push(&self.queue, Work::End { channel: self.channel, last });
         answer

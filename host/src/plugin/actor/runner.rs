@@ -290,7 +290,8 @@ impl<S: ActorSink> Runner<S> {
                 };
                 let opened = match version.open(&room.name, &room.captures, snapshot.as_deref()).await {
                     Err(refusal @ PluginFailure::SnapshotRefused(_)) => {
-                        version.generation.note(&refusal, &format!("waking {}, which begins anew", room.name));
+                        let doing = format!("waking {}, which begins anew", room.name);
+                        version.generation.note(&refusal, &doing);
                         version.open(&room.name, &room.captures, None).await?
                     }
                     opened => opened?,

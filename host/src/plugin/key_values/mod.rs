@@ -88,7 +88,8 @@ impl KeyValues {
         let mut map = self.map();
         map.forget_ended(now);
         let left = |end: Nanos| (end.0 - now.0).div_ceil(1_000_000);
-        let entry = |(key, entry): (&Arc<str>, &Entry)| (key.clone(), entry.value.clone(), entry.ends.map(left));
+        let entry =
+            |(key, entry): (&Arc<str>, &Entry)| (key.clone(), entry.value.clone(), entry.ends.map(left));
         map.entries.iter().map(entry).collect()
     }
 

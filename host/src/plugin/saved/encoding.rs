@@ -108,8 +108,8 @@ mod tests {
     }
 
     fn handler() -> impl Strategy<Value = SavedHandler> {
-        let timer = (any::<u32>(), any::<u64>())
-            .prop_map(|(id, rings)| SavedTimer { id, rings: UnixMillis(rings) });
+        let timer =
+            (any::<u32>(), any::<u64>()).prop_map(|(id, rings)| SavedTimer { id, rings: UnixMillis(rings) });
         (plugin(), option::of(bytes()), vec(timer, 0..4))
             .prop_map(|(plugin, snapshot, timers)| SavedHandler { plugin, snapshot, timers })
     }
@@ -123,8 +123,11 @@ mod tests {
     fn saved() -> impl Strategy<Value = Saved> {
         let channel = (channel(), vec(handler(), 0..3), vec(departure(), 0..3))
             .prop_map(|(name, handlers, departures)| SavedChannel { name, handlers, departures });
-        (any::<u64>(), vec(store(), 0..3), vec(channel, 0..6))
-            .prop_map(|(at, stores, channels)| Saved { at: UnixMillis(at), stores, channels })
+        (any::<u64>(), vec(store(), 0..3), vec(channel, 0..6)).prop_map(|(at, stores, channels)| Saved {
+            at: UnixMillis(at),
+            stores,
+            channels,
+        })
     }
 
     fn written(saved: &Saved) -> Vec<u8> {
@@ -163,7 +166,10 @@ mod tests {
             file
         };
         let empty = [1, 0, 0];
-        assert_eq!(read(&sealed(&empty)).unwrap(), Saved { at: UnixMillis(1), stores: vec![], channels: vec![] });
+        assert_eq!(
+            read(&sealed(&empty)).unwrap(),
+            Saved { at: UnixMillis(1), stores: vec![], channels: vec![] }
+        );
         assert!(matches!(read(&sealed(&[1, 0, 0, 0])), Err(BadState::Trailing(1))));
         let a_space = [1, 0, 1, 1, b' ', 0, 0];
         assert!(matches!(read(&sealed(&a_space)), Err(BadState::Content(_))));

@@ -71,8 +71,10 @@ impl StateDir {
                 Ok(Some(saved))
             }
             Err(why) => {
-                tracing::warn!("channels begin anew: what was saved is refused, {why}; it is {} now",
-                    aside.display());
+                tracing::warn!(
+                    "channels begin anew: what was saved is refused, {why}; it is {} now",
+                    aside.display()
+                );
                 Ok(None)
             }
         }
@@ -85,10 +87,14 @@ impl StateDir {
     pub fn put(&self, mut saved: Saved) -> Result<()> {
         let left_out = saved.fit(LARGEST);
         if left_out > 0 {
-            tracing::warn!(left_out, "some channels and stores begin anew: more than {LARGEST} bytes are not saved");
+            tracing::warn!(
+                left_out,
+                "some channels and stores begin anew: more than {LARGEST} bytes are not saved"
+            );
         }
         let file = self.dir.join(STATE);
-        self.replace(&file, &saved).with_context(|| format!("cannot save the state in {}", file.display()))?;
+        self.replace(&file, &saved)
+            .with_context(|| format!("cannot save the state in {}", file.display()))?;
         let (channels, stores) = (saved.channels.len(), saved.stores.len());
         tracing::info!(channels, stores, "saved in {}", file.display());
         Ok(())
