@@ -12,8 +12,9 @@ pub use wit::{Departure, Verdict};
 ///
 /// The state lives until the server lets the channel go or a call panics; then
 /// [`Channel::open`] makes it anew. What [`Channel::save`] gives outlives more: when the
-/// plugin is replaced, the new version goes on from it, and while nobody calls the
-/// channel it is all that is kept.
+/// plugin is replaced, the new version goes on from it, while nobody calls the
+/// channel it is all that is kept, and with the server's `state_dir` the next server
+/// goes on from it.
 ///
 /// Effects put into the [`Context`] are applied once a call has ended, after the
 /// message itself.
