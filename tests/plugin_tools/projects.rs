@@ -56,6 +56,30 @@ fn a_plugin_in_javascript_builds_and_does_what_its_script_says() {
 }
 
 #[test]
+fn a_plugin_in_typescript_builds_and_does_what_its_script_says() {
+    builds("ts", &[], &[root().join("plugins/examples/js-trio/node_modules/.bin")]);
+}
+
+#[test]
+fn a_plugin_in_typescript_that_breaks_the_contract_is_not_built() {
+    let tools = root().join("plugins/examples/js-trio/node_modules/.bin");
+    if !tools.join("tsc").exists() {
+        return eprintln!("SKIPPED: no plugin in TypeScript is built here: run scripts/setup");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let project = new(folder.path(), "my-plugin", "ts", &[]);
+    let source = project.join("plugin.ts");
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, text.replace("{ tag: \"pass\" }", "{ tag: \"past\" }")).unwrap();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths([tools].into_iter().chain(std::env::split_paths(&path))).unwrap();
+    let built = said(command().args(["plugin", "build"]).arg(&project).env("PATH", path));
+    assert_eq!(built.code, Some(1), "{built:?}");
+    assert!(built.stderr.contains("plugin.ts(") && built.stderr.contains("\"past\""), "{}", built.stderr);
+    assert!(!project.join("my-plugin.wasm").exists());
+}
+
+#[test]
 fn a_plugin_in_python_builds_and_does_what_its_script_says() {
     builds("python", &[], &[root().join("target/languages/bin")]);
 }
@@ -85,9 +109,12 @@ fn what_is_there_is_not_written_over_and_names_are_checked() {
 #[test]
 fn a_tool_that_is_missing_is_named_with_the_way_to_get_it() {
     let folder = tempfile::tempdir().unwrap();
-    for (language, advice) in
-        [("js", "npm install"), ("python", "pip install -r"), ("c", "pip install ziglang")]
-    {
+    for (language, advice) in [
+        ("js", "npm install"),
+        ("ts", "npm install"),
+        ("python", "pip install -r"),
+        ("c", "pip install ziglang"),
+    ] {
         let project = new(folder.path(), &format!("a-{language}"), language, &[]);
         let built = said(command().args(["plugin", "build"]).arg(&project).env("PATH", "/nowhere"));
         assert_eq!(built.code, Some(1));
@@ -136,6 +163,33 @@ fn a_plugin_in_go_builds_and_does_what_its_script_says() {
     builds("go", &[], &[folder.path().to_owned(), "/usr/local/go/bin".into()]);
 }
 
+/// As the C bindings below.
+#[test]
+fn the_types_for_typescript_are_those_of_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("tidegate.d.ts");
+    let generated = said(bindings().arg("ts").arg(root().join("wit")).arg(&written));
+    assert_eq!(generated.code, Some(0), "{generated:?}");
+    let (wanted, committed) = (std::fs::read_to_string(written).unwrap(), root().join("wit/tidegate.d.ts"));
+    if std::env::var_os("WRITE_BINDINGS").is_some() {
+        return std::fs::write(committed, wanted).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(committed).unwrap() == wanted,
+        "wit/tidegate.d.ts is not of this wit/: write it with `WRITE_BINDINGS=1 cargo test --profile tests \
+         --workspace --test plugin_tools of_the_contract`"
+    );
+}
+
+/// Where scripts/build-languages builds it too.
+fn bindings() -> std::process::Command {
+    let mut cargo = std::process::Command::new("cargo");
+    let manifest = root().join("tools/bindings/Cargo.toml");
+    cargo.args(["run", "--quiet", "--locked", "--manifest-path"]).arg(manifest).arg("--");
+    cargo.env("CARGO_TARGET_DIR", root().join("target/bindings"));
+    cargo
+}
+
 /// What `new --lang c` writes is committed, for who has no wit-bindgen; this runs it. With WRITE_BINDINGS=1
 /// in the environment it writes what must be committed after a change in `wit/`, comments too.
 #[test]
@@ -146,13 +200,7 @@ fn the_bindings_of_new_plugins_in_c_are_those_of_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let project = new(folder.path(), "any", "c", &[]);
     let out = folder.path().join("bindings");
-    let mut cargo = std::process::Command::new("cargo");
-    cargo
-        .args(["run", "--quiet", "--locked", "--manifest-path"])
-        .arg(root().join("tools/bindings/Cargo.toml"));
-    cargo.args(["--", "c"]).arg(project.join("wit")).arg("plugin").arg(&out);
-    // Where scripts/build-languages builds it too.
-    let generated = said(cargo.env("CARGO_TARGET_DIR", root().join("target/bindings")));
+    let generated = said(bindings().arg("c").arg(project.join("wit")).arg("plugin").arg(&out));
     assert_eq!(generated.code, Some(0), "{generated:?}");
     for name in ["plugin.c", "plugin.h"] {
         let wanted = std::fs::read_to_string(out.join(name)).unwrap();
@@ -164,7 +212,7 @@ fn the_bindings_of_new_plugins_in_c_are_those_of_the_contract() {
         assert!(
             committed == wanted,
             "host/templates/c/bindings/{name} is not of this wit/: write it with \
-             `WRITE_BINDINGS=1 cargo test --profile tests --workspace --test plugin_tools bindings_of_new`"
+             `WRITE_BINDINGS=1 cargo test --profile tests --workspace --test plugin_tools of_the_contract`"
         );
     }
 }

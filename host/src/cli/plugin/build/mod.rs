@@ -46,8 +46,10 @@ pub struct Project {
 }
 
 /// The file by which a project's language is known, and the language.
-const SIGNS: [(&str, Language); 5] = [
+const SIGNS: [(&str, Language); 6] = [
     ("Cargo.toml", Language::Rust),
+    // It has a package.json too.
+    ("tsconfig.json", Language::Ts),
     ("package.json", Language::Js),
     ("export_tidegate_plugin_info", Language::Go),
     ("plugin.py", Language::Python),
@@ -69,7 +71,9 @@ impl Project {
         let dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
         let said = match language {
             Language::Rust => table(&dir.join("Cargo.toml"))?["package"]["name"].as_str().map(str::to_owned),
-            Language::Js => object(&dir.join("package.json"))?["name"].as_str().map(str::to_owned),
+            Language::Js | Language::Ts => {
+                object(&dir.join("package.json"))?["name"].as_str().map(str::to_owned)
+            }
             Language::Go | Language::Python | Language::C => None,
         };
         let folder = dir.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -91,7 +95,8 @@ impl Project {
     pub fn build(&self, out: &Path) -> Result<()> {
         let component = match self.language {
             Language::Rust => rust::build(self),
-            Language::Js => js::build(self),
+            Language::Js => js::build(self, "plugin.js"),
+            Language::Ts => js::build_typed(self),
             Language::Python => python::build(self),
             Language::Go => go::build(self),
             Language::C => c::build(self),

@@ -31,6 +31,7 @@ pub struct New {
 pub enum Language {
     Rust,
     Js,
+    Ts,
     Python,
     Go,
     C,

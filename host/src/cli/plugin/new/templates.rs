@@ -32,6 +32,13 @@ const JS: Files = template!(
     "bytes.js": "js/bytes.js",
     "wit/plugin.wit": "all/world.wit",
 );
+const TS: Files = template!(
+    "package.json": "ts/package.json.in",
+    "tsconfig.json": "ts/tsconfig.json",
+    "plugin.ts": "ts/plugin.ts",
+    "bytes.ts": "ts/bytes.ts",
+    "wit/plugin.wit": "all/world.wit",
+);
 const PYTHON: Files = template!(
     "requirements.txt": "python/requirements.txt",
     "plugin.py": "python/plugin.py",
@@ -65,6 +72,7 @@ impl Template {
         match self.language {
             Language::Rust => "Rust",
             Language::Js => "JavaScript",
+            Language::Ts => "TypeScript",
             Language::Python => "Python",
             Language::Go => "Go",
             Language::C => "C",
@@ -76,7 +84,7 @@ impl Template {
         match self.language {
             Language::Rust => &[],
             Language::Go => &["cargo install wit-bindgen-cli@0.63.0"],
-            Language::Js => &["npm install"],
+            Language::Js | Language::Ts => &["npm install"],
             Language::Python => &["python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"],
             Language::C => &["pip install ziglang"],
         }
@@ -88,6 +96,9 @@ impl Template {
                 "It needs Rust with the target `wasm32-unknown-unknown`: `rustup target add wasm32-unknown-unknown`."
             }
             Language::Js => "It needs Node.js 20 or later, and once `npm install`.",
+            Language::Ts => {
+                "It needs Node.js 20 or later, and once `npm install`. The contract's types are in\n`wit/deps/tidegate/tidegate.d.ts`: `tidegate plugin wit wit/deps/tidegate` writes them anew, with the contract."
+            }
             Language::Python => {
                 "It needs Python 3.11 or later, and once\n`python3 -m venv .venv && .venv/bin/pip install -r requirements.txt`."
             }
@@ -104,6 +115,7 @@ impl Template {
         match self.language {
             Language::Rust => "/target",
             Language::Js => "/node_modules",
+            Language::Ts => "/node_modules\n/.build",
             Language::Python => "/.venv\n__pycache__",
             Language::Go | Language::C => "/.build",
         }
@@ -114,6 +126,7 @@ impl Template {
         let own = match self.language {
             Language::Rust => RUST,
             Language::Js => JS,
+            Language::Ts => TS,
             Language::Python => PYTHON,
             Language::Go => GO,
             Language::C => C,

@@ -1,6 +1,7 @@
 // Users by token: a JSON Web Token signed with HS256 says who they are, for how long, and which
 // channels they may use.
 
+import type * as contract from "tidegate:plugin/auth@0.1.0";
 import * as config from "tidegate:plugin/config@0.1.0";
 import * as log from "tidegate:plugin/log@0.1.0";
 
@@ -10,12 +11,12 @@ import { hmac } from "./sha256.js";
 /** Signs tokens where the server's configuration has no `secret`. Anyone knows it. */
 const DEVELOPMENT_SECRET = "tidegate-development-secret";
 
-const refuse = (reason) => {
-  throw { reason };
-};
+function refuse(reason: string): never {
+  throw { reason } satisfies contract.Refusal;
+}
 const malformed = () => refuse("The token is malformed.");
 
-function authenticate({ token }) {
+function authenticate({ token }: contract.Handshake): contract.Identity {
   if (token == null) {
     if (config.get("anonymous") === "false") refuse("A token is required.");
     return { user: "", claims: [], expiresAtMs: null };
@@ -33,7 +34,12 @@ function authenticate({ token }) {
 }
 
 /** Without any pattern all channels are allowed, but for those of other users. */
-function authorize(who, _action, channel, captures) {
+function authorize(
+  who: contract.Identity,
+  _action: contract.Action,
+  channel: string,
+  captures: contract.Captures,
+): contract.Permission {
   const owner = captures.find(([key]) => key === "user");
   const patterns = who.claims.filter(([name]) => name === "channel");
   const mine = !owner || owner[1] === who.user;
@@ -42,13 +48,15 @@ function authorize(who, _action, channel, captures) {
 }
 
 /** `*` at the end of a pattern stands for the rest of the name. */
-const covers = (pattern, channel) =>
+const covers = (pattern: string, channel: string) =>
   pattern.endsWith("*") ? channel.startsWith(pattern.slice(0, -1)) : channel === pattern;
 
 /** The secret that was last asked for, and what signs with it. */
-const kept = {};
+const kept: { secret?: string | null; sign?: Sign } = {};
 
-function signer() {
+type Sign = (message: Uint8Array) => Uint8Array;
+
+function signer(): Sign {
   const secret = config.get("secret");
   if (secret === "") {
     log.write("error", "The setting `secret` is empty: no token is accepted.");
@@ -61,11 +69,17 @@ function signer() {
     }
     Object.assign(kept, { secret, sign: hmac(utf8(secret ?? DEVELOPMENT_SECRET)) });
   }
-  return kept.sign;
+  return kept.sign!;
+}
+
+interface Claims {
+  sub: string;
+  exp?: number | null;
+  channels?: string[] | null;
 }
 
 /** The claims of a signed token: RFC 7519, as much as is needed here. */
-function verify(token, sign) {
+function verify(token: string, sign: Sign): Claims {
   const parts = token.split(".");
   if (parts.length !== 3) malformed();
   const [header, payload, signature] = parts;
@@ -83,12 +97,12 @@ function verify(token, sign) {
   if (!names || (exp != null && typeof exp !== "number")) malformed();
   if (sub != null && typeof sub !== "string") malformed();
   if (!sub) refuse("The token has no 'sub'.");
-  return claims;
+  return { sub, exp, channels };
 }
 
-function object(part) {
+function object(part: string): any {
   const value = parse(fromBase64Url(part) ?? malformed());
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value : malformed();
 }
 
-export const auth = { authenticate, authorize };
+export const auth: typeof contract = { authenticate, authorize };

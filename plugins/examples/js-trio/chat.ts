@@ -1,14 +1,16 @@
 // A chat: takes {"text": "…"}, checks it, and delivers it with the sender's name.
 
+import type * as contract from "tidegate:plugin/channel-handler@0.1.0";
+
 import { json, parse } from "./bytes.js";
 
 /** In characters, once the text is trimmed. */
 const LONGEST = 500;
 
-const deny = (code, reason) => ({ tag: "deny", val: { code, reason } });
+const deny = (code: number, reason: string): contract.Verdict => ({ tag: "deny", val: { code, reason } });
 
 /** What becomes of a message: a verdict. */
-function check(message) {
+function check(message: contract.Message): contract.Verdict {
   const text = message.kind === "json" ? parse(message.payload)?.text : undefined;
   if (typeof text !== "string") return deny(3, 'A message looks like {"text":"hello"}.');
   const said = text.trim();
@@ -23,12 +25,10 @@ function check(message) {
   return { tag: "replace", val: json({ text: said, from: message.sender?.user ?? "server" }) };
 }
 
-class Channel {
-  constructor(room) {
-    this.room = room;
-  }
+class Channel implements contract.Channel {
+  constructor(readonly room: string) {}
 
-  static open(name, captures, _snapshot) {
+  static open(name: string, captures: contract.Captures, _snapshot: Uint8Array | null) {
     const capture = captures.find(([key]) => key === "room");
     return new Channel(capture ? capture[1] : name);
   }
@@ -37,23 +37,23 @@ class Channel {
     return null;
   }
 
-  onSubscribe(who, _params, respond) {
+  onSubscribe(who: contract.Caller, _params: Uint8Array | null, respond: boolean): contract.Acceptance {
     const text = `Welcome to ${this.room}, ${who.user}.`;
-    const response = respond ? { event: null, kind: "json", payload: json({ text, from: "server" }) } : null;
-    return { response, effects: [] };
+    if (!respond) return { response: null, effects: [] };
+    return { response: { event: null, kind: "json", payload: json({ text, from: "server" }) }, effects: [] };
   }
 
-  onPublish(message) {
+  onPublish(message: contract.Message): contract.Outcome {
     return { verdict: check(message), effects: [] };
   }
 
-  onUnsubscribe(_who, _why) {
+  onUnsubscribe(_who: contract.Caller, _why: contract.Departure) {
     return [];
   }
 
-  onTimer(_id) {
+  onTimer(_id: number) {
     return [];
   }
 }
 
-export const channelHandler = { Channel };
+export const channelHandler: typeof contract = { Channel };

@@ -4,7 +4,7 @@
 const BLOCK = 64;
 
 /** The first 32 bits behind the point of a root of each of the first primes. */
-function roots(count, power) {
+function roots(count: number, power: number) {
   const words = new Int32Array(count);
   for (let prime = 2, found = 0; found < count; prime++) {
     let divisor = 2;
@@ -22,7 +22,7 @@ const ROUNDS = roots(64, 1 / 3);
 const schedule = new Int32Array(64);
 
 /** Takes a block of the bytes into the state. */
-function mix(state, bytes, from) {
+function mix(state: Int32Array, bytes: Uint8Array, from: number) {
   const [w, k] = [schedule, ROUNDS];
   for (let t = 0; t < 16; t++, from += 4) {
     w[t] = (bytes[from] << 24) | (bytes[from + 1] << 16) | (bytes[from + 2] << 8) | bytes[from + 3];
@@ -53,7 +53,7 @@ function mix(state, bytes, from) {
 }
 
 /** The digest of some bytes, behind so many that are in the state already. */
-function finish(start, before, bytes) {
+function finish(start: Int32Array, before: number, bytes: Uint8Array) {
   const padded = new Uint8Array(Math.ceil((bytes.length + 9) / BLOCK) * BLOCK);
   padded.set(bytes);
   padded[bytes.length] = 0x80;
@@ -68,7 +68,7 @@ function finish(start, before, bytes) {
 }
 
 /** A function from messages to their HMAC with a key. */
-export function hmac(key) {
+export function hmac(key: Uint8Array) {
   const short = key.length > BLOCK ? finish(START, 0, key) : key;
   const [inner, outer] = [0x36, 0x5c].map((pad) => {
     const block = new Uint8Array(BLOCK).fill(pad);
@@ -77,5 +77,5 @@ export function hmac(key) {
     mix(state, block, 0);
     return state;
   });
-  return (message) => finish(outer, BLOCK, finish(inner, BLOCK, message));
+  return (message: Uint8Array) => finish(outer, BLOCK, finish(inner, BLOCK, message));
 }
