@@ -44,6 +44,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_default_file_leaves_out_shows_a_value() {
+        let is_setting = |line: &&str| {
+            let name = line.split_once(" = ").map(|(name, _)| name);
+            name.is_some_and(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        };
+        let file = default_file();
+        let left_out = file.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_setting);
+        for line in left_out {
+            assert!(line.parse::<toml::Table>().is_ok(), "{line}");
+        }
+    }
+
+    #[test]
     fn the_default_file_says_the_defaults() {
         let written: Config = toml::from_str(&default_file()).unwrap();
         assert_eq!(toml::to_string(&written).unwrap(), toml::to_string(&Config::default()).unwrap());

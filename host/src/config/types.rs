@@ -31,6 +31,7 @@ pub struct Config {
     #[toml_example(default = "127.0.0.1:8000")]
     pub listen: String,
     /// Threads with their own share of connections and channels: 1 to 256. Left out: one a core.
+    #[toml_example(default = 2)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shards: Option<usize>,
     /// Many sockets are written by one call where the system has io_uring and allows it. Without, a
@@ -42,11 +43,12 @@ pub struct Config {
     pub plugins_dir: PathBuf,
     /// Where compiled plugins are kept, outside the plugin folder. Left out: `tidegate` in the
     /// user's cache folder.
+    #[toml_example(default = "/var/cache/tidegate")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
-    /// Where the state of channels' handlers, with their timers, and plugins' stores are saved when
-    /// the server is asked to end, and found by the next one; one server's at a time. Left out:
-    /// a restart begins anew.
+    /// Where channels' state and timers, and plugins' stores, are saved when the server is asked to end,
+    /// and found by the next one: a folder of this server's own. Left out: a restart begins anew.
+    #[toml_example(default = "/var/lib/tidegate")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
     /// Addresses that may use `/_broadcast` and `/api`; `localhost` stands for 127.0.0.1 and ::1.
@@ -183,6 +185,7 @@ pub struct BridgeConfig {
 pub struct SseConfig {
     /// The origin whose pages may read `/sse` beside the server's own, like `https://example.org`;
     /// `*` for all. Left out: none.
+    #[toml_example(default = "https://example.org")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_origin: Option<String>,
 }

@@ -34,7 +34,9 @@ impl StateDir {
     /// # Errors
     /// It cannot be written to, or another server is at work there: what it saves would be lost.
     pub fn open(dir: &Path) -> Result<Self> {
-        let cannot = || format!("cannot use state_dir = {}", dir.display());
+        let cannot = || {
+            format!("cannot use state_dir = {}: name a folder that the server may write to", dir.display())
+        };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(cannot)?;
         let lock = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK));
         let lock = lock.with_context(cannot)?;
