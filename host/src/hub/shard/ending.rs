@@ -37,7 +37,8 @@ impl Shard {
         }
         // What departures have set off in channels of other shards has come there.
         self.until_done(Instant::now() + ARRIVAL, self.every_shard(), |_, _| ()).await;
-        self.meet(2, Instant::now() + DEPARTURES).await;
+        // The slowest shard's handlers have had their time by then.
+        self.meet(2, deadline + 3 * ARRIVAL + DEPARTURES).await;
         self.save().await
     }
 
@@ -70,9 +71,9 @@ impl Shard {
                 return;
             }
             if Instant::now() >= deadline {
-                let when = if saves { "yet: they will" } else { "" };
+                let then = if saves { "; the next server tells them" } else { "" };
                 return tracing::warn!(
-                    "{left} clients have left, and their channels' handlers have not heard it {when}"
+                    "{left} clients have left, and their channels' handlers have not heard it{then}"
                 );
             }
             tokio::time::sleep(LOOK).await;
