@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tidegate::core::{Captures, ChannelName, ClientId, PluginName, Sender, UserId};
 use tidegate::plugin::{
-    ActorSink, Actors, Answer, Job, PluginEngine, PluginFailure, PluginSettings, Services, Source, load,
+    ActorSink, Actors, Answer, Departure, Job, PluginEngine, PluginFailure, PluginSettings, Services, Source,
+    load,
 };
 
 use super::{loaded, on_a_shard, plugins, settings};
@@ -49,6 +50,31 @@ impl ActorSink for Ends {
     fn decided(&self, _: (), answer: Result<Answer, PluginFailure>) {
         self.0.borrow_mut().push(answer.err().map(|failure| failure.to_string()));
     }
+}
+
+#[test]
+fn what_nobody_says_again_is_taken_however_much_waits() {
+    on_a_shard(async {
+        let engine = PluginEngine::new(None).unwrap();
+        let pass = loaded(&engine, "pass", &settings(&[])).await;
+        let ends = Rc::new(Ends::default());
+        let actor = Actors::new(ends.clone()).attach(
+            &pass,
+            &ChannelName::parse("pass:a").unwrap(),
+            Captures::default(),
+        );
+        let ended = || ends.0.borrow().len();
+        let respond = false;
+        while ended() == 0 {
+            actor.send(Job::Subscribe { who: ada(), params: None, respond }, ());
+        }
+        actor.send(Job::Timer { id: 1 }, ());
+        actor.send(Job::Unsubscribe { who: ada(), why: Departure::Left }, ());
+        assert_eq!(ended(), 1, "only what can be asked again is refused");
+        let _last = actor.end();
+        actor.send(Job::Timer { id: 2 }, ());
+        assert_eq!(ended(), 2, "nothing comes after the last word");
+    });
 }
 
 #[test]

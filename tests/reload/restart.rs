@@ -330,3 +330,37 @@ async fn departures_that_nobody_could_be_told_of_are_told_by_the_next_server() {
     let server = start();
     server.wait_for_log("ada has left: disconnected").await;
 }
+
+#[tokio::test]
+async fn what_a_handler_fails_to_save_is_counted_and_costs_the_others_nothing() {
+    let state = TempDir::new().unwrap();
+    let server = builder(state.path(), 1).plugins(&["hostile", PLUGIN, "test-auth"]).start();
+    let mut client = Client::connect(&server).await;
+    for (channel, what) in [("hostile:much", "save-too-much"), ("hostile:trap", "save-trap")] {
+        client.publish(channel, json!({ "do": what })).await;
+    }
+    drop(client);
+    play(&server, 1, &[CENTRE]).await;
+    let log = end(server).await;
+    let said = |words: &[&str]| log.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(said(&["WARN", "2 channels begin anew: their handlers have failed to save them"]), "{log:?}");
+    assert!(
+        said(&["saving hostile:trap", "panicked"]) && said(&["saving hostile:much", "1048577"]),
+        "{log:?}"
+    );
+    let server = games(state.path(), 1, "");
+    assert_eq!(board(&server, 1).await["board"], CENTRE.1);
+}
+
+#[tokio::test]
+async fn channels_beyond_the_limit_are_counted() {
+    let state = TempDir::new().unwrap();
+    let server = games(state.path(), 1, "");
+    for n in 0..3 {
+        play(&server, n, &[CENTRE]).await;
+    }
+    end(server).await;
+    let config = "limits.channels = 2\nchannel = [{ pattern = '*' }]";
+    let server = builder(state.path(), 1).plugins(&[PLUGIN]).config(config).start();
+    server.wait_for_log("1 channels begin anew: limits.channels allows no more here").await;
+}

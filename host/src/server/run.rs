@@ -115,7 +115,6 @@ pub fn serve(config: &Config) -> Result<Server> {
     let settings = settings(config, &apps, shards)?;
     let limits = Arc::new(session::limits::Limits::new(&config.limits)?);
     let rules = Arc::new(session::rules::Rules::new(&config.channels)?);
-    // The last that can fail: what is taken is not found again.
     let mut saved = restore(state_dir.as_ref(), &plugins, &mesh)?.into_iter();
     let mut threads = Vec::new();
     for ((me, inbox), listener) in mesh.shards().zip(inboxes).zip(listeners) {
@@ -140,6 +139,8 @@ pub fn serve(config: &Config) -> Result<Server> {
             .context("cannot start a shard's thread")?;
         threads.push(thread);
     }
+    // Not before somebody has it: who cannot start loses nothing.
+    state_dir.as_ref().map_or(Ok(()), StateDir::taken)?;
     plugins.on_change(move |registry| install(&mesh, &registry));
     Ok(Server { address, threads, stop, plugins, state_dir })
 }
@@ -150,7 +151,7 @@ fn restore(
     plugins: &PluginHost,
     mesh: &Mesh,
 ) -> Result<Vec<Vec<SavedChannel>>> {
-    let Some(saved) = state_dir.map(StateDir::take).transpose()?.flatten() else { return Ok(Vec::new()) };
+    let Some(saved) = state_dir.map(StateDir::read).transpose()?.flatten() else { return Ok(Vec::new()) };
     plugins.restore_stores(saved.stores);
     let mut parts: Vec<Vec<_>> = mesh.shards().map(|_| Vec::new()).collect();
     for channel in saved.channels {

@@ -129,8 +129,12 @@ impl Homes {
         self.tell_departure(unsubscribe);
     }
 
-    /// How long it has to come back, by the handler that gives it longest. A client without a user never does.
+    /// How long it has to come back, by the handler that gives it longest. A client without a user never does,
+    /// and nobody once channels have ended: what is not heard is kept for the next server.
     fn grace(&self, unsubscribe: &Unsubscribe) -> Option<Duration> {
+        if self.unheard.is_some() {
+            return None;
+        }
         let lost = matches!(unsubscribe.why, Departure::Disconnected | Departure::Expired);
         let home = self.homes.get(&unsubscribe.channel)?;
         unsubscribe.sender.named().filter(|_| lost)?;

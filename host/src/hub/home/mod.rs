@@ -278,6 +278,10 @@ impl Homes {
         let rule = self.rules.find(name.as_str());
         let unmatched = self.rules.unmatched(name.as_str());
         match self.registry.route(name.as_str()) {
+            // It would not be among those that are saved.
+            Route::Handled if self.unheard.is_some() => {
+                return Err(Refusal::RateLimited { retry_after_secs: 1.0 });
+            }
             Route::Handled => {}
             Route::None if rule.is_some() || unmatched.is_some() => {}
             Route::Retired | Route::None => return Err(Refusal::ChannelNotFound(name.clone())),

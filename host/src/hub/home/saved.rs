@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Homes;
 use super::chain::LinkId;
 use crate::core::clock::UnixMillis;
-use crate::core::{ChannelName, PluginName};
+use crate::core::{ChannelName, PluginName, Refusal};
 use crate::hub::letter::{PUBLICATIONS_A_MESSAGE, Unsubscribe};
 use crate::hub::post::Post;
 use crate::plugin::LastWord;
@@ -41,8 +41,14 @@ impl Ending {
     }
 }
 
-/// Plugins, and how many channels of theirs begin anew.
-pub type Lost = HashMap<PluginName, usize>;
+/// Channels that begin anew.
+#[derive(Default)]
+pub struct Lost {
+    /// By plugins that do not handle them.
+    pub unhandled: HashMap<PluginName, usize>,
+    /// Because there are as many as there may be.
+    pub beyond_limit: usize,
+}
 
 impl Homes {
     /// The server ends, and is saved: handlers have their last word. What comes after it is refused, timers do
@@ -83,15 +89,16 @@ impl Homes {
     /// told of as if it were just now: with its time to come back.
     pub fn restore(&mut self, saved: SavedChannel, lost: &mut Lost, post: &Post) {
         let SavedChannel { name: channel, handlers, departures } = saved;
-        if let Err(refusal) = self.open(&channel, self.shards(post)) {
-            tracing::debug!(%channel, %refusal, "is not restored");
+        if let Err(Refusal::LimitExceeded { .. }) = self.open(&channel, self.shards(post)) {
+            lost.beyond_limit += 1;
+            return;
         }
         let now = UnixMillis::now();
         for SavedHandler { plugin, snapshot, timers } in handlers {
             let home = self.homes.get(&channel);
             let link = home.and_then(|home| home.chain.iter().find(|link| link.plugin == plugin));
             let Some(link) = link else {
-                *lost.entry(plugin).or_default() += 1;
+                *lost.unhandled.entry(plugin).or_default() += 1;
                 continue;
             };
             if let Some(snapshot) = snapshot {

@@ -24,11 +24,19 @@ impl Shard {
     pub async fn drain(&self) -> Vec<SavedChannel> {
         let deadline = Instant::now() + LINGER + ARRIVAL / 4;
         self.deliver_all().await;
-        let all: Vec<_> = self.delivery.borrow().connections().cloned().collect();
-        for connection in all {
-            self.close(&connection, 1001, "Server going away. retry_after=1");
-        }
-        while self.delivery.borrow().connection_count() > 0 && Instant::now() < deadline {
+        loop {
+            // Some may have begun since.
+            let all: Vec<_> = self.delivery.borrow().connections().cloned().collect();
+            let now = Instant::now();
+            if all.is_empty() || now >= deadline + ARRIVAL / 4 {
+                break;
+            }
+            for connection in all {
+                self.close(&connection, 1001, "Server going away. retry_after=1");
+                if now >= deadline {
+                    connection.socket.shutdown();
+                }
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.tell_departures(deadline).await;

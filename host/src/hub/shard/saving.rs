@@ -24,7 +24,7 @@ impl Shard {
         let late = ended.iter().filter(|channel| channel.late).count();
         if late > 0 {
             tracing::warn!(
-                "{late} channels begin anew: their handlers have not saved them within {LAST_WORDS:?}"
+                "{late} channels begin anew: their handlers have failed to save them, or not done it within {LAST_WORDS:?}"
             );
         }
         // What was told them before that, and they did not hear, is known once this is answered.
@@ -39,7 +39,10 @@ impl Shard {
         for channel in saved {
             homes.restore(channel, &mut lost, &self.post);
         }
-        for (plugin, channels) in lost {
+        if lost.beyond_limit > 0 {
+            tracing::warn!("{} channels begin anew: limits.channels allows no more here", lost.beyond_limit);
+        }
+        for (plugin, channels) in lost.unhandled {
             tracing::warn!(%plugin,
                 "{channels} of its channels begin anew: it is not loaded, or does not handle them any more");
         }

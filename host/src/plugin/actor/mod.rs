@@ -209,7 +209,7 @@ pub struct Actor<S: ActorSink> {
     rest: Cell<Rest>,
 }
 
-/// What a channel wants kept, if anything.
+/// What a channel wants kept, if anything. No answer: that is lost, and the log says why.
 pub type LastWord = oneshot::Receiver<Option<Box<[u8]>>>;
 
 /// How long a channel has been left alone.
@@ -219,6 +219,8 @@ enum Rest {
     Quiet { seconds: u32, of: u32 },
     /// It has been told to; see [`Actor::rest`].
     Told { of: u32 },
+    /// It has had its last word: see [`Actor::end`].
+    Ended,
 }
 
 impl<S: ActorSink> Actors<S> {
@@ -266,10 +268,13 @@ impl<S: ActorSink> Actor<S> {
 
     /// The same for a job of a request that has a trace context.
     pub fn send_traced(&self, job: Job, trace: Option<TraceParent>, ticket: S::Ticket) {
-        let (Rest::Quiet { of, .. } | Rest::Told { of }) = self.rest.get();
+        let (Rest::Quiet { of, .. } | Rest::Told { of }) = self.rest.get() else {
+            return self.worker.sink.decided(ticket, Err(PluginFailure::Busy));
+        };
         self.rest.set(Rest::Quiet { seconds: 0, of });
-        // That somebody has left is never refused: nobody would say it again. Each was let in before.
-        let must = matches!(job, Job::Unsubscribe { .. });
+        // That somebody has left, or a timer is over, is never refused: nobody would say it again. Each was let in
+        // before, and a channel has so many timers.
+        let must = matches!(job, Job::Unsubscribe { .. } | Job::Timer { .. });
         if !must && !self.worker.mailbox.has_room_for(job.weight()) {
             return self.worker.sink.decided(ticket, Err(PluginFailure::Busy));
         }
@@ -293,8 +298,9 @@ impl<S: ActorSink> Actor<S> {
         self.worker.push(&self.queue, Work::Restore { channel: self.channel, snapshot });
     }
 
-    /// What the channel wants kept, when the jobs that it has are done. Whatever it is sent from now on fails.
+    /// What the channel wants kept, when the jobs that it has are done. Whatever it is sent from now on is refused.
     pub fn end(&self) -> LastWord {
+        self.rest.set(Rest::Ended);
         let (last, answer) = oneshot::channel();
         self.worker.push(&self.queue, Work::End { channel: self.channel, last });
         answer

@@ -117,9 +117,12 @@ impl<S: ActorSink> Runner<S> {
                 }
                 Work::End { channel, last } => {
                     let snapshot = self.last_snapshot(channel).await;
-                    self.leave(channel).await;
-                    // Who asked may have given up.
-                    let _ = last.send(snapshot);
+                    // It is not closed: its memory ends with the process, and others' are saved sooner.
+                    self.forget(channel);
+                    if let Ok(snapshot) = snapshot {
+                        // Who asked may have given up.
+                        let _ = last.send(snapshot);
+                    }
                 }
                 Work::Leave { channel } => self.leave(channel).await,
             }
@@ -168,7 +171,14 @@ impl<S: ActorSink> Runner<S> {
     }
 
     async fn leave(&mut self, channel: u32) {
-        let Some(room) = self.rooms.remove(&channel) else { return };
+        let Some((version, opened)) = self.forget(channel) else { return };
+        self.close(version, opened).await;
+        self.prune();
+    }
+
+    /// A channel is none any more; what has to be closed yet.
+    fn forget(&mut self, channel: u32) -> Option<(u64, Option<Opened>)> {
+        let room = self.rooms.remove(&channel)?;
         let closed = || PluginFailure::Other("the channel is closed".into());
         let (version, opened) = (room.version, room.open());
         if let Some(version) = find(&mut self.versions, version) {
@@ -178,8 +188,7 @@ impl<S: ActorSink> Runner<S> {
             }
         }
         room.owed.into_iter().for_each(|owed| self.sink.decided(owed.ticket, Err(closed())));
-        self.close(version, opened).await;
-        self.prune();
+        Some((version, opened))
     }
 
     pub(super) async fn close(&mut self, number: u64, opened: Option<Opened>) {
@@ -232,7 +241,7 @@ impl<S: ActorSink> Runner<S> {
         if version.generation.taps.newest().is_some() {
             return Box::pin(self.call_observed(channel, job, trace)).await;
         }
-        let answer = pin!(Self::call_room(room, version, job, trace)).await?;
+        let answer = pin!(Self::call_room(room, version, job, trace, &mut false)).await?;
         Ok(without_figures(version, answer))
     }
 
@@ -264,7 +273,9 @@ impl<S: ActorSink> Runner<S> {
         }
         let room = self.rooms.get_mut(&channel).ok_or_else(closed)?;
         let version = find(&mut self.versions, room.version).ok_or_else(closed)?;
-        let answer = Self::call_room(room, version, job, trace).await;
+        let mut begins_anew = false;
+        let answer = Self::call_room(room, version, job, trace, &mut begins_anew).await;
+        let snapshot = snapshot.filter(|_| !begins_anew);
         let captures = Some(room.captures.clone());
         let call = Call::Handle { channel: room.name.clone(), captures, snapshot, job: job.clone() };
         let said = answer.as_ref().map(said::answer).map_err(tap::failed);
@@ -278,6 +289,7 @@ impl<S: ActorSink> Runner<S> {
         version: &mut Version,
         job: &Job,
         trace: Option<TraceParent>,
+        begins_anew: &mut bool,
     ) -> Result<Answer, PluginFailure> {
         version.generation.conduct.called();
         let opened = match room.open() {
@@ -292,6 +304,7 @@ impl<S: ActorSink> Runner<S> {
                     Err(refusal @ PluginFailure::SnapshotRefused(_)) => {
                         let doing = format!("waking {}, which begins anew", room.name);
                         version.generation.note(&refusal, &doing);
+                        *begins_anew = true;
                         version.open(&room.name, &room.captures, None).await?
                     }
                     opened => opened?,

@@ -43,15 +43,17 @@ impl<S: ActorSink> Runner<S> {
         }
     }
 
-    /// What a channel wants kept that has no job any more; none also where it cannot be had, which is logged.
-    pub(super) async fn last_snapshot(&mut self, channel: u32) -> Option<Box<[u8]>> {
-        let saved = self.save(channel).await.ok().flatten();
-        let room = self.room(channel)?;
+    /// What a channel wants kept that has no job any more. `Err`: it cannot be had, or was lost with the store.
+    pub(super) async fn last_snapshot(&mut self, channel: u32) -> Result<Option<Box<[u8]>>, PluginFailure> {
+        let was_open = self.rooms.get(&channel).is_some_and(|room| room.open().is_some());
+        let saved = self.save(channel).await?;
+        let Some(room) = self.room(channel) else { return Ok(None) };
         match std::mem::replace(&mut room.state, State::Closed) {
-            State::Asleep(snapshot) => Some(snapshot),
+            State::Asleep(snapshot) => Ok(Some(snapshot)),
+            State::Closed if was_open => Err(PluginFailure::Other("the channel's store is gone".into())),
             state => {
                 room.state = state;
-                saved
+                Ok(saved)
             }
         }
     }

@@ -168,6 +168,17 @@ impl KeyValues {
         Ok(true)
     }
 
+    /// What a server before this one has had, whatever the bounds are now: see [`Self::set_bounds`].
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`].
+    pub fn restore(&self, now: Nanos, key: &str, value: &[u8], ttl: TimeToLive) -> Result<(), StoreError> {
+        check_key(key)?;
+        let value = checked(value)?;
+        self.map().insert(key, value, end(now, ttl));
+        Ok(())
+    }
+
     fn map(&self) -> MutexGuard<'_, Map> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,24 +200,30 @@ impl Map {
     }
 
     fn put(&mut self, key: &str, value: Arc<[u8]>, ends: Option<Nanos>) -> Result<(), StoreError> {
-        let before =
-            self.entries.get_key_value(key).map(|(key, entry)| (key.clone(), size(key, &entry.value)));
-        let bytes = self.bytes - before.as_ref().map_or(0, |(_, bytes)| *bytes) + size(key, &value);
+        let before = self.entries.get(key).map(|entry| size(key, &entry.value));
+        let bytes = self.bytes - before.unwrap_or(0) + size(key, &value);
         let grows = bytes > self.bytes || before.is_none();
         let keys = self.entries.len() + usize::from(before.is_none());
         if grows && (bytes > self.bounds.bytes || keys > self.bounds.keys) {
             return Err(StoreError::Full);
         }
-        let key = before.map_or_else(|| key.into(), |(key, _)| key);
-        let replaced = self.entries.insert(key.clone(), Entry { value, ends });
-        if let Some(end) = replaced.and_then(|entry| entry.ends) {
-            self.ends.remove(&(end, key.clone()));
+        self.insert(key, value, ends);
+        Ok(())
+    }
+
+    fn insert(&mut self, key: &str, value: Arc<[u8]>, ends: Option<Nanos>) {
+        let known = self.entries.get_key_value(key).map(|(key, _)| key.clone());
+        let key = known.unwrap_or_else(|| key.into());
+        self.bytes += size(&key, &value);
+        if let Some(replaced) = self.entries.insert(key.clone(), Entry { value, ends }) {
+            self.bytes -= size(&key, &replaced.value);
+            if let Some(end) = replaced.ends {
+                self.ends.remove(&(end, key.clone()));
+            }
         }
         if let Some(end) = ends {
             self.ends.insert((end, key));
         }
-        self.bytes = bytes;
-        Ok(())
     }
 
     fn remove(&mut self, key: &str) -> bool {

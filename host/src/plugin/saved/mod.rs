@@ -87,14 +87,16 @@ impl SavedHandler {
 }
 
 impl SavedChannel {
-    /// None: there is nothing to keep.
+    /// None: there is nothing to keep. A channel of the server's own is none that anybody comes back to, and
+    /// its name is none that is read.
     pub fn of(
         name: ChannelName,
         handlers: impl IntoIterator<Item = SavedHandler>,
         departures: Vec<SavedDeparture>,
     ) -> Option<Self> {
         let handlers: Vec<_> = handlers.into_iter().filter(SavedHandler::has_something).collect();
-        (!handlers.is_empty() || !departures.is_empty()).then_some(Self { name, handlers, departures })
+        let is_kept = (!handlers.is_empty() || !departures.is_empty()) && !ChannelName::is_own(name.as_str());
+        is_kept.then_some(Self { name, handlers, departures })
     }
 
     /// In bytes of the file, roughly, and rather more.
@@ -167,6 +169,12 @@ mod tests {
         let who = Sender { client: ClientId(7), user: UserId("ada".into()) };
         let gone = SavedDeparture::new(&who, Departure::Disconnected);
         assert_eq!(gone.who(), who);
-        assert!(SavedChannel::of(name(), [nothing], vec![gone]).is_some_and(|kept| kept.handlers.is_empty()));
+        let kept = SavedChannel::of(name(), [nothing], vec![gone.clone()]);
+        assert!(kept.is_some_and(|kept| kept.handlers.is_empty()));
+        assert_eq!(
+            SavedChannel::of(ChannelName::online("ada"), [], vec![gone]),
+            None,
+            "it could not be read"
+        );
     }
 }

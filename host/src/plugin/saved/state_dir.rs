@@ -1,8 +1,8 @@
 //! The folder in which a server finds what the one before it has saved.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, BufWriter};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +16,8 @@ const LARGEST: usize = 512 << 20;
 const STATE: &str = "state";
 /// What the last start has taken: for people, should they want to go back to it.
 const TAKEN: &str = "state.taken";
+/// What is being written. Only who has the lock does.
+const NEW: &str = "state.new";
 /// What could not be read.
 const REFUSED: &str = "state.refused";
 /// Held by the server that is at work here.
@@ -49,23 +51,18 @@ impl StateDir {
         }
     }
 
-    /// What the server before has saved, if it has. Nobody finds it a second time. What cannot be
-    /// understood is told of and set aside.
+    /// What the server before has saved, if it has. What cannot be understood is told of and set aside.
     ///
     /// # Errors
     /// A file is there, and cannot be read or set aside.
-    pub fn take(&self) -> Result<Option<Saved>> {
+    pub fn read(&self) -> Result<Option<Saved>> {
         let file = self.dir.join(STATE);
         let bytes = match read_at_most(&file, LARGEST as u64) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
-        let saved = bytes.and_then(|bytes| read(&bytes));
-        let aside = self.dir.join(if saved.is_ok() { TAKEN } else { REFUSED });
-        fs::rename(&file, &aside)
-            .with_context(|| format!("cannot move {} to {}", file.display(), aside.display()))?;
-        match saved {
+        match bytes.and_then(|bytes| read(&bytes)) {
             Ok(saved) => {
                 let secs = UnixMillis::now().0.saturating_sub(saved.at.0) / 1000;
                 let (channels, stores) = (saved.channels.len(), saved.stores.len());
@@ -73,6 +70,7 @@ impl StateDir {
                 Ok(Some(saved))
             }
             Err(why) => {
+                let aside = self.set_aside(REFUSED)?;
                 tracing::warn!(
                     "channels begin anew: what was saved is refused, {why}; it is {} now",
                     aside.display()
@@ -80,6 +78,22 @@ impl StateDir {
                 Ok(None)
             }
         }
+    }
+
+    /// What was read is acted on, if anything was: nobody finds it a second time.
+    ///
+    /// # Errors
+    /// It cannot be set aside, so a crash would bring it back.
+    pub fn taken(&self) -> Result<()> {
+        if self.dir.join(STATE).exists() { self.set_aside(TAKEN).map(drop) } else { Ok(()) }
+    }
+
+    fn set_aside(&self, name: &str) -> Result<PathBuf> {
+        let (file, aside) = (self.dir.join(STATE), self.dir.join(name));
+        fs::rename(&file, &aside)
+            .and_then(|()| self.sync())
+            .with_context(|| format!("cannot move {} to {}", file.display(), aside.display()))?;
+        Ok(aside)
     }
 
     /// For the server after this one: all of it, or what was there before stays.
@@ -102,17 +116,25 @@ impl StateDir {
         Ok(())
     }
 
-    fn replace(&self, file: &Path, saved: &Saved) -> Result<()> {
-        let mut temporary = tempfile::NamedTempFile::new_in(&self.dir)?;
-        let mut buffered = BufWriter::new(temporary.as_file_mut());
-        write(saved, &mut buffered)?;
-        buffered.flush()?;
-        drop(buffered);
-        temporary.as_file().sync_all()?;
-        temporary.persist(file)?;
-        // So that the name is there after a power cut too.
-        File::open(&self.dir)?.sync_all()?;
-        Ok(())
+    fn replace(&self, file: &Path, saved: &Saved) -> io::Result<()> {
+        let new = self.dir.join(NEW);
+        let options = || File::options().create(true).truncate(true).write(true).mode(0o600).open(&new);
+        let written = options().and_then(|opened| {
+            let mut buffered = BufWriter::new(opened);
+            write(saved, &mut buffered)?;
+            buffered.into_inner()?.sync_all()?;
+            fs::rename(&new, file)?;
+            self.sync()
+        });
+        written.inspect_err(|_| {
+            // There may be none.
+            let _ = fs::remove_file(&new);
+        })
+    }
+
+    /// So that names are as they are after a power cut too.
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
     }
 }
 
@@ -145,15 +167,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b");
         let state = StateDir::open(&path).unwrap();
-        assert_eq!(state.take().unwrap(), None);
+        assert_eq!(state.read().unwrap(), None);
         for at in [1, 2] {
             state.put(saved(at)).unwrap();
         }
         assert_eq!(names(&path), [LOCK, STATE]);
         let mode = |name: &str| fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("."), mode(STATE)), (0o700, 0o600), "nobody else's");
-        assert_eq!(state.take().unwrap(), Some(saved(2)));
-        assert_eq!(state.take().unwrap(), None, "a crash brings nothing back");
+        assert_eq!(state.read().unwrap(), Some(saved(2)));
+        assert_eq!(state.read().unwrap(), Some(saved(2)), "who has not begun loses nothing");
+        state.taken().unwrap();
+        assert_eq!(state.read().unwrap(), None, "a crash brings nothing back");
         assert_eq!(names(&path), [LOCK, TAKEN]);
     }
 
@@ -172,11 +196,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::open(dir.path()).unwrap();
         fs::write(dir.path().join(STATE), b"tidegate state 2\n").unwrap();
-        assert_eq!(state.take().unwrap(), None);
+        assert_eq!(state.read().unwrap(), None);
         assert_eq!(names(dir.path()), [LOCK, REFUSED]);
         let large = File::create(dir.path().join(STATE)).unwrap();
         large.set_len(LARGEST as u64 + 1).unwrap();
-        assert_eq!(state.take().unwrap(), None);
+        assert_eq!(state.read().unwrap(), None);
         assert_eq!(fs::metadata(dir.path().join(REFUSED)).unwrap().len(), LARGEST as u64 + 1);
     }
 
