@@ -133,7 +133,7 @@ async fn channels_that_are_gone_make_room_for_others() {
     client.unsubscribe(&kept(0)).await;
     client.unsubscribe(&kept(FOLLOWED)).await;
     let gone = async || {
-        let listed = http::get(&server, "/api/channels").await.body;
+        let listed = http::get(&server, "/api/channels?limit=1000").await.body;
         let is_there = |n| listed.contains(&format!("\"{}\"", kept(n)));
         (!is_there(0) && !is_there(FOLLOWED)).then_some(())
     };
