@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::harness::server::Builder;
 use crate::harness::{Client, Server, cli, http, wait};
 use crate::state::MOVES;
-use crate::{another, entry_that};
+use crate::{another, entry_that, saver};
 
 const PLUGIN: &str = "tic-tac-toe";
 const GAMES: usize = 6;
@@ -363,4 +363,23 @@ async fn channels_beyond_the_limit_are_counted() {
     let config = "limits.channels = 2\nchannel = [{ pattern = '*' }]";
     let server = builder(state.path(), 1).plugins(&[PLUGIN]).config(config).start();
     server.wait_for_log("1 channels begin anew: limits.channels allows no more here").await;
+}
+
+#[tokio::test]
+async fn who_listens_is_not_shown_a_state_that_was_refused() {
+    let state = TempDir::new().unwrap();
+    let server = games(state.path(), 1, "");
+    play(&server, 1, &[CENTRE]).await;
+    end(server).await;
+    let server = builder(state.path(), 1).plugin_as(&[PLUGIN], "pass").start();
+    let beside = server.plugins_dir.join(format!("{PLUGIN}.shadow.wasm"));
+    saver::by_rename(&beside, &another("pass", 1));
+    entry_that(&server, PLUGIN, "has a shadow", |entry| !entry["shadow"].is_null()).await;
+    let mut client = Client::connect(&server).await;
+    for _ in 0..2 {
+        client.publish(&channel(1), json!("anything")).await;
+    }
+    let compared = |entry: &Value| entry["shadow"]["same"] == 2;
+    let entry = entry_that(&server, PLUGIN, "does the same", compared).await;
+    assert_eq!((&entry["shadow"]["differ"], &entry["shadow"]["missed"]), (&json!(0), &json!(0)), "{entry}");
 }
