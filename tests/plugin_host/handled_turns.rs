@@ -52,6 +52,20 @@ fn what_passes_leaves_with_its_turn_and_shares_its_write() {
 }
 
 #[test]
+fn nothing_is_accepted_in_channels_that_have_been_saved_nor_in_new_ones() {
+    on_a_shard(async {
+        let engine = PluginEngine::new(None).unwrap();
+        let pass = handler(&engine, "pass", "pass", "x:*").await;
+        let room = Room::open(engine, &[&pass]);
+        assert!(room.publish(&[("x:1", "1"), ("b", "1")]).await);
+        room.shard.drain().await;
+        assert!(!room.publish(&[("x:1", "1")]).await, "it would not be in what was saved");
+        assert!(!room.publish(&[("x:2", "1")]).await, "nor this one");
+        assert!(room.publish(&[("b", "1"), ("c", "1")]).await, "nobody handles these");
+    });
+}
+
+#[test]
 fn however_many_handlers_a_channel_has_all_of_them_answer() {
     on_a_shard(async {
         let engine = PluginEngine::new(None).unwrap();

@@ -33,7 +33,7 @@ impl Room {
         let (mesh, mut inboxes) = Mesh::new(1);
         let config = config::load(None, std::iter::empty(), &Overrides::default()).unwrap();
         let settings = server::shard_settings(&config, 1).unwrap();
-        let settings = Settings { company: Duration::ZERO, ..settings };
+        let settings = Settings { company: Duration::ZERO, saves: true, ..settings };
         let registry = plugins.iter().fold(Registry::default(), |all, plugin| all.with((*plugin).clone()));
         let shard = Shard::new(mesh.shards().next().unwrap(), settings, mesh, Arc::new(registry)).unwrap();
         tokio::task::spawn_local(shard.clone().run(inboxes.remove(0)));

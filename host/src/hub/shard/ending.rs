@@ -168,4 +168,31 @@ mod tests {
         };
         tokio::task::LocalSet::new().run_until(run).await;
     }
+
+    #[tokio::test]
+    async fn who_comes_during_the_goodbye_is_told_too() {
+        let run = async {
+            let (shard, inbox) = fixture::alone();
+            tokio::task::spawn_local(shard.clone().run(inbox));
+            let come = || {
+                let socket = Rc::new(Wide::default());
+                (shard.connect(WireId(0), socket.clone()).unwrap(), socket)
+            };
+            let told = async |socket: &Wide| {
+                while !socket.bytes.borrow().ends_with(b"bye") {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let (first, socket) = come();
+            let clients = async {
+                told(&socket).await;
+                let (late, socket) = come();
+                tokio::time::timeout(LINGER, told(&socket)).await.expect("the late one hears nothing");
+                shard.disconnect(&first);
+                shard.disconnect(&late);
+            };
+            tokio::join!(shard.drain(), clients);
+        };
+        tokio::task::LocalSet::new().run_until(run).await;
+    }
 }
