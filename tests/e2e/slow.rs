@@ -277,9 +277,9 @@ async fn the_api_says_how_much_was_dropped_of_a_connection() {
     let mut slow = stopped_reader(&server).await;
     let last = speak(&server, || false).await;
     let listed = http::get(&server, "/api/connections").await.json();
-    let [ref connection] = listed["connections"].as_array().unwrap()[..] else { panic!("{listed}") };
-    let dropped = connection["dropped"].as_u64().unwrap();
-    assert!(dropped > 0);
+    // Who spoke and who listened may not be gone yet.
+    let counts = listed["connections"].as_array().unwrap().iter().map(|one| one["dropped"].as_u64().unwrap());
+    let [dropped] = counts.filter(|dropped| *dropped > 0).collect::<Vec<_>>()[..] else { panic!("{listed}") };
     let metrics = http::get(&server, "/metrics").await.body;
     assert!(metrics.contains(&format!("tidegate_messages_dropped_total {dropped}\n")), "{metrics}");
     let offsets = all_but_the_dropped(&mut slow, last).await;

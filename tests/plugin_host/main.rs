@@ -13,6 +13,7 @@ mod many_filters;
 mod open_socket;
 mod room;
 mod stores;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

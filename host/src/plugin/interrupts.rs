@@ -127,14 +127,20 @@ impl Interrupts {
         micros(self.began.elapsed())
     }
 
-    /// A call needs another slice, having used so much of its time before the last one. What it has used
-    /// now, at most: where the clock itself had to wait for a processor, nobody knows who had that.
+    /// How long the last slice was, at most: where the clock itself had to wait for a processor, nobody knows who
+    /// had that.
+    pub fn slice(&self) -> Duration {
+        Duration::from_micros(self.slice.load(Relaxed)).min(SLICE)
+    }
+
+    /// A call needs another slice, having used so much of its time before the last one, and so much of that. What
+    /// it has used now.
     ///
     /// Every call that is under way when a slice ends comes here, however short it is: only one that has
     /// had more than a whole slice runs long.
-    pub fn needs_another(&self, used: Duration) -> Duration {
+    pub fn needs_another(&self, used: Duration, own: Duration) -> Duration {
         self.needed();
-        let used = used + Duration::from_micros(self.slice.load(Relaxed)).min(SLICE);
+        let used = used + own;
         if used > SLICE {
             self.short_until.store(self.now() + micros(AFTERWARDS), Relaxed);
         }
@@ -156,9 +162,9 @@ mod tests {
         let engine = Engine::new(config.epoch_interruption(true)).unwrap();
         let interrupts = Interrupts::start(&engine).unwrap();
         assert_eq!(interrupts.short_until.load(Relaxed), 0);
-        assert!(interrupts.needs_another(Duration::ZERO) <= SLICE);
+        assert!(interrupts.needs_another(Duration::ZERO, interrupts.slice()) <= SLICE);
         assert_eq!(interrupts.short_until.load(Relaxed), 0, "it may have begun just then");
-        assert!(interrupts.needs_another(SLICE + SHORT) <= 2 * SLICE + SHORT);
+        assert!(interrupts.needs_another(SLICE + SHORT, interrupts.slice()) <= 2 * SLICE + SHORT);
         let (until, now) = (interrupts.short_until.load(Relaxed), interrupts.now());
         assert!(until > now && until <= now + micros(AFTERWARDS), "{until} after {now}");
     }

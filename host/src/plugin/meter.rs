@@ -1,9 +1,10 @@
 //! A call begins: it gets its time, is counted, and the instance's store knows on whose behalf it is.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout_at;
 use wasmtime::Store;
 
 use super::aside::aside;
@@ -11,6 +12,8 @@ use super::calls::{Function, Tally};
 use super::failure::{OutOfTime, PluginFailure};
 use super::lane::Turn;
 use super::lasting::Lasting;
+use super::reads::Waited;
+use super::stint::Stint;
 use super::store::{AfterSlice, StoreData};
 use crate::core::{ChannelName, ClientId, TraceParent};
 
@@ -68,12 +71,21 @@ pub struct Meter {
     tally: Arc<Tally>,
     lasting: Arc<Lasting>,
     turn: Arc<Turn>,
+    waited: Arc<Waited>,
+    stint: Arc<Stint>,
 }
 
 impl Meter {
     /// For an instance of this thread, in this store.
     pub fn new(lasting: &Arc<Lasting>, store: &Store<StoreData>) -> Self {
-        Self { tally: lasting.calls.tally(), lasting: lasting.clone(), turn: store.data().turn.clone() }
+        let data = store.data();
+        Self {
+            tally: lasting.calls.tally(),
+            lasting: lasting.clone(),
+            turn: data.turn.clone(),
+            waited: data.waited.clone(),
+            stint: data.stint.clone(),
+        }
     }
 
     /// Gives the next call of a store so many milliseconds, and counts it.
@@ -136,16 +148,37 @@ impl Clock<'_> {
         self,
         call: Pin<&mut (impl Future<Output = wasmtime::Result<T>> + Send)>,
     ) -> wasmtime::Result<T> {
-        let call = self.go_on(call);
-        let done = if let Some(patience) = self.waits {
-            match tokio::time::timeout(Duration::from_millis(self.ms) + Self::GRACE + patience, call).await {
-                Ok(done) => done,
-                Err(_) => Err(OutOfTime { ms: self.ms }.into()),
+        let done = match (self.waits, self.counted) {
+            (None, _) => self.go_on(call).await,
+            (Some(patience), None) => self.in_time(patience, call).await,
+            (Some(patience), Some((meter, _))) => {
+                let call = pin!(meter.stint.of(call));
+                self.in_time(patience, self.go_on(call)).await
             }
-        } else {
-            call.await
         };
         self.done(done)
+    }
+
+    async fn in_time<T>(
+        &self,
+        patience: Duration,
+        call: impl Future<Output = wasmtime::Result<T>>,
+    ) -> wasmtime::Result<T> {
+        let mut call = pin!(call);
+        let end = tokio::time::Instant::now() + Duration::from_millis(self.ms) + Self::GRACE + patience;
+        loop {
+            let waited = self.waited();
+            match timeout_at(end + waited, call.as_mut()).await {
+                Ok(done) => return done,
+                Err(_) if self.waited() > waited => {}
+                Err(_) => return Err(OutOfTime { ms: self.ms }.into()),
+            }
+        }
+    }
+
+    /// For the server.
+    fn waited(&self) -> Duration {
+        self.counted.map_or(Duration::ZERO, |(meter, _)| meter.waited.so_far())
     }
 
     /// The same for a call that was not awaited.

@@ -47,6 +47,7 @@ mod shadow;
 mod slot;
 mod stage;
 mod standing;
+mod stint;
 mod store;
 mod tap;
 mod trial;

@@ -23,7 +23,8 @@ use super::log_budget::LogBudget;
 use super::meter::{Call, UnderWay};
 use super::offline::Recording;
 use super::quick::Quick;
-use super::reads::Reads;
+use super::reads::{Reads, Waited};
+use super::stint::Stint;
 use crate::core::TraceParent;
 
 /// Who a store belongs to, for its log lines and settings.
@@ -59,6 +60,7 @@ pub struct StoreData {
     pub(super) under_way: UnderWay,
     /// Questions to the server in the call under way.
     pub(super) reads: u32,
+    pub(super) waited: Arc<Waited>,
     /// What it answers must depend on what it is given.
     pub(super) is_filter: bool,
     wasi: Option<Box<Wasi>>,
@@ -69,6 +71,7 @@ pub struct StoreData {
     used: Duration,
     budget_ms: u64,
     pub(super) turn: Arc<Turn>,
+    pub(super) stint: Arc<Stint>,
     /// Of the call under way.
     pub(super) after_slice: AfterSlice,
 }
@@ -105,6 +108,8 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
         key_value_calls: 0,
         under_way: UnderWay::default(),
         reads: 0,
+        waited: Arc::default(),
+        stint: Arc::default(),
         is_filter: false,
         wasi: None,
         memory_limit: limits.memory_bytes,
@@ -120,11 +125,17 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
     store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
-        data.used = data.owner.interrupts.needs_another(data.used);
-        data.turn.slice_ends();
+        let slice = data.owner.interrupts.slice();
+        let own = data.stint.count().unwrap_or(slice);
+        data.used = data.owner.interrupts.needs_another(data.used, own);
         if data.used > Duration::from_millis(data.budget_ms) {
             return Err(OutOfTime { ms: data.budget_ms }.into());
         }
+        // The slice has ended while it waited.
+        if own < slice / 2 {
+            return Ok(UpdateDeadline::Continue(1));
+        }
+        data.turn.slice_ends();
         // Long, but within its time.
         let next = match data.after_slice {
             AfterSlice::GoesOn => return Ok(UpdateDeadline::Continue(1)),
@@ -175,8 +186,10 @@ impl StoreData {
         self.used = Duration::ZERO;
         self.after_slice = AfterSlice::Yields;
         self.turn.call_begins();
+        self.stint.call_begins();
         self.key_value_calls = 0;
         self.reads = 0;
+        self.waited.call_begins();
         self.budget_ms = ms;
         self.under_way.set(call);
         self.owner.interrupts.needed();

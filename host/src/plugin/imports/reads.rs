@@ -89,6 +89,6 @@ impl StoreData {
         }
         self.reads += 1;
         let name = ChannelName::parse(name).map_err(|why| ReadFailure::BadName(why.to_string()))?;
-        self.owner.reads.ask(question(name)).await.map_err(unread)
+        self.owner.reads.ask(question(name), &self.waited).await.map_err(unread)
     }
 }
