@@ -186,14 +186,16 @@ impl StoreData {
         self.used = Duration::ZERO;
         self.after_slice = AfterSlice::Yields;
         self.turn.call_begins();
-        self.stint.call_begins();
         self.key_value_calls = 0;
         self.reads = 0;
-        self.waited.call_begins();
         self.budget_ms = ms;
         self.under_way.set(call);
         self.owner.interrupts.needed();
-        self.owner.waits.then(|| self.owner.grants.patience())
+        self.owner.waits.then(|| {
+            self.waited.call_begins();
+            self.stint.call_begins();
+            self.owner.grants.patience()
+        })
     }
 }
 
