@@ -252,7 +252,7 @@ async fn who_hangs_up_before_the_stream_begins_leaves_nothing_behind() {
         pattern = 'room'
         offsets = true
         [plugins.hostile]
-        call_ms = 3000
+        call_ms = 1000
     ";
     let server = Server::builder().plugins(&["hostile"]).config(config).start();
     let mut native = Client::connect(&server).await;

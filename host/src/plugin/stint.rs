@@ -30,14 +30,14 @@ impl Stint {
         self.ran.store(0, Relaxed);
     }
 
-    /// What the call has run since this was last asked, if it is measured. A slice of each stint at most: where its
-    /// thread waited for a processor, nobody knows who had that.
-    pub fn count(&self) -> Option<Duration> {
+    /// What the call has run since this was last asked, if it is measured. No more of the stint under way than the slice
+    /// that has ended: where its thread waited for a processor, nobody knows who had that.
+    pub fn count(&self, slice: Duration) -> Option<Duration> {
         let since = self.since.load(Relaxed);
         (since != 0).then(|| {
             let now = self.now();
             self.since.store(now, Relaxed);
-            Duration::from_nanos(self.ran.swap(0, Relaxed)) + between(since, now)
+            Duration::from_nanos(self.ran.swap(0, Relaxed)) + between(since, now).min(slice)
         })
     }
 
@@ -60,6 +60,7 @@ impl Stint {
     }
 }
 
+/// A slice at most.
 fn between(since: u64, now: u64) -> Duration {
     Duration::from_nanos(now.saturating_sub(since)).min(SLICE)
 }
@@ -80,17 +81,19 @@ mod tests {
     #[test]
     fn what_waits_does_not_run() {
         let (stint, tenth) = (Stint::default(), SLICE / 10);
-        assert_eq!(stint.count(), None, "nobody measures it");
+        assert_eq!(stint.count(SLICE), None, "nobody measures it");
         let mut call = pin!(async {
             spin(tenth);
             tokio::task::yield_now().await;
             spin(tenth);
-            let counted = stint.count().unwrap();
+            let counted = stint.count(SLICE).unwrap();
             assert!(counted >= tenth * 2, "both stints: {counted:?}");
             spin(SLICE * 5);
-            assert_eq!(stint.count(), Some(SLICE));
+            assert_eq!(stint.count(SLICE), Some(SLICE));
+            spin(SLICE * 5);
+            assert_eq!(stint.count(tenth), Some(tenth));
             tokio::task::yield_now().await;
-            stint.count().unwrap()
+            stint.count(SLICE).unwrap()
         });
         let mut call = pin!(stint.of(call.as_mut()));
         assert!((&mut call).now_or_never().is_none());
@@ -100,6 +103,6 @@ mod tests {
         spin(SLICE * 5);
         assert!((&mut call).now_or_never().unwrap() <= SLICE * 2);
         stint.call_begins();
-        assert_eq!(stint.count(), None);
+        assert_eq!(stint.count(SLICE), None);
     }
 }

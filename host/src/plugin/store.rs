@@ -126,7 +126,7 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
         let slice = data.owner.interrupts.slice();
-        let own = data.stint.count().unwrap_or(slice);
+        let own = data.stint.count(slice).unwrap_or(slice);
         data.used = data.owner.interrupts.needs_another(data.used, own);
         if data.used > Duration::from_millis(data.budget_ms) {
             return Err(OutOfTime { ms: data.budget_ms }.into());
