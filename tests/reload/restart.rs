@@ -56,6 +56,15 @@ async fn play(server: &Server, n: usize, moves: &[(u64, &str)]) {
     }
 }
 
+/// What a server has left that was asked to end after the first move of one game.
+async fn begun() -> TempDir {
+    let state = TempDir::new().unwrap();
+    let server = games(state.path(), 2, "");
+    play(&server, 1, &[CENTRE]).await;
+    end(server).await;
+    state
+}
+
 #[tokio::test]
 async fn games_go_on_over_restarts_in_the_middle_of_play() {
     let state = TempDir::new().unwrap();
@@ -135,10 +144,7 @@ async fn timers_go_on_and_ring_late_rather_than_not() {
 
 #[tokio::test]
 async fn a_version_that_refuses_the_state_begins_anew_and_says_why() {
-    let state = TempDir::new().unwrap();
-    let server = games(state.path(), 2, "");
-    play(&server, 1, &[CENTRE]).await;
-    end(server).await;
+    let state = begun().await;
     // It takes over no state, and passes everything.
     let server = builder(state.path(), 2).plugin_as(&[PLUGIN], "pass").start();
     let mut client = Client::connect(&server).await;
@@ -155,10 +161,7 @@ async fn a_version_that_refuses_the_state_begins_anew_and_says_why() {
 
 #[tokio::test]
 async fn another_version_goes_on_from_it() {
-    let state = TempDir::new().unwrap();
-    let server = games(state.path(), 2, "");
-    play(&server, 1, &[CENTRE]).await;
-    end(server).await;
+    let state = begun().await;
     let newer = TempDir::new().unwrap();
     fs::write(newer.path().join(format!("{PLUGIN}.wasm")), another(PLUGIN, 1)).unwrap();
     let config = "[[channel]]\npattern = '*'\ndefault_response = true";
@@ -172,10 +175,7 @@ async fn another_version_goes_on_from_it() {
 
 #[tokio::test]
 async fn a_crash_brings_nothing_back() {
-    let state = TempDir::new().unwrap();
-    let server = games(state.path(), 2, "");
-    play(&server, 1, &[CENTRE]).await;
-    end(server).await;
+    let state = begun().await;
     let server = games(state.path(), 2, "");
     assert_eq!(board(&server, 1).await["board"], CENTRE.1);
     // SIGKILL.
@@ -187,10 +187,7 @@ async fn a_crash_brings_nothing_back() {
 
 #[tokio::test]
 async fn a_file_that_was_changed_is_refused_by_name() {
-    let state = TempDir::new().unwrap();
-    let server = games(state.path(), 2, "");
-    play(&server, 1, &[CENTRE]).await;
-    end(server).await;
+    let state = begun().await;
     let file = state.path().join("state");
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
@@ -367,10 +364,7 @@ async fn channels_beyond_the_limit_are_counted() {
 
 #[tokio::test]
 async fn who_listens_is_not_shown_a_state_that_was_refused() {
-    let state = TempDir::new().unwrap();
-    let server = games(state.path(), 1, "");
-    play(&server, 1, &[CENTRE]).await;
-    end(server).await;
+    let state = begun().await;
     let server = builder(state.path(), 1).plugin_as(&[PLUGIN], "pass").start();
     let beside = server.plugins_dir.join(format!("{PLUGIN}.shadow.wasm"));
     saver::by_rename(&beside, &another("pass", 1));

@@ -127,9 +127,9 @@ impl Interrupts {
         micros(self.began.elapsed())
     }
 
-    /// How long the last slice was, at most: where the clock itself had to wait for a processor, nobody knows who
+    /// How long the slice was that has just ended, at most [`SLICE`]: where the clock itself had to wait for a processor, nobody knows who
     /// had that.
-    pub fn slice(&self) -> Duration {
+    pub fn last_slice(&self) -> Duration {
         Duration::from_micros(self.slice.load(Relaxed)).min(SLICE)
     }
 
@@ -162,9 +162,9 @@ mod tests {
         let engine = Engine::new(config.epoch_interruption(true)).unwrap();
         let interrupts = Interrupts::start(&engine).unwrap();
         assert_eq!(interrupts.short_until.load(Relaxed), 0);
-        assert!(interrupts.needs_another(Duration::ZERO, interrupts.slice()) <= SLICE);
+        assert!(interrupts.needs_another(Duration::ZERO, interrupts.last_slice()) <= SLICE);
         assert_eq!(interrupts.short_until.load(Relaxed), 0, "it may have begun just then");
-        assert!(interrupts.needs_another(SLICE + SHORT, interrupts.slice()) <= 2 * SLICE + SHORT);
+        assert!(interrupts.needs_another(SLICE + SHORT, interrupts.last_slice()) <= 2 * SLICE + SHORT);
         let (until, now) = (interrupts.short_until.load(Relaxed), interrupts.now());
         assert!(until > now && until <= now + micros(AFTERWARDS), "{until} after {now}");
     }

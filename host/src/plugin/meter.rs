@@ -159,6 +159,7 @@ impl Clock<'_> {
         self.done(done)
     }
 
+    /// Ended where it waits longer than it may for what is outside.
     async fn in_time<T>(
         &self,
         patience: Duration,
@@ -176,7 +177,7 @@ impl Clock<'_> {
         }
     }
 
-    /// For the server.
+    /// What the server itself has made it wait, which does not count.
     fn waited(&self) -> Duration {
         self.counted.map_or(Duration::ZERO, |(meter, _)| meter.waited.so_far())
     }

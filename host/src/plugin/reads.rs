@@ -89,7 +89,8 @@ pub enum Unread {
     #[error("nobody is there to ask: the plugin is not in use yet")]
     Nobody,
     #[error(
-        "who knows did not answer in time: a call of a plugin waits {} ms for one read and {} s for all of them",
+        "who knows did not answer in time: a call of a plugin waits {} ms for one read and {} s for all of them; \
+         read less in one call, or do without",
         PATIENCE.as_millis(),
         TOGETHER.as_secs()
     )]

@@ -125,13 +125,13 @@ pub fn new_store(engine: &Engine, owner: Owner, limits: &PluginLimits) -> Store<
     store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
-        let slice = data.owner.interrupts.slice();
+        let slice = data.owner.interrupts.last_slice();
         let own = data.stint.count(slice).unwrap_or(slice);
         data.used = data.owner.interrupts.needs_another(data.used, own);
         if data.used > Duration::from_millis(data.budget_ms) {
             return Err(OutOfTime { ms: data.budget_ms }.into());
         }
-        // The slice has ended while it waited.
+        // It has waited for most of that slice, so it is none of its own: it has yet to run long.
         if own < slice / 2 {
             return Ok(UpdateDeadline::Continue(1));
         }
